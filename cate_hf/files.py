@@ -1,0 +1,83 @@
+"""Outputs that appear whole or not at all."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
+    """Refuse, before any work is done, an output that could not be put in its place afterwards.
+
+    Returns:
+        the path as a ``Path``.
+
+    Raises:
+        FileExistsError: the output exists and ``overwrite`` is false.
+        OSError: its folder is not a folder, or may not be written to.
+    """
+    path = Path(path)
+    if os.path.lexists(path) and not overwrite:
+        raise FileExistsError(f"output {path} exists already; choose another path or ask to overwrite it (--overwrite)")
+    parent = path.absolute().parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    if not parent.is_dir():
+        raise NotADirectoryError(f"output {path}: {parent} is not a folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"output {path}: no permission to write in {parent}")
+    return path
+
+
+@contextmanager
+def atomic_output(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary sibling of ``path`` to write to; it takes the place of ``path`` if the block succeeds.
+
+    The block writes either a file or a folder at the path that it is given. If it fails (an error, Ctrl-C, a disk
+    without room), what it wrote is removed and an older output stays as it was. Missing parent folders are created.
+    A file replaces a file in one step; a folder is first moved aside, and moved back if the new one cannot be placed.
+
+    Raises:
+        FileExistsError: ``path`` exists and ``overwrite`` is false, or a file would replace a folder, or the reverse.
+        FileNotFoundError: the block wrote nothing.
+        OSError: the output cannot be written.
+    """
+    path = check_output(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    token = uuid.uuid4().hex[:12]
+    # The suffix stays last: several writers choose their format by it.
+    temporary = path.with_name(f".{path.stem}.{token}.tmp{path.suffix}")
+    try:
+        yield temporary
+        if not temporary.exists():
+            raise FileNotFoundError(f"output {path}: nothing was written")
+        check_output(path, overwrite)
+        if os.path.lexists(path) and path.is_dir() != temporary.is_dir():
+            kinds = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
+            raise FileExistsError(f"output {path} is {kinds[0]} and would be replaced by {kinds[1]}; remove it first")
+        if temporary.is_dir():
+            _replace_folder(temporary, path, path.with_name(f".{path.stem}.{token}.old"))
+        else:
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())  # some file systems report a full disk only here
+            os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _replace_folder(new: Path, path: Path, aside: Path) -> None:
+    if path.exists():
+        os.rename(path, aside)
+        try:
+            os.rename(new, path)
+        except BaseException:
+            os.rename(aside, path)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        os.rename(new, path)

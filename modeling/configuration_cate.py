@@ -14,7 +14,14 @@ ATTENTION_DIRECTIONS = ("descendants", "ancestors", "split")
 POOLINGS = ("mean", "last")
 
 # What transformers itself passes or stores beside a configuration's own fields.
-_FOREIGN_KEYS = {"architectures", "auto_map", "attn_implementation", "transformers_version", "model_type", "torch_dtype"}
+_FOREIGN_KEYS = {
+    "architectures",
+    "auto_map",
+    "attn_implementation",
+    "transformers_version",
+    "model_type",
+    "torch_dtype",
+}
 
 
 @strict

@@ -7,6 +7,7 @@ B architectures, L positions (nodes and padding), D hidden size, H heads, V toke
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import initialization as init
@@ -38,15 +39,16 @@ def reachability(adjacency: torch.Tensor) -> torch.Tensor:
 
 
 def dropout(states: torch.Tensor, p: float, training: bool) -> torch.Tensor:
-    """Dropout of any tensor. On CPU the random numbers are 16 bits each, four from a 64-bit draw: a Bernoulli draw an
-    element took 40 % of a training step. p is exact to 2^-16."""
+    """Dropout of any tensor. On CPU a Bernoulli draw an element took 40 % of a training step, so there the random numbers
+    are 16 bits each, four from a 64-bit draw of SFC64, seeded by torch's generator. p is exact to 2^-16."""
     if not training or p == 0.0:
         return states
     if states.device.type != "cpu" or torch.compiler.is_compiling():
         return nn.functional.dropout(states, p, True)
     count = states.numel()
-    words = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    keep = words.view(torch.int16)[:count] >= round(p * 65536) - 32768
+    seed = torch.empty((), dtype=torch.int64).random_().item()
+    words = np.random.SFC64(seed).random_raw((count + 3) // 4)
+    keep = torch.from_numpy(words.view(np.int16)[:count]) >= round(p * 65536) - 32768
     return states * (keep.to(states.dtype) * (1.0 / (1.0 - p))).view(states.shape)
 
 
@@ -63,7 +65,8 @@ def eager_attention_forward(
     weights = torch.matmul(query, key.transpose(2, 3)) * scaling  # (B, H, L, L)
     if attention_mask is not None:
         weights = weights + attention_mask
-    weights = nn.functional.softmax(weights, dim=-1)
+    with torch.autocast(weights.device.type, enabled=False):  # autocast would widen the largest tensor to float32
+        weights = nn.functional.softmax(weights, dim=-1)
     weights = _dropout(weights, dropout, module.training)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights  # (B, L, H, D / H)
 
@@ -230,7 +233,9 @@ class CateModel(CatePreTrainedModel):
             raise ValueError("adjacency (B, L, L) is required: the tokenizer returns it beside input_ids")
         states = self.embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # (B, L, D)
         if adjacency.shape != (*states.shape[:2], states.shape[1]):
-            raise ValueError(f"adjacency must be (B, L, L) for nodes {tuple(states.shape[:2])}, not {tuple(adjacency.shape)}")
+            raise ValueError(
+                f"adjacency must be (B, L, L) for nodes {tuple(states.shape[:2])}, not {tuple(adjacency.shape)}"
+            )
         if attention_mask is None:
             attention_mask = torch.ones(states.shape[:2], dtype=torch.long, device=states.device)
         if self.config.embedding_scale:
@@ -400,9 +405,7 @@ class CateForSequenceClassification(CatePreTrainedModel):
     ) -> SequenceClassifierOutput:
         """labels: (B,) or (B, num_labels) numbers. The loss is the squared error, plus `ranking_loss_weight` times the
         mean of log(1 + exp(-(s_i - s_j))) over the pairs of the batch with label i above label j."""
-        outputs = self.cate(
-            input_ids, attention_mask, adjacency, inputs_embeds=inputs_embeds, **kwargs
-        )
+        outputs = self.cate(input_ids, attention_mask, adjacency, inputs_embeds=inputs_embeds, **kwargs)
         hidden = torch.relu(self.dense(outputs.pooler_output))
         logits = self.classifier(dropout(hidden, self.config.hidden_dropout_prob, self.training))  # (B, num_labels)
         loss = None

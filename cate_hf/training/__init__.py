@@ -1,0 +1,1 @@
+"""Pre-training of CATE, run by `accelerate launch -m cate_hf.training.pretrain`."""

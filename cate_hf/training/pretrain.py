@@ -1,0 +1,293 @@
+"""Pre-train CATE on computation-aware pairs (Yan et al. 2021, sections 3 and 4.1).
+
+    accelerate launch -m cate_hf.training.pretrain --space nasbench101 --output-dir DIR [--preset paper]
+
+Every step is a function of (settings, step): the global batch, its masks and each process's dropout are seeded by them.
+So one process and several train on the same batches, and a run that was killed resumes to the same weights.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch, training_batches
+from cate_hf.data.pairs import build_pairs, default_settings, read_pairs
+from cate_hf.modeling import CateConfig, CateForPreTraining
+from cate_hf.modeling.modeling_cate import masked_operation_loss
+from cate_hf.spaces import get_space
+from cate_hf.tokenization import CateTokenizer
+from cate_hf.training.evaluation import evaluate
+from cate_hf.training.settings import PretrainSettings
+from cate_hf.training.state import latest_state, load_state, save_state
+
+TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its state is saved."""
+
+
+class Pretraining:
+    """One run, in one of its processes.
+
+    Args:
+        settings: what is trained.
+        output_dir: where the checkpoint goes; its folder `training` holds the log and the resumable states.
+    """
+
+    def __init__(self, settings: PretrainSettings, output_dir: Path, accelerator: Accelerator):
+        self.settings, self.output_dir, self.accelerator = settings, output_dir, accelerator
+        self.work = output_dir / TRAINING_FOLDER
+        self.space = get_space(settings.space)
+        self.config = pretraining_config(settings)
+        self.tokenizer = CateTokenizer.from_config(self.config)
+        with accelerator.main_process_first():  # the first fills the cache of the enumeration
+            table, splits, self.pair_facts = self._pairs()
+        self.tokens = TokenArrays.from_table(self.tokenizer, table)
+        self.train_pairs, self.validation_pairs = splits["train"], splits["validation"]
+        self.ranges = IdRange(
+            self.config.num_special_ids, self.config.vocab_size, self.config.mask_token_id, self.config.pad_token_id
+        )
+        torch.manual_seed(settings.seed)
+        implementation = "eager" if accelerator.device.type == "cpu" else "sdpa"  # measured: eager is faster on CPU
+        self.model = CateForPreTraining._from_config(self.config, attn_implementation=implementation)
+        optimizer = torch.optim.AdamW(
+            parameter_groups(self.model, settings.weight_decay),
+            lr=settings.learning_rate,
+            eps=settings.adam_epsilon,
+            fused=True,
+        )
+        self.total_steps = settings.total_steps(steps_in_epoch(len(self.train_pairs), settings.batch_size))
+        self.wrapped, self.optimizer = accelerator.prepare(self.model, optimizer)
+        self.step = 0
+        self.history: list[dict] = []
+        self.stop_requested = False
+
+    def _pairs(self):
+        if self.settings.pairs is None:
+            return build_pairs(self.settings.space, default_settings(self.settings.space))
+        table, splits, facts = read_pairs(self.settings.pairs)
+        if facts["space"] != self.settings.space:
+            raise ValueError(f"{self.settings.pairs} holds pairs of {facts['space']}, not of {self.settings.space}")
+        return table, splits, facts
+
+    def resume(self) -> None:
+        found = latest_state(self.work)
+        if found is None:
+            raise ValueError(f"{self.work}: nothing to resume there")
+        folder, progress = found
+        difference = self.settings.difference(progress["settings"])
+        if difference:
+            raise ValueError(f"{folder} is of another run: {difference}; resume with the same settings")
+        load_state(folder, self.model, self.optimizer)
+        self.step = progress["step"]
+
+    def run(self, save_every: int, log_every: int, evaluate_pairs: int) -> dict[str, float]:
+        """Train to the end of the schedule; returns the last evaluation."""
+        settings, accelerator = self.settings, self.accelerator
+        held_out = self.validation_pairs[
+            np.random.default_rng([settings.seed, 3]).permutation(len(self.validation_pairs))[:evaluate_pairs]
+        ]
+        batches = training_batches(
+            self.tokens,
+            self.train_pairs,
+            self.ranges,
+            settings.batch_size,
+            settings.seed,
+            self.step,
+            self.total_steps,
+        )
+        self._report(
+            f"{self.total_steps:,} steps of {settings.batch_size} pairs on {accelerator.num_processes} process(es), "
+            f"{accelerator.device.type}, {accelerator.mixed_precision}"
+            + (f", resumed at step {self.step:,}" if self.step else "")
+        )
+        self.wrapped.train()
+        clock, counted, results = time.perf_counter(), self.step, {}
+        for batch in batches:
+            loss = self._train_step(batch)
+            self.step += 1
+            last = self.step == self.total_steps
+            if self.step % log_every == 0 or last:
+                loss = accelerator.reduce(loss, "sum").item()
+                if not np.isfinite(loss):
+                    found = latest_state(self.work)
+                    raise ValueError(
+                        f"the loss is {loss} at step {self.step}; last good state: {found[0] if found else 'none'}"
+                    )
+                speed = (self.step - counted) * settings.batch_size / (time.perf_counter() - clock)
+                clock, counted = time.perf_counter(), self.step
+                self._log({"step": self.step, "loss": loss, "pairs_per_second": speed})
+            stop = self._agree_to_stop()
+            if (save_every and self.step % save_every == 0) or last or stop:
+                accelerator.wait_for_everyone()
+                if accelerator.is_main_process:
+                    save_state(self.work, self.step, self.model, self.optimizer, asdict(settings))
+                if not stop or last:
+                    results = evaluate(
+                        self.model,
+                        self.tokens,
+                        held_out,
+                        self.ranges,
+                        settings.seed,
+                        accelerator,
+                        masked_operation_loss,
+                    )
+                    self._log({"step": self.step, **results})
+                clock, counted = time.perf_counter(), self.step
+            if stop and not last:
+                raise Interrupted
+        return results
+
+    def _train_step(self, batch: dict[str, np.ndarray]) -> torch.Tensor:
+        """One optimiser step on this process's share of the global batch; returns its share of the loss."""
+        settings, accelerator = self.settings, self.accelerator
+        masked = sum(int((batch[key] != IGNORED_LABEL).sum()) for key in ("labels", "pair_labels"))
+        # DDP averages gradients over processes: dividing by the global count / processes makes that the global mean.
+        items = max(masked, 1) / accelerator.num_processes
+        torch.manual_seed((settings.seed * 1_000_003 + self.step) * 4096 + accelerator.process_index)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate_at(self.step, self.total_steps)
+        micro = settings.batch_size // (accelerator.num_processes * settings.gradient_accumulation_steps)
+        share = torch.zeros((), device=accelerator.device)
+        for part in range(settings.gradient_accumulation_steps):
+            begin = (accelerator.process_index * settings.gradient_accumulation_steps + part) * micro
+            inputs = {k: torch.from_numpy(v[begin : begin + micro]).to(accelerator.device) for k, v in batch.items()}
+            more = part + 1 < settings.gradient_accumulation_steps
+            with accelerator.no_sync(self.wrapped) if more else nullcontext():
+                loss = self.wrapped(**inputs, num_items_in_batch=items).loss
+                accelerator.backward(loss)
+            share += loss.detach() / accelerator.num_processes
+        if settings.max_grad_norm:
+            accelerator.clip_grad_norm_(self.wrapped.parameters(), settings.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return share
+
+    def _agree_to_stop(self) -> bool:
+        if self.accelerator.num_processes == 1:
+            return self.stop_requested
+        flag = torch.tensor(float(self.stop_requested), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum").item())
+
+    def _log(self, entry: dict) -> None:
+        self.history.append(entry)
+        if not self.accelerator.is_main_process:
+            return
+        with open(self.work / "log.jsonl", "a") as file:
+            file.write(json.dumps(entry) + "\n")
+        self.accelerator.log({k: v for k, v in entry.items() if k != "step"}, step=entry["step"])
+        numbers = "  ".join(f"{k} {v:,.4g}" for k, v in entry.items() if k != "step")
+        self._report(f"step {entry['step']:,}/{self.total_steps:,}  {numbers}")
+
+    def _report(self, line: str) -> None:
+        if self.accelerator.is_main_process:
+            print(line, file=sys.stderr, flush=True)
+
+    def save(self, results: dict[str, float], command: str) -> None:
+        """Write the checkpoint: model, tokenizer, remote code and card, beside the folder `training`."""
+        from cate_hf.hub.checkpoints import save_checkpoint
+
+        if not self.accelerator.is_main_process:
+            return
+        settings = self.settings
+        facts = {
+            "space": settings.space,
+            "preset": settings.preset,
+            "command": command,
+            "steps": self.step,
+            "batch_size": settings.batch_size,
+            "train_pairs": self.pair_facts["train_pairs"],
+            "epochs": self.step * settings.batch_size / max(self.pair_facts["train_pairs"], 1),
+            "seed": settings.seed,
+            "machine": f"{os.cpu_count()}-core CPU"
+            if self.accelerator.device.type == "cpu"
+            else torch.cuda.get_device_name(),
+            "mixed_precision": settings.mixed_precision,
+            "processes": settings.processes,
+            "pairs": self.pair_facts,
+            "losses": [entry for entry in self.history if "loss" in entry][-1:],
+            **results,
+        }
+        staged = self.work / ".checkpoint"
+        shutil.rmtree(staged, ignore_errors=True)
+        save_checkpoint(staged, self.model, self.tokenizer, facts)
+        # config.json last: a folder without it is not taken for a checkpoint.
+        for file in sorted(staged.iterdir(), key=lambda file: file.name == "config.json"):
+            os.replace(file, self.output_dir / file.name)
+        staged.rmdir()
+
+
+def pretraining_config(settings: PretrainSettings) -> CateConfig:
+    """The model of a preset. The default design trains without dropout: a pair is seen about once, so there is nothing
+    to overfit, and steps are faster and equal for any number of processes."""
+    space = get_space(settings.space)
+    overrides = {}
+    if settings.dropout is not None:
+        overrides = {"hidden_dropout_prob": settings.dropout, "attention_probs_dropout_prob": settings.dropout}
+    if settings.preset == "paper":
+        return CateConfig.paper(space, **overrides)
+    return CateConfig.for_space(space, **overrides)
+
+
+def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict]:
+    """Weight decay on matrices; none on biases and LayerNorm weights."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def pretrain(
+    settings: PretrainSettings,
+    output_dir: str | os.PathLike,
+    accelerator: Accelerator,
+    resume: bool = False,
+    overwrite: bool = False,
+    save_every: int = 200,
+    log_every: int = 10,
+    evaluate_pairs: int = 8192,
+    command: str = "",
+) -> dict[str, float]:
+    """Run a pre-training to its end and write the checkpoint; returns the last evaluation.
+
+    Raises:
+        ValueError: settings that do not fit, nothing to resume, a loss that is not finite.
+        FileExistsError: the output folder holds something, and neither resume nor overwrite was asked for.
+        Interrupted: after SIGINT or SIGTERM, with the state saved.
+    """
+    output_dir = Path(output_dir)
+    if output_dir.exists() and not output_dir.is_dir():
+        raise FileExistsError(f"{output_dir} is a file; --output-dir must be a folder")
+    if output_dir.is_dir() and any(output_dir.iterdir()) and not resume:
+        if not overwrite:
+            raise FileExistsError(f"{output_dir} is not empty; continue with --resume, or replace it with --overwrite")
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            shutil.rmtree(output_dir)
+    accelerator.wait_for_everyone()
+    (output_dir / TRAINING_FOLDER).mkdir(parents=True, exist_ok=True)
+    run = Pretraining(settings, output_dir, accelerator)
+    if resume:
+        run.resume()
+
+    def request_stop(signum, frame):
+        run.stop_requested = True
+
+    previous = {s: signal.signal(s, request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        results = run.run(save_every, log_every, evaluate_pairs)
+        run.save(results, command)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return results

@@ -1,0 +1,75 @@
+"""What a pre-training run is, apart from where it runs."""
+
+from dataclasses import asdict, dataclass, fields
+
+PRESETS = ("default", "paper")
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Settings that decide the weights; a resumed run must have the same ones (defaults: method of Yan et al., section 4.1).
+
+    Attributes:
+        space: name of the search space.
+        preset: "default" (our design) or "paper".
+        pairs: folder of pairs made by `cate pairs`; None makes the space's own.
+        epochs: passes over the training pairs; max_steps, where given, ends earlier and shortens the schedule with it.
+        batch_size: pairs an optimiser step, over all processes and accumulated micro-batches.
+        learning_rate, weight_decay, adam_epsilon, warmup_steps: of AdamW and its linear schedule.
+        max_grad_norm: clip gradients to this norm; 0 does not clip.
+        dropout: overrides the preset's.
+    """
+
+    space: str = "nasbench101"
+    preset: str = "default"
+    pairs: str | None = None
+    epochs: float = 10.0
+    max_steps: int | None = None
+    batch_size: int = 1024
+    gradient_accumulation_steps: int = 1
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    adam_epsilon: float = 1e-8
+    warmup_steps: int = 100
+    max_grad_norm: float = 0.0
+    dropout: float | None = None
+    mixed_precision: str = "no"
+    processes: int = 1
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
+        for name in ("batch_size", "gradient_accumulation_steps", "processes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
+        if not self.epochs > 0:
+            raise ValueError(f"epochs must be above 0, not {self.epochs}")
+        shares = self.processes * self.gradient_accumulation_steps
+        if self.batch_size % shares:
+            raise ValueError(
+                f"batch_size ({self.batch_size}) must be a multiple of processes × gradient_accumulation_steps ({shares})"
+            )
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        if steps_per_epoch < 1:
+            raise ValueError(f"there are fewer training pairs than one batch of {self.batch_size}")
+        steps = max(1, round(self.epochs * steps_per_epoch))
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    def learning_rate_at(self, step: int, total_steps: int) -> float:
+        """Linear warm-up to `learning_rate`, then linear decay to 0 after the last step."""
+        warmup = min(self.warmup_steps, max(total_steps // 2, 1))
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
+        return self.learning_rate * (total_steps - step) / max(total_steps - warmup, 1)
+
+    def difference(self, other: dict) -> str | None:
+        """The first field in which a saved run differs, in words; None where it is the same run."""
+        for field in fields(self):
+            mine, theirs = asdict(self)[field.name], other.get(field.name)
+            if mine != theirs:
+                return f"{field.name} is {mine!r} here and {theirs!r} there"
+        return None

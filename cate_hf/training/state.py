@@ -1,0 +1,79 @@
+"""Resumable state of a run: folders `step-N` written under another name and renamed, the last two kept."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+KEPT = 2
+_PROGRESS = "progress.json"
+
+
+def save_state(root: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, settings: dict) -> Path:
+    """Write weights and optimiser moments after `step` steps. There is no random state to keep: each step seeds its own."""
+    folder, temporary = root / f"step-{step:08d}", root / f".step-{step:08d}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_file({k: v.contiguous() for k, v in _unshared(model).items()}, temporary / "model.safetensors")
+    moments = {
+        f"{index}.{name}": torch.as_tensor(value).clone()
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+    save_file(moments, temporary / "optimizer.safetensors")
+    (temporary / _PROGRESS).write_text(json.dumps({"step": step, "settings": settings}, indent=2) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    for old in _folders(root)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def latest_state(root: Path) -> tuple[Path, dict] | None:
+    """The newest complete state and its progress; one that cannot be read is passed over."""
+    for folder in reversed(_folders(root)):
+        try:
+            progress = json.loads((folder / _PROGRESS).read_text())
+            if isinstance(progress["step"], int) and isinstance(progress["settings"], dict):
+                return folder, progress
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def load_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put weights and moments back.
+
+    Raises:
+        ValueError: a file is damaged or belongs to another model.
+    """
+    try:
+        weights, moments = load_file(folder / "model.safetensors"), load_file(folder / "optimizer.safetensors")
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        if unexpected or set(missing) & set(_unshared(model)):
+            raise ValueError("its weights are those of another model")
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{folder}: cannot resume from it: {error}") from error
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in moments.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _unshared(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict without second names of tied weights, which safetensors refuses."""
+    seen: set[int] = set()
+    tensors = {}
+    for name, value in model.state_dict().items():
+        if value.data_ptr() not in seen:
+            seen.add(value.data_ptr())
+            tensors[name] = value
+    return tensors
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.glob("step-*") if p.is_dir() and p.name[5:].isdigit())

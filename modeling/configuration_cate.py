@@ -1,4 +1,4 @@
-"""Configuration of CATE (Yan et al., "CATE: Computation-aware Neural Architecture Encoding with Transformers", ICML 2021).
+"""Configuration of CATE (Yan et al., "CATE: Computation-aware Neural Architecture Encoding with Transformers", 2021).
 
 Every difference between the paper's model and the default design is a field of its own, so that each can be ablated.
 """
@@ -31,14 +31,15 @@ class CateConfig(PreTrainedConfig):
         space: name of the search space that `operations` belongs to, e.g. "nasbench101".
         operations: names of the operations in the order of the space's vocabulary.
         vocab_size: number of token ids: the operations, and [PAD] and [MASK] where they have ids of their own.
-        pad_token_id, mask_token_id: ids of padding and of a masked operation. The paper aliases them to operations 0 and 1.
+        pad_token_id, mask_token_id: ids of padding and of a masked operation; the paper's alias operations 0 and 1.
         max_nodes: the most nodes an architecture may have; the paper preset pads to it.
-        hidden_size, num_hidden_layers, num_attention_heads, intermediate_size: sizes of the encoder of one architecture.
+        hidden_size, num_hidden_layers, num_attention_heads, intermediate_size: sizes of the encoder.
         num_cross_layers, cross_intermediate_size, segment_vocab_size: sizes of the cross encoder of a pair.
         hidden_act: activation of the feed-forward blocks.
-        hidden_dropout_prob, attention_probs_dropout_prob: dropout of hidden states and of attention weights.
-        attention_direction: what a node attends to: its "descendants" (the paper), its "ancestors", or "split": the first
-            half of the heads looks at ancestors, the second half at descendants.
+        hidden_dropout_prob, attention_probs_dropout_prob: dropout of hidden states and of attention weights. None by
+            default: a pair is seen about once, and there is nothing to overfit; the paper's is 0.1.
+        attention_direction: what a node attends to: its "descendants" (the paper), its "ancestors", or "split": half
+            of the heads look at ancestors, the others at descendants.
         attend_to_self: whether a node also attends to itself.
         edge_bias: a learned bias per head and layer on the attention between nodes joined by a direct edge.
         pooling: "mean" over real nodes, or the hidden state at the "last" position (the paper).
@@ -71,8 +72,8 @@ class CateConfig(PreTrainedConfig):
     cross_intermediate_size: int = 256
     segment_vocab_size: int = 2
     hidden_act: str = "relu"
-    hidden_dropout_prob: float | int = 0.1
-    attention_probs_dropout_prob: float | int = 0.1
+    hidden_dropout_prob: float | int = 0.0
+    attention_probs_dropout_prob: float | int = 0.0
     layer_norm_eps: float = 1e-5
     attention_direction: str = "split"
     attend_to_self: bool = True
@@ -98,7 +99,8 @@ class CateConfig(PreTrainedConfig):
         """Checks across fields; called by the base class after each construction."""
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be a multiple of num_attention_heads ({self.num_attention_heads})"
+                f"hidden_size ({self.hidden_size}) must be a multiple of "
+                f"num_attention_heads ({self.num_attention_heads})"
             )
         if self.attention_direction not in ATTENTION_DIRECTIONS:
             raise ValueError(
@@ -156,6 +158,8 @@ class CateConfig(PreTrainedConfig):
             "pad_token_id": 0,
             "mask_token_id": 1,
             "max_nodes": space.max_nodes,
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
             "attention_direction": "descendants",
             "attend_to_self": False,
             "edge_bias": False,

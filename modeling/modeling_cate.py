@@ -21,9 +21,10 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_cate import CateConfig
 
-# Far below any score, finite in the dtype: a row in which everything is hidden becomes uniform, as in the reference.
+# Finite, and so far below any score that adding one changes nothing: where all is hidden, attention is uniform (the
+# reference's -1e9 does the same).
 _HIDDEN = {torch.float16: -3.0e4}
-_HIDDEN_DEFAULT = -1.0e9
+_HIDDEN_DEFAULT = -1.0e30
 IGNORED_LABEL = -100
 
 
@@ -39,8 +40,8 @@ def reachability(adjacency: torch.Tensor) -> torch.Tensor:
 
 
 def dropout(states: torch.Tensor, p: float, training: bool) -> torch.Tensor:
-    """Dropout of any tensor. On CPU a Bernoulli draw an element took 40 % of a training step, so there the random numbers
-    are 16 bits each, four from a 64-bit draw of SFC64, seeded by torch's generator. p is exact to 2^-16."""
+    """Dropout of any tensor. On CPU a Bernoulli draw an element took 40 % of a training step, so there the random
+    numbers are 16 bits each, four from a 64-bit draw of SFC64, seeded by torch's generator. p is exact to 2^-16."""
     if not training or p == 0.0:
         return states
     if states.device.type != "cpu" or torch.compiler.is_compiling():

@@ -7,7 +7,7 @@ PRESETS = ("default", "paper")
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Settings that decide the weights; a resumed run must have the same ones (defaults: method of Yan et al., section 4.1).
+    """Settings that decide the weights; a resumed run must have the same ones (defaults: Yan et al., 4.1).
 
     Attributes:
         space: name of the search space.
@@ -50,7 +50,7 @@ class PretrainSettings:
         shares = self.processes * self.gradient_accumulation_steps
         if self.batch_size % shares:
             raise ValueError(
-                f"batch_size ({self.batch_size}) must be a multiple of processes × gradient_accumulation_steps ({shares})"
+                f"batch_size ({self.batch_size}) must be a multiple of {shares}, processes × gradient_accumulation_steps"
             )
 
     def total_steps(self, steps_per_epoch: int) -> int:

@@ -13,7 +13,7 @@ _PROGRESS = "progress.json"
 
 
 def save_state(root: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, settings: dict) -> Path:
-    """Write weights and optimiser moments after `step` steps. There is no random state to keep: each step seeds its own."""
+    """Write weights and optimiser moments after `step` steps. No random state: each step seeds its own."""
     folder, temporary = root / f"step-{step:08d}", root / f".step-{step:08d}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

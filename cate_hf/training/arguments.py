@@ -1,0 +1,75 @@
+"""The command line of pre-training."""
+
+import argparse
+from dataclasses import MISSING, fields
+
+from cate_hf.training.settings import PRESETS, PretrainSettings
+
+_DECIDED_BY_LAUNCH = ("mixed_precision", "processes")
+
+_HELP = {
+    "space": "search space to pre-train on",
+    "preset": "default: our design; paper: the paper's model exactly",
+    "pairs": "folder of pairs made by `cate pairs`; without it the space's own pairs are made",
+    "epochs": "passes over the training pairs",
+    "max_steps": "end after this many optimiser steps; the schedule decays to this end",
+    "batch_size": "pairs an optimiser step, over all processes and accumulated micro-batches",
+    "gradient_accumulation_steps": "micro-batches an optimiser step",
+    "learning_rate": "peak learning rate of AdamW",
+    "weight_decay": "of matrices; biases and LayerNorm weights have none",
+    "adam_epsilon": "epsilon of AdamW",
+    "warmup_steps": "steps of linear warm-up, at most half of all",
+    "max_grad_norm": "clip gradients to this norm; 0 does not",
+    "dropout": "in place of the preset's dropout (default design 0, paper 0.1)",
+    "seed": "of weights, order, masks and dropout",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        self.exit(2, f"error: {message}; --help lists the options\n")
+
+
+def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, dict]:
+    """The options, the fields of `PretrainSettings` that they set, and the keyword arguments of `pretrain`."""
+    parser = _Parser(
+        prog="accelerate launch -m cate_hf.training.pretrain",
+        description="Pre-train CATE on computation-aware pairs of a search space.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--output-dir", required=True, help="folder of the checkpoint; its folder `training` holds states"
+    )
+    for field in fields(PretrainSettings):
+        if field.name in _DECIDED_BY_LAUNCH:
+            continue
+        kind = field.type if isinstance(field.type, type) else field.type.__args__[0]  # the T of `T | None`
+        default = None if field.default is MISSING else field.default
+        choices = PRESETS if field.name == "preset" else None
+        flag = "--" + field.name.replace("_", "-")
+        parser.add_argument(flag, type=kind, default=default, choices=choices, help=_HELP[field.name])
+    parser.add_argument(
+        "--mixed-precision",
+        choices=("auto", "no", "bf16", "fp16"),
+        default="auto",
+        help="auto: bf16 where the machine has it",
+    )
+    parser.add_argument("--cpu", action="store_true", help="stay on the CPU")
+    parser.add_argument("--resume", action="store_true", help="continue from the last state in the output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is in the output folder")
+    parser.add_argument(
+        "--save-every", type=int, default=200, help="steps between states (and evaluations); 0: at the end"
+    )
+    parser.add_argument("--log-every", type=int, default=10, help="steps between lines of the log")
+    parser.add_argument("--evaluate-pairs", type=int, default=8192, help="held-out pairs an evaluation uses")
+    parser.add_argument(
+        "--log-with", choices=("tensorboard", "wandb"), default=None, help="an Accelerate tracker beside log.jsonl"
+    )
+    options = parser.parse_args(argv)
+    if options.log_every < 1 or options.save_every < 0 or options.evaluate_pairs < 0:
+        parser.error("--log-every must be at least 1, --save-every and --evaluate-pairs at least 0")
+    if options.resume and options.overwrite:
+        parser.error("--resume and --overwrite exclude each other")
+    settings = {f.name: getattr(options, f.name) for f in fields(PretrainSettings) if f.name not in _DECIDED_BY_LAUNCH}
+    keys = ("output_dir", "resume", "overwrite", "save_every", "log_every", "evaluate_pairs")
+    return options, settings, {key: getattr(options, key) for key in keys}

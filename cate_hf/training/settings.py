@@ -50,7 +50,7 @@ class PretrainSettings:
         shares = self.processes * self.gradient_accumulation_steps
         if self.batch_size % shares:
             raise ValueError(
-                f"batch_size ({self.batch_size}) must be a multiple of {shares}, processes × gradient_accumulation_steps"
+                f"batch_size {self.batch_size} must be a multiple of {shares}, processes × gradient_accumulation_steps"
             )
 
     def total_steps(self, steps_per_epoch: int) -> int:

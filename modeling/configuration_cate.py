@@ -4,10 +4,12 @@ Every difference between the paper's model and the default design is a field of 
 """
 
 import difflib
+import functools
 import importlib
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
 ATTENTION_DIRECTIONS = ("descendants", "ancestors", "split")
@@ -24,6 +26,23 @@ _FOREIGN_KEYS = {
 }
 
 
+def _raises_value_error(config_class: type) -> type:
+    """Strict dataclasses raise an error of their own over several lines; make it a ValueError of one line."""
+    construct = config_class.__init__
+
+    @functools.wraps(construct)
+    def __init__(self, *args: Any, **kwargs: Any):
+        try:
+            construct(self, *args, **kwargs)
+        except StrictDataclassError as error:
+            reason = error.__cause__ if isinstance(error.__cause__, ValueError) else error
+            raise ValueError(" ".join(str(reason).split())) from error
+
+    config_class.__init__ = __init__
+    return config_class
+
+
+@_raises_value_error
 @strict
 class CateConfig(PreTrainedConfig):
     r"""
@@ -93,6 +112,8 @@ class CateConfig(PreTrainedConfig):
             near = difflib.get_close_matches(unknown[0], known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"CateConfig has no field {unknown[0]!r}{hint}")
+        if self.id2label is None:
+            kwargs.setdefault("num_labels", 1)  # an accuracy, not a class
         super().__post_init__(**kwargs)
 
     def validate_architecture(self):

@@ -1,5 +1,5 @@
-"""Pre-training speed at the paper's sizes (12 + 24 layers of 64, dropout 0.1, batch 1024, 7 + 7 positions), beside a plain
-float32 PyTorch loop of the same model with a collate function of Python lists. Prints one ratio, both sides run in turn.
+"""Pre-training speed at the paper's sizes (12 + 24 layers of 64, dropout 0.1, batch 1024, 7 + 7 positions), beside a
+plain float32 PyTorch loop of the same model that collates Python lists. Prints one ratio; both sides run in turn.
 
     python bench/pretrain_speed.py [--steps 6] [--batch-size 1024]
 """

@@ -1,0 +1,98 @@
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from cate_hf.training.arguments import parse
+from cate_hf.training.settings import PretrainSettings
+from cate_hf.training.state import KEPT, latest_state, load_state, save_state
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"preset": "best"}, "preset must be one of default, paper"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"epochs": 0.0}, "epochs must be above 0"),
+        ({"max_steps": 0}, "max_steps must be at least 1"),
+        ({"batch_size": 10, "processes": 2, "gradient_accumulation_steps": 2}, "batch_size 10 must be a multiple of 4"),
+    ],
+)
+def test_settings_are_checked(fields, message):
+    with pytest.raises(ValueError, match=message):
+        PretrainSettings(**fields)
+
+
+def test_schedule_warms_up_and_decays_to_zero():
+    settings = PretrainSettings()
+    rates = [settings.learning_rate_at(step, 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(1e-5)
+    assert rates[99] == pytest.approx(1e-3) == max(rates)
+    assert rates[550] == pytest.approx(0.5e-3)
+    assert 0 < rates[-1] < 2e-6
+    assert settings.total_steps(786) == 7860
+    assert PretrainSettings(max_steps=50).total_steps(786) == 50
+    with pytest.raises(ValueError, match="fewer training pairs than one batch"):
+        settings.total_steps(0)
+
+
+def test_arguments_become_settings(capsys):
+    options, settings, run = parse(["--output-dir", "x", "--preset", "paper", "--epochs", "0.5", "--dropout", "0"])
+    assert PretrainSettings(**settings) == PretrainSettings(preset="paper", epochs=0.5, dropout=0.0)
+    assert run["output_dir"] == "x"
+    assert options.mixed_precision == "auto"
+    for wrong in (["--nothing"], ["--output-dir", "x", "--preset", "best"], ["--output-dir", "x", "--epochs", "many"]):
+        with pytest.raises(SystemExit) as exit_info:
+            parse(wrong)
+        assert exit_info.value.code == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
+
+
+def model_and_optimizer(seed):
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    return model, torch.optim.AdamW(model.parameters(), lr=1e-2)
+
+
+def step(model, optimizer, seed):
+    torch.manual_seed(seed)
+    model(torch.randn(8, 4)).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def test_state_comes_back_to_the_bit(tmp_path):
+    model, optimizer = model_and_optimizer(0)
+    for seed in range(3):
+        step(model, optimizer, seed)
+    save_state(tmp_path, 3, model, optimizer, asdict(PretrainSettings()))
+    other, other_optimizer = model_and_optimizer(9)
+    load_state(tmp_path / "step-00000003", other, other_optimizer)
+    for seed in range(3, 6):
+        step(model, optimizer, seed), step(other, other_optimizer, seed)
+    for first, second in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(first, second)
+
+
+def test_the_last_two_states_are_kept_and_a_damaged_one_is_passed_over(tmp_path):
+    model, optimizer = model_and_optimizer(0)
+    step(model, optimizer, 0)
+    for number in (5, 10, 15):
+        save_state(tmp_path, number, model, optimizer, {"seed": 0})
+    (tmp_path / ".step-00000020.tmp").mkdir()  # a kill in the middle of writing leaves this
+    assert len([p for p in tmp_path.iterdir() if p.name.startswith("step-")]) == KEPT
+    assert latest_state(tmp_path)[1] == {"step": 15, "settings": {"seed": 0}}
+    (tmp_path / "step-00000015" / "progress.json").write_text('{"step": ')
+    assert latest_state(tmp_path)[0].name == "step-00000010"
+    (tmp_path / "step-00000010" / "optimizer.safetensors").write_bytes(b"short")
+    with pytest.raises(ValueError, match="cannot resume"):
+        load_state(tmp_path / "step-00000010", model, optimizer)
+
+
+def test_a_run_with_other_settings_is_named():
+    saved = json.loads(json.dumps(asdict(PretrainSettings(seed=1))))
+    assert PretrainSettings(seed=1).difference(saved) is None
+    assert PretrainSettings(seed=2).difference(saved) == "seed is 2 here and 1 there"

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from transformers import BatchEncoding, PreTrainedTokenizer
 
+from .graph_inputs_cate import as_items, check_graph
+
 VOCAB_FILES_NAMES = {"vocab_file": "vocab.json"}
 PAD_TOKEN, MASK_TOKEN = "[PAD]", "[MASK]"
 IGNORED_LABEL = -100
@@ -24,16 +26,16 @@ class CateTokenizer(PreTrainedTokenizer):
     Args:
         vocab_file: a `vocab.json` that maps every token to its id; `from_pretrained` passes it.
         operations: names of the operations in the order of the space's vocabulary, instead of a file.
-        alias_special_ids: False: [PAD] is 0, [MASK] 1, operations follow from 2. True (the paper): an operation's id is its
-            position, and ids 0 and 1 stand for padding and masking as well as for operations 0 and 1.
-        pad_to: None pads to the longest architecture of a batch; a number pads always to that length (the paper: 7 or 15).
+        alias_special_ids: False: [PAD] is 0, [MASK] 1, operations follow from 2. True (the paper): an operation's id is
+            its position, and ids 0 and 1 stand for padding and masking as well as for operations 0 and 1.
+        pad_to: None pads to the longest architecture of a batch; a number pads always to it (the paper: 7 or 15).
         model_max_length: a longer architecture is an error.
 
     Raises ValueError for a vocabulary that is not one, in any call for a graph that is not valid, naming item and edge.
     """
 
     vocab_files_names = VOCAB_FILES_NAMES
-    model_input_names = ["input_ids", "attention_mask", "adjacency"]  # noqa: RUF012 (the base class's own convention)
+    model_input_names = ["input_ids", "attention_mask", "adjacency"]
     _auto_class = "AutoTokenizer"  # save_pretrained always stores this file and its auto_map
 
     def __init__(
@@ -87,9 +89,9 @@ class CateTokenizer(PreTrainedTokenizer):
     ) -> BatchEncoding:
         """
         Args:
-            architectures: one `cate_hf.Architecture`; a dict of `operations` (L names) and `adjacency` (L, L) of 0/1, upper
-                triangular; a list of them; a dict of lists (a batch of a `datasets.Dataset`); or an `ArchitectureTable`. A
-                node called [MASK] is a masked one.
+            architectures: one `cate_hf.Architecture`; a dict of `operations` (L names) and `adjacency` (L, L) of 0/1,
+                upper triangular; a list of them; a dict of lists (a batch of a `datasets.Dataset`); or an
+                `ArchitectureTable` (no loop over its rows). A node called [MASK] is a masked one.
             padding: None or True: to the longest of the batch, or to `pad_to` where that is set; "max_length": to
                 `max_length`; False: not at all.
             max_length: the most nodes allowed.
@@ -97,7 +99,8 @@ class CateTokenizer(PreTrainedTokenizer):
 
         Returns:
             `input_ids` (B, L) int64, `attention_mask` (B, L) int64, 1 on nodes, `adjacency` (B, L, L) uint8. One
-            architecture gives B = 1 with `return_tensors`, and without it lists that have no batch axis, as `pad` takes them.
+            architecture gives B = 1 with `return_tensors`; without it lists that have no batch axis, as `pad` takes
+            them. The model derives its attention masks from the last two.
 
         Raises:
             ValueError: an unknown operation, a graph that is not valid (item, node or edge named), too many nodes.
@@ -110,7 +113,7 @@ class CateTokenizer(PreTrainedTokenizer):
         if hasattr(architectures, "operation_codes"):
             ids, adjacency, lengths = self._from_table(architectures)
         else:
-            items, single = _as_items(architectures)
+            items, single = as_items(architectures)
             ids, adjacency, lengths = self._from_items(items, single)
         if unpadded := padding is False or padding == "do_not_pad":
             padding = True
@@ -144,7 +147,7 @@ class CateTokenizer(PreTrainedTokenizer):
         """The same of architectures and dicts."""
         known = self.get_vocab()
         names = ["architecture"] if single else [f"architecture {i}" for i in range(len(items))]
-        graphs = [_check_graph(item, name) for item, name in zip(items, names, strict=True)]
+        graphs = [check_graph(item, name) for item, name in zip(items, names, strict=True)]
         lengths = np.array([len(operations) for operations, _ in graphs], dtype=np.int64)
         size = int(lengths.max(initial=0))
         ids = np.full((len(items), size), self.pad_token_id, dtype=np.int64)
@@ -199,8 +202,8 @@ class CateTokenizer(PreTrainedTokenizer):
         return_tensors: str | None = None,
         **kwargs,
     ) -> BatchEncoding:
-        """A batch from a list of what this tokenizer gave for one architecture each (or from a dict of lists), as collators
-        do. `labels` of a node each are padded with -100; any other key is stacked as it is."""
+        """A batch from a list of what this tokenizer gave for one architecture each (or from a dict of lists), as
+        collators do. `labels` of a node each are padded with -100; any other key is stacked as it is."""
         if not isinstance(encoded_inputs, Mapping):
             features = [dict(feature) for feature in encoded_inputs]
         elif len(encoded_inputs.get("input_ids", ())) and np.ndim(encoded_inputs["input_ids"][0]) == 0:
@@ -240,9 +243,9 @@ class CateTokenizer(PreTrainedTokenizer):
     ) -> Any:
         """With `adjacency`, back to an architecture: ids (L,) with (L, L), or a list of them for (B, L) with (B, L, L).
 
-        The result is a `cate_hf.Architecture` where cate_hf is installed, else a dict of `operations` and `adjacency`, from
-        which `Architecture.from_dict` makes one. Padding is recognised by `attention_mask`; without it, by its id after
-        the last node. Without `adjacency`: the names as one string, as tokenizers do.
+        The result is a `cate_hf.Architecture` where cate_hf is installed, else a dict of `operations` and `adjacency`,
+        from which `Architecture.from_dict` makes one. Padding is recognised by `attention_mask`; without it, by its id
+        after the last node. Without `adjacency`: the names as one string, as tokenizers do.
 
         Raises:
             ValueError: an id that is none, shapes that do not fit, or padding before a node.
@@ -310,6 +313,15 @@ class CateTokenizer(PreTrainedTokenizer):
         return (path,)
 
 
+def _tensors(batch: dict[str, np.ndarray], return_tensors: str) -> BatchEncoding:
+    if return_tensors != "pt":
+        return BatchEncoding(batch, tensor_type=return_tensors)
+    import torch
+
+    tensors = {key: torch.from_numpy(np.require(value, requirements=["C", "W"])) for key, value in batch.items()}
+    return BatchEncoding({key: t.float() if t.is_floating_point() else t for key, t in tensors.items()})
+
+
 def _read_vocabulary(path: str) -> list[str]:
     """The tokens of a vocab.json in the order of their ids."""
     try:
@@ -334,65 +346,3 @@ def _check_names(operations: Iterable[str]) -> list[str]:
     if len(names) < 2 or len(set(names)) != len(names):
         raise ValueError(f"the vocabulary needs at least 2 operations, each once, got {names}")
     return names
-
-
-def _as_items(architectures: Any) -> tuple[list, bool]:
-    """A list of architectures and dicts, and whether it was one of them alone."""
-    if hasattr(architectures, "operations"):
-        return [architectures], True
-    if isinstance(architectures, Mapping):
-        operations, adjacency = architectures.get("operations"), architectures.get("adjacency")
-        is_batch = isinstance(operations, (list, tuple)) and operations and isinstance(operations[0], (list, tuple))
-        if is_batch and hasattr(adjacency, "__len__"):
-            if len(operations) != len(adjacency):
-                raise ValueError(f"{len(operations)} lists of operations but {len(adjacency)} adjacency matrices")
-            pairs = zip(operations, adjacency, strict=True)
-            return [{"operations": names, "adjacency": matrix} for names, matrix in pairs], False
-        return [architectures], True
-    if isinstance(architectures, (str, bytes)) or not isinstance(architectures, Iterable):
-        raise ValueError(f"expected architectures, or dicts of operations and adjacency, got {architectures!r:.80}")
-    return list(architectures), False
-
-
-def _check_graph(item: Any, name: str) -> tuple[list[str], np.ndarray]:
-    """Operations and adjacency (L, L) of an architecture or dict. The package has the same checks; this file cannot import
-    them."""
-    if isinstance(item, Mapping):
-        if missing := [key for key in ("operations", "adjacency") if key not in item]:
-            raise ValueError(f"{name}: field {missing[0]!r} is missing")
-        operations, adjacency = item["operations"], item["adjacency"]
-    elif hasattr(item, "operations") and hasattr(item, "adjacency"):
-        operations, adjacency = item.operations, item.adjacency
-    else:
-        raise ValueError(f"{name}: expected an Architecture or a dict of operations and adjacency, got {item!r:.80}")
-    if isinstance(operations, (str, bytes)) or not isinstance(operations, Iterable):
-        raise ValueError(f"{name}: operations must be a list of names, got {operations!r:.80}")
-    operations = list(operations)
-    n = len(operations)
-    if n < 2:
-        raise ValueError(f"{name}: at least 2 nodes are needed, input and output, got {n}")
-    try:
-        matrix = np.asarray(adjacency)
-    except (ValueError, TypeError):
-        matrix = np.empty(0)  # rows of several lengths
-    if matrix.shape != (n, n):
-        shape = " x ".join(map(str, matrix.shape)) if matrix.ndim > 1 else "something else"
-        raise ValueError(f"{name}: {n} operations need a square adjacency matrix, {n} x {n}, got {shape}")
-    if matrix.dtype.kind not in "bui":
-        raise ValueError(f"{name}: adjacency must hold integers 0 and 1 (no NaN, no floats), got dtype {matrix.dtype}")
-    if (wrong := np.argwhere((matrix != 0) & (matrix != 1))).size:
-        i, j = wrong[0]
-        raise ValueError(f"{name}: adjacency[{i}][{j}] is {matrix[i, j]}, expected 0 or 1")
-    if (lower := np.argwhere(np.tril(matrix))).size:
-        i, j = lower[0]
-        raise ValueError(f"{name}: edge {i} -> {j} goes backward, expected nodes in topological order (and no cycle)")
-    return operations, matrix
-
-
-def _tensors(batch: dict[str, np.ndarray], return_tensors: str) -> BatchEncoding:
-    if return_tensors != "pt":
-        return BatchEncoding(batch, tensor_type=return_tensors)
-    import torch
-
-    tensors = {key: torch.from_numpy(np.require(value, requirements=["C", "W"])) for key, value in batch.items()}
-    return BatchEncoding({key: t.float() if t.is_floating_point() else t for key, t in tensors.items()})

@@ -1,0 +1,45 @@
+"""NAS-Bench-101 (Ying et al., ICML 2019): cells of at most 7 vertices and 9 edges with 3 operations."""
+
+import numpy as np
+
+from cate_hf.hashing import cell_hashes
+from cate_hf.progress import progress_bar
+from cate_hf.spaces import nasbench101_cells, nasbench101_network
+from cate_hf.spaces.base import Space
+from cate_hf.table import PADDING, ArchitectureTable
+
+# The labels that the benchmark hashes, in the order of the vocabulary.
+_HASH_LABELS = np.array([-1, 1, 0, 2, -2])
+
+
+class NasBench101(Space):
+    """The cell space of NAS-Bench-101, with the costs of its CIFAR-10 network."""
+
+    name = "nasbench101"
+    version = "1"
+    vocabulary = ("input", "conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output")
+    max_nodes = 7
+    max_edges = 9
+    size = 423_624
+    pairing = {"cost": "parameters", "window": 2_000_000, "partners": 2}
+
+    def hash_many(self, table: ArchitectureTable, on_progress=None) -> np.ndarray:
+        table = self.table(table)
+        labels = _HASH_LABELS[np.where(table.operation_codes == PADDING, 0, table.operation_codes)]
+        return cell_hashes(table.adjacency(), labels, table.num_nodes, on_progress)
+
+    def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
+        return nasbench101_network.costs(self.table(table))[0]
+
+    def flops_many(self, table: ArchitectureTable) -> np.ndarray:
+        return nasbench101_network.costs(self.table(table))[1]
+
+    def _enumerate(self, progress: bool) -> ArchitectureTable:
+        codes, adjacency = nasbench101_cells.all_cells(self.max_nodes, self.max_edges)
+        table = ArchitectureTable.from_arrays(self.vocabulary, codes, adjacency, source=self.name)
+        with progress_bar("hashing cells", len(table), "cells", progress) as advance:
+            hashes = self.hash_many(table, advance)
+        order = np.argsort(hashes)
+        parameters, flops = nasbench101_network.costs(table)
+        columns = {"hash": hashes, "parameters": parameters, "flops": flops}
+        return table.with_columns(**columns)[order]

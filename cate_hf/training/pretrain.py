@@ -134,19 +134,23 @@ class Pretraining:
                 if accelerator.is_main_process:
                     save_state(self.work, self.step, self.model, self.optimizer, asdict(settings))
                 if not stop or last:
-                    results = evaluate(
-                        self.model,
-                        self.tokens,
-                        held_out,
-                        self.ranges,
-                        settings.seed,
-                        accelerator,
-                        masked_operation_loss,
-                    )
-                    self._log({"step": self.step, **results})
+                    results = self._evaluate(held_out)
                 clock, counted = time.perf_counter(), self.step
             if stop and not last:
                 raise Interrupted
+        return results or self._evaluate(held_out)  # a resumed run may have had no step left
+
+    def _evaluate(self, held_out: np.ndarray) -> dict[str, float]:
+        results = evaluate(
+            self.model,
+            self.tokens,
+            held_out,
+            self.ranges,
+            self.settings.seed,
+            self.accelerator,
+            masked_operation_loss,
+        )
+        self._log({"step": self.step, **results})
         return results
 
     def _train_step(self, batch: dict[str, np.ndarray]) -> torch.Tensor:
@@ -209,6 +213,7 @@ class Pretraining:
             "batch_size": settings.batch_size,
             "train_pairs": self.pair_facts["train_pairs"],
             "epochs": self.step * settings.batch_size / max(self.pair_facts["train_pairs"], 1),
+            "learning_rate": settings.learning_rate,
             "seed": settings.seed,
             "machine": f"{os.cpu_count()}-core CPU"
             if self.accelerator.device.type == "cpu"
@@ -219,6 +224,7 @@ class Pretraining:
             "losses": [entry for entry in self.history if "loss" in entry][-1:],
             **results,
         }
+        (self.work / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")  # what a card is made of
         staged = self.work / ".checkpoint"
         shutil.rmtree(staged, ignore_errors=True)
         save_checkpoint(staged, self.model, self.tokenizer, facts)

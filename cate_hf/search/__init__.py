@@ -1,0 +1,32 @@
+"""Ask/tell searches over a table of candidates, by name. Adding one is a module and a line here."""
+
+import difflib
+import importlib
+
+from cate_hf.search.base import Optimizer
+
+_ALGORITHMS = {
+    "random": "cate_hf.search.random_search:RandomSearch",
+    "cate-dngo-ls": "cate_hf.search.cate_dngo_ls:CateDngoLs",
+}
+
+
+def algorithm_names() -> list[str]:
+    return sorted(_ALGORITHMS)
+
+
+def get_algorithm(name: str) -> type[Optimizer]:
+    """The class of a search algorithm.
+
+    Raises:
+        ValueError: none of that name; the message has the nearest.
+    """
+    if name not in _ALGORITHMS:
+        near = difflib.get_close_matches(str(name), _ALGORITHMS, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(algorithm_names())}"
+        raise ValueError(f"unknown search algorithm {name!r}; {hint}")
+    module, class_name = _ALGORITHMS[name].split(":")
+    return getattr(importlib.import_module(module), class_name)
+
+
+__all__ = ["Optimizer", "algorithm_names", "get_algorithm"]

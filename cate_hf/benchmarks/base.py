@@ -1,0 +1,126 @@
+"""A table of results, found by the hash of an architecture."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from cate_hf.spaces import get_space
+from cate_hf.table import ArchitectureTable
+
+if TYPE_CHECKING:
+    from cate_hf.architecture import Architecture
+
+
+class Result(dict):
+    """What is known of one architecture; asking for what is not says so."""
+
+    def __missing__(self, field: str):
+        raise ValueError(f"the benchmark has no {field!r} for this architecture; it has {', '.join(self)}")
+
+
+class Benchmark:
+    """Results of architectures of one space, by field.
+
+    Attributes:
+        name, path, space: of the benchmark, its file and its search space.
+        hashes: (N,) S32, sorted.
+        oracles: field -> what the number is, in words.
+    """
+
+    name: ClassVar[str]
+    oracles: ClassVar[dict[str, str]]
+
+    def __init__(self, path, space: str, hashes: np.ndarray, columns: dict[str, np.ndarray]):
+        self.path, self.space = path, get_space(space)
+        order = None if (hashes[1:] > hashes[:-1]).all() else np.argsort(hashes)
+        self.hashes = hashes if order is None else hashes[order]
+        self._columns = columns if order is None else {k: v[order] for k, v in columns.items()}
+
+    @property
+    def fields(self) -> list[str]:
+        """Names of the fields."""
+        return list(self._columns)
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def query(self, architecture: "Architecture", field: str | None = None) -> "Result | float":
+        """All that is known of an architecture, in any isomorphic drawing; or one field of it.
+
+        Accuracies are in [0, 1], times in seconds.
+
+        Raises:
+            ValueError: the architecture is not of the space or not in the benchmark, or has no such field.
+        """
+        row = self.rows([architecture])[0]
+        known = {name: values[row].item() for name, values in self._columns.items() if not _is_missing(values[row])}
+        result = Result(known)
+        if field is None:
+            return result
+        self._check_field(field)
+        return result[field]
+
+    def query_many(
+        self,
+        architectures: "ArchitectureTable | Sequence[Architecture]",
+        field: str = "test_accuracy",
+        missing: str = "raise",
+    ) -> np.ndarray:
+        """(N,) float64 of one field. A table with a hash column is found by it.
+
+        Args:
+            missing: what to do where the field has no value: "raise", or "nan".
+        """
+        if missing not in ("raise", "nan"):
+            raise ValueError(f"missing must be 'raise' or 'nan', not {missing!r}")
+        self._check_field(field)
+        values = self._columns[field][self.rows(architectures)].astype(np.float64)
+        absent = np.flatnonzero(np.isnan(values))
+        if missing == "raise" and len(absent):
+            raise ValueError(
+                f"{self.name}: no {field!r} for {len(absent)} of {len(values)} architectures, first row {absent[0]}"
+            )
+        return values
+
+    def rows(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> np.ndarray:
+        """(N,) rows of this benchmark. Raises ValueError naming the first architecture that is not in it."""
+        if isinstance(architectures, ArchitectureTable) and "hash" in architectures.columns:
+            hashes = architectures.columns["hash"]
+        else:
+            checked = []
+            for i, architecture in enumerate(architectures):
+                try:
+                    checked.append(self.space.validate(architecture))
+                except ValueError as error:
+                    raise ValueError(f"architecture {i}: {error}") from None
+            hashes = self.space.hash_many(self.space.table(checked))
+        rows = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        absent = np.flatnonzero(self.hashes[rows] != hashes)
+        if len(absent):
+            raise ValueError(
+                f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]].decode()}) is not in {self.path}"
+            )
+        return rows
+
+    def best(self, field: str = "test_accuracy") -> tuple[str, float]:
+        """Hash and value of the highest value of a field."""
+        self._check_field(field)
+        row = int(np.nanargmax(self._columns[field]))
+        return self.hashes[row].decode(), float(self._columns[field][row])
+
+    def oracle(self, field: str) -> str:
+        """What a field's number is, in words."""
+        self._check_field(field)
+        return self.oracles[field]
+
+    def _check_field(self, field: str) -> None:
+        if field not in self._columns:
+            raise ValueError(f"{self.name} has no field {field!r}; it has {', '.join(self._columns)}")
+
+    def __repr__(self) -> str:
+        return f"<benchmark {self.name}: {len(self):,} architectures of {self.space.name}; {', '.join(self.fields)}>"
+
+
+def _is_missing(value) -> bool:
+    return bool(np.isnan(value))

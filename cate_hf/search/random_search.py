@@ -1,0 +1,8 @@
+"""Random search: candidates in a random order."""
+
+from cate_hf.search.base import Optimizer
+
+
+class RandomSearch(Optimizer):
+    def _propose(self, n: int) -> list[int]:
+        return self._draw_unseen(n)

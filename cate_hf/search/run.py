@@ -1,0 +1,229 @@
+"""Trials of a search on a benchmark, and their results as JSON."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from cate_hf.benchmarks import Benchmark, load_benchmark
+from cate_hf.files import atomic_output, check_output
+from cate_hf.search import get_algorithm
+from cate_hf.spaces import Space, get_space
+from cate_hf.table import ArchitectureTable
+
+CHECKPOINTS = (50, 100, 150)  # queries at which regret is reported
+
+
+def run_trial(
+    space: Space,
+    candidates: ArchitectureTable,
+    guide: np.ndarray,
+    report: np.ndarray,
+    best_possible: float,
+    algorithm: str,
+    queries: int,
+    seed: int,
+    encodings: np.ndarray | None = None,
+) -> dict:
+    """One trial.
+
+    Args:
+        guide, report: (N,) values of the candidates: what the search is told, and what its regret is measured by.
+        best_possible: highest value of the reported field.
+
+    Returns:
+        {"seed", "seconds", "queries": [{"hash", "value", "reported"}], "best_so_far", "regret"}; best_so_far is the
+        reported value of the query that the search itself thinks best, regret its distance to best_possible.
+    """
+    if not 1 <= queries <= len(candidates):
+        raise ValueError(f"queries must be 1 to {len(candidates)}, the number of candidates, not {queries}")
+    start = time.perf_counter()
+    optimizer = get_algorithm(algorithm)(space, candidates, seed, encodings)
+    while len(optimizer.rows) < queries:
+        for row in optimizer.ask_rows(1):
+            optimizer.tell_row(row, guide[row])
+    seconds = time.perf_counter() - start
+    rows, values = np.array(optimizer.rows), np.array(optimizer.values)
+    leader = np.maximum.accumulate(values)
+    # The first query that reached each running maximum.
+    leading = np.where(values > np.concatenate([[-np.inf], leader[:-1]]), np.arange(len(values)), 0)
+    leading = np.maximum.accumulate(leading)
+    best_so_far = report[rows[leading]]
+    hashes = candidates.columns["hash"][rows]
+    return {
+        "seed": seed,
+        "seconds": seconds,
+        "queries": [
+            {"hash": h.decode(), "value": float(v), "reported": float(report[r])}
+            for h, v, r in zip(hashes, values, rows, strict=True)
+        ],
+        "best_so_far": best_so_far.tolist(),
+        "regret": (best_possible - best_so_far).tolist(),
+    }
+
+
+def run_search(
+    space: str,
+    benchmark: Benchmark,
+    algorithm: str,
+    queries: int,
+    trials: int,
+    seed: int,
+    encodings: np.ndarray | None = None,
+    candidates: ArchitectureTable | None = None,
+    guide_field: str = "test_accuracy",
+    report_field: str = "test_accuracy",
+    on_trial: Callable[[dict], None] | None = None,
+) -> dict:
+    """Trials with the seeds seed, seed + 1, …; interrupted by Ctrl-C, the finished ones are returned, marked incomplete.
+
+    Args:
+        encodings: (N, D) of the candidates, where the algorithm needs them.
+        candidates: all architectures of the space by default. Those without a value of `guide_field` are left out.
+
+    Raises:
+        ValueError: an unknown name, a budget that does not fit, encodings that do not fit.
+    """
+    if trials < 1:
+        raise ValueError(f"trials must be at least 1, not {trials}")
+    get_algorithm(algorithm)
+    space_object = get_space(space)
+    if benchmark.space.name != space_object.name:
+        raise ValueError(f"the benchmark is of {benchmark.space.name}, not of {space_object.name}")
+    candidates = space_object.enumerate() if candidates is None else candidates
+    if encodings is not None and len(encodings) != len(candidates):
+        raise ValueError(f"{len(encodings)} encodings for {len(candidates)} candidates")
+    guide = benchmark.query_many(candidates, guide_field, missing="nan")
+    report = benchmark.query_many(candidates, report_field, missing="nan")
+    known = ~(np.isnan(guide) | np.isnan(report))
+    if not known.all():
+        candidates, guide, report = candidates[known], guide[known], report[known]
+        encodings = None if encodings is None else encodings[known]
+    best_possible = float(report.max())
+    result = {
+        "space": space,
+        "algorithm": algorithm,
+        "candidates": len(candidates),
+        "queries": queries,
+        "seed": seed,
+        "guided_by": benchmark.oracle(guide_field),
+        "reported": benchmark.oracle(report_field),
+        "best_possible": best_possible,
+        "complete": True,
+        "trials": [],
+    }
+    try:
+        for number in range(trials):
+            trial = run_trial(
+                space_object,
+                candidates,
+                guide,
+                report,
+                best_possible,
+                algorithm,
+                queries,
+                seed + number,
+                encodings,
+            )
+            result["trials"].append(trial)
+            if on_trial:
+                on_trial(trial)
+    except KeyboardInterrupt:
+        result["complete"] = False
+    result["summary"] = summary(result["trials"])
+    return result
+
+
+def summary(trials: list[dict]) -> dict:
+    """Mean and standard error of the regret at 50, 100 and 150 queries and at the end, and seconds a trial."""
+    if not trials:
+        return {}
+    regrets = np.array([trial["regret"] for trial in trials])
+    points = sorted({q for q in CHECKPOINTS if q <= regrets.shape[1]} | {regrets.shape[1]})
+    error = regrets.std(axis=0, ddof=1) / len(regrets) ** 0.5 if len(regrets) > 1 else np.zeros(regrets.shape[1])
+    return {
+        "regret": {
+            str(q): {"mean": float(regrets[:, q - 1].mean()), "standard_error": float(error[q - 1])} for q in points
+        },
+        "seconds_a_trial": float(np.mean([trial["seconds"] for trial in trials])),
+    }
+
+
+def search_to_file(
+    space: str,
+    benchmark_path: str | os.PathLike,
+    encoding: str,
+    algorithm: str,
+    queries: int,
+    trials: int,
+    seed: int,
+    output: str | os.PathLike,
+    overwrite: bool = False,
+    guide_field: str = "test_accuracy",
+    report_field: str = "test_accuracy",
+    on_trial: Callable[[dict], None] | None = None,
+    progress: bool = False,
+) -> dict:
+    """What `cate search` does: load, run, write one JSON file; returns what it wrote.
+
+    Args:
+        encoding: "adjacency", the name or folder of a checkpoint, or a Parquet file made by `cate encode`.
+    """
+    check_output(output, overwrite)
+    algorithm_class = get_algorithm(algorithm)
+    benchmark = load_benchmark(space, benchmark_path)
+    candidates = get_space(space).enumerate(progress=progress)
+    encodings = None
+    if algorithm_class.needs_encodings:
+        encodings = encode_candidates(encoding, space, candidates, progress)
+    result = run_search(
+        space, benchmark, algorithm, queries, trials, seed, encodings, candidates, guide_field, report_field, on_trial
+    )
+    result["encoding"] = encoding if algorithm_class.needs_encodings else None
+    with atomic_output(output, overwrite) as temporary:
+        temporary.write_text(json.dumps(result) + "\n")
+    return result
+
+
+def encode_candidates(encoding: str, space: str, candidates: ArchitectureTable, progress: bool = False) -> np.ndarray:
+    """(N, D) float32 encodings of candidates by a fixed encoding, a checkpoint, or a file of encodings found by hash."""
+    from cate_hf.encodings import encoding_names, get_encoding
+
+    if encoding in encoding_names():
+        return get_encoding(encoding, space).transform(candidates)
+    if Path(encoding).suffix == ".parquet":
+        return read_encodings(encoding, candidates)
+    from cate_hf.hub.checkpoints import load_encoder
+
+    return load_encoder(encoding).encode(candidates, progress=progress)
+
+
+def read_encodings(path: str | os.PathLike, candidates: ArchitectureTable) -> np.ndarray:
+    """The `encoding` column of a Parquet file, in the order of the candidates by the `hash` column.
+
+    Raises:
+        ValueError: no such columns, or a candidate that the file does not have.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["hash", "encoding"])
+        flat = table["encoding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        hashes = np.array(table["hash"].to_pylist(), dtype="S32")
+    except (pa.ArrowException, OSError, AttributeError, KeyError) as error:
+        raise ValueError(
+            f"{path}: cannot be read as encodings, columns hash and encoding ({str(error).splitlines()[0]})"
+        ) from None
+    if not len(hashes) or len(flat) % len(hashes):
+        raise ValueError(f"{path}: its encodings are not all of one length")
+    order = np.argsort(hashes)
+    wanted = candidates.columns["hash"]
+    rows = order[np.minimum(np.searchsorted(hashes, wanted, sorter=order), len(hashes) - 1)]
+    absent = np.flatnonzero(hashes[rows] != wanted)
+    if len(absent):
+        raise ValueError(f"{path}: no encoding of {len(absent)} candidates, the first {wanted[absent[0]].decode()}")
+    return flat.reshape(len(hashes), -1)[rows].astype(np.float32)

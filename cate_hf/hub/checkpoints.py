@@ -1,0 +1,192 @@
+"""Checkpoint folders: found by name, checked, loaded without unpickling, and saved so that the Hub can serve them.
+
+A folder holds config.json, model.safetensors, the tokenizer's files, README.md and the files of remote code, so that
+AutoModel, AutoModelForPreTraining and AutoTokenizer load it where this package is not installed.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from cate_hf.auto import MODEL_CLASSES
+
+# The packages whose modules *_cate.py travel with a checkpoint.
+REMOTE_CODE_PACKAGES = ("cate_hf.modeling", "cate_hf.tokenization")
+TOKENIZER_AUTO_MAP = ["tokenization_cate.CateTokenizer", None]
+AUTO_MAP = {
+    "AutoConfig": "configuration_cate.CateConfig",
+    **{auto_class: f"modeling_cate.{model_class}" for auto_class, model_class in MODEL_CLASSES.items()},
+    "AutoTokenizer": TOKENIZER_AUTO_MAP,
+}
+WEIGHTS = "model.safetensors"
+
+
+def checkpoint_names() -> list[str]:
+    """Names of the checkpoints bundled with the package."""
+    root = files("cate_hf.checkpoints")
+    return sorted(entry.name for entry in root.iterdir() if entry.joinpath("config.json").is_file())
+
+
+def checkpoint_path(name: str) -> Path:
+    """Folder of a bundled checkpoint. Raises ValueError, with the nearest name, when there is none of that name."""
+    names = checkpoint_names()
+    if name not in names:
+        near = difflib.get_close_matches(str(name), names, 1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"bundled are: {', '.join(names) or 'none'}"
+        raise ValueError(f"no bundled checkpoint {str(name)!r}; {hint}")
+    return Path(str(files("cate_hf.checkpoints").joinpath(name)))
+
+
+def resolve_checkpoint(name_or_path: str | Path) -> Path:
+    """The folder that a bundled name or a path stands for.
+
+    Raises:
+        ValueError: neither a bundled name nor a folder, or a folder that is not a checkpoint of CATE.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path) in checkpoint_names():
+        return checkpoint_path(str(name_or_path))
+    # The place for checkpoints downloaded from the Hub: resolve a repository id to its cached snapshot here.
+    if not path.exists():
+        try:
+            return checkpoint_path(str(name_or_path))
+        except ValueError as error:
+            raise ValueError(f"{error}; and there is no such folder (checkpoints are not downloaded yet)") from None
+    check_checkpoint(path)
+    return path
+
+
+def remote_code_files() -> list:
+    """The code that travels with every checkpoint, as readable resources with a `name`."""
+    entries = [entry for package in REMOTE_CODE_PACKAGES for entry in files(package).iterdir()]
+    return sorted((entry for entry in entries if entry.name.endswith("_cate.py")), key=lambda entry: entry.name)
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Check that a folder is a complete checkpoint of CATE. Raises ValueError saying what is missing or wrong."""
+    config_path = folder / "config.json"
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: expected a checkpoint folder, found a file")
+    if not config_path.is_file():
+        raise ValueError(f"{folder}: no config.json, so this is not a checkpoint folder")
+    try:
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{config_path}: not valid JSON ({error})") from None
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if model_type != "cate":
+        raise ValueError(f"{config_path}: model_type is {model_type!r}, expected 'cate'")
+    if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
+        pickled = [name.name for name in folder.glob("*.bin")]
+        hint = f" ({pickled[0]} is a pickle, which is never loaded)" if pickled else ""
+        raise ValueError(f"{folder}: no {WEIGHTS}{hint}")
+    if not (folder / "tokenizer_config.json").is_file():
+        raise ValueError(f"{folder}: no tokenizer_config.json, so architectures cannot be tokenised")
+
+
+def load_model(name_or_path: str | Path, model_class=None, **kwargs):
+    """Load a model of CATE from a bundled name or a folder: this package's class, safetensors only, no remote code.
+
+    Args:
+        model_class: one of the model classes; `CateModel` by default.
+        **kwargs: passed to `from_pretrained`, such as `dtype`.
+
+    Raises:
+        ValueError: no such checkpoint, a damaged one, or one that lacks weights of the model.
+    """
+    from safetensors import SafetensorError
+
+    if model_class is None:
+        from cate_hf.modeling.modeling_cate import CateModel as model_class
+    folder = resolve_checkpoint(name_or_path)
+    try:
+        model, info = model_class.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **kwargs
+        )
+    except SafetensorError as error:
+        raise ValueError(f"{folder / WEIGHTS}: damaged or truncated ({error})") from None
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{folder}: cannot be loaded ({str(error).strip().splitlines()[0]})") from None
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ValueError(
+            f"{folder / WEIGHTS}: {len(missing)} weights of {model_class.__name__} are missing, such as {missing[0]!r}"
+        )
+    return model
+
+
+def load_tokenizer(name_or_path: str | Path):
+    """Load the `CateTokenizer` of a bundled checkpoint or a folder."""
+    from cate_hf.tokenization.tokenization_cate import CateTokenizer
+
+    folder = resolve_checkpoint(name_or_path)
+    try:
+        return CateTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{folder}: its tokenizer cannot be loaded ({str(error).strip().splitlines()[0]})") from None
+
+
+def load_encoder(name_or_path: str | Path, device: str | None = None):
+    """Load an encoder of architectures; no network is touched.
+
+    Args:
+        name_or_path: a bundled checkpoint's name, such as "nasbench101", or a checkpoint folder (from pre-training too).
+        device: where to encode; a GPU where there is one by default.
+
+    Returns:
+        `cate_hf.encodings.cate.Encoder`.
+
+    Raises:
+        ValueError: no such checkpoint, or a folder that is not a complete checkpoint of CATE.
+    """
+    import torch
+
+    from cate_hf.encodings.cate import Encoder
+
+    model = load_model(name_or_path, dtype=torch.float32)
+    return Encoder(model, load_tokenizer(name_or_path), device=device)
+
+
+def save_checkpoint(directory: str | Path, model, tokenizer, card_facts: Mapping, overwrite: bool = False) -> Path:
+    """Save a model with all that goes with it; the folder appears whole or not at all.
+
+    Args:
+        directory: the folder to make.
+        model: any of the three model classes, in the precision that should be saved.
+        tokenizer: its `CateTokenizer`.
+        card_facts: a `cate_hf.hub.cards.ModelCardFacts`, or a mapping with its fields.
+        overwrite: replace the folder when it exists.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileExistsError: the folder exists and `overwrite` is False.
+        ValueError: an unknown fact.
+    """
+    from cate_hf.files import atomic_output
+    from cate_hf.hub.cards import render_model_card
+
+    card = render_model_card(card_facts, model.config, sum(p.numel() for p in model.parameters()))
+    with atomic_output(directory, overwrite=overwrite) as temporary:
+        folder = Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        for weights in folder.glob("*.safetensors"):
+            weights.chmod((folder / "config.json").stat().st_mode)  # written readable by the owner alone
+        for source in remote_code_files():
+            (folder / source.name).write_bytes(source.read_bytes())
+        # save_pretrained only names the class that was saved; every Auto class has to find its own.
+        _set_auto_map(folder / "config.json", AUTO_MAP)
+        _set_auto_map(folder / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
+        (folder / "README.md").write_text(card, encoding="utf-8")
+    return Path(directory)
+
+
+def _set_auto_map(path: Path, auto_map: Mapping) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["auto_map"] = dict(auto_map)
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

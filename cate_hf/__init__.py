@@ -1,7 +1,7 @@
 """CATE: computation-aware Transformer encodings of neural architectures, as a Hugging Face package.
 
-`import cate_hf` makes transformers' Auto classes know CATE (see cate_hf/auto.py) and nothing else: every public name below
-is imported when it is first used, so that the import itself needs neither torch nor transformers.
+`import cate_hf` makes transformers' Auto classes know CATE (see cate_hf/auto.py) and nothing else: every public name
+below is imported when it is first used, so that the import itself needs neither torch nor transformers.
 """
 
 import importlib

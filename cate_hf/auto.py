@@ -1,8 +1,8 @@
 """Registration of CATE with transformers' Auto classes, at the moment when those are imported and not before.
 
 Registering takes the model classes, and those take torch and most of transformers: seconds that `import cate_hf` and
-`cate --help` should not cost. So a finder watches the imports of transformers; once a module that holds Auto classes has
-been executed, and no module of transformers or cate_hf is half-way through its own import in this thread
+`cate --help` should not cost. So a finder watches the imports of transformers; once a module that holds Auto classes
+has been executed, and no module of transformers or cate_hf is half-way through its own import in this thread
 (`transformers.modeling_layers` imports AutoModel, and our model imports `modeling_layers`), the public `register`
 functions are called. Both orders of import work: Auto classes that are already there are registered at once.
 """
@@ -39,7 +39,7 @@ def _register_tokenizer() -> None:
     AutoTokenizer.register(CateConfig, tokenizer_class=CateTokenizer, exist_ok=True)
 
 
-# The Auto classes of models and what each one loads. The auto_map of a checkpoint is made from this (hub/checkpoints.py).
+# The Auto classes of models and what each one loads; hub/checkpoints.py makes a checkpoint's auto_map from it.
 MODEL_CLASSES = {
     "AutoModel": "CateModel",
     "AutoModelForPreTraining": "CateForPreTraining",

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(description: str, total: int | None, unit: str = "", enabled: bool = True) -> Iterator[Callable[[int], None]]:
+def progress_bar(
+    description: str, total: int | None, unit: str = "", enabled: bool = True
+) -> Iterator[Callable[[int], None]]:
     """Yield `advance(n)`; draws a bar with speed and time left when `enabled` and standard error is a terminal.
 
     Args:

@@ -1,4 +1,4 @@
-"""Model and dataset cards: facts in, Markdown with valid Hub metadata out. The texts are the templates in hub_cards/."""
+"""Model and dataset cards: facts in, Markdown with valid Hub metadata out. The texts are templates, in hub_cards/."""
 
 import difflib
 from collections.abc import Mapping, Sequence

@@ -6,7 +6,8 @@ AutoModel, AutoModelForPreTraining and AutoTokenizer load it where this package 
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -102,9 +103,10 @@ def load_model(name_or_path: str | Path, model_class=None, **kwargs):
         from cate_hf.modeling.modeling_cate import CateModel as model_class
     folder = resolve_checkpoint(name_or_path)
     try:
-        model, info = model_class.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **kwargs
-        )
+        with _quiet():
+            model, info = model_class.from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **kwargs
+            )
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS}: damaged or truncated ({error})") from None
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
@@ -132,7 +134,7 @@ def load_encoder(name_or_path: str | Path, device: str | None = None):
     """Load an encoder of architectures; no network is touched.
 
     Args:
-        name_or_path: a bundled checkpoint's name, such as "nasbench101", or a checkpoint folder (from pre-training too).
+        name_or_path: a bundled checkpoint's name, such as "nasbench101", or a folder (from pre-training too).
         device: where to encode; a GPU where there is one by default.
 
     Returns:
@@ -166,6 +168,8 @@ def save_checkpoint(directory: str | Path, model, tokenizer, card_facts: Mapping
         FileExistsError: the folder exists and `overwrite` is False.
         ValueError: an unknown fact.
     """
+    from safetensors import SafetensorError
+
     from cate_hf.files import atomic_output
     from cate_hf.hub.cards import render_model_card
 
@@ -173,7 +177,11 @@ def save_checkpoint(directory: str | Path, model, tokenizer, card_facts: Mapping
     with atomic_output(directory, overwrite=overwrite) as temporary:
         folder = Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(folder)
+        try:
+            with _quiet():
+                model.save_pretrained(folder)
+        except SafetensorError as error:
+            raise OSError(f"{directory}: the weights cannot be written ({error})") from None
         tokenizer.save_pretrained(folder)
         for weights in folder.glob("*.safetensors"):
             weights.chmod((folder / "config.json").stat().st_mode)  # written readable by the owner alone
@@ -184,6 +192,22 @@ def save_checkpoint(directory: str | Path, model, tokenizer, card_facts: Mapping
         _set_auto_map(folder / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
         (folder / "README.md").write_text(card, encoding="utf-8")
     return Path(directory)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers, and no remarks on the head's weights that an encoder leaves aside."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _set_auto_map(path: Path, auto_map: Mapping) -> None:

@@ -78,7 +78,7 @@ def run_search(
     report_field: str = "test_accuracy",
     on_trial: Callable[[dict], None] | None = None,
 ) -> dict:
-    """Trials with the seeds seed, seed + 1, …; interrupted by Ctrl-C, the finished ones are returned, marked incomplete.
+    """Trials with the seeds seed, seed + 1, …; at Ctrl-C the finished ones are returned, marked incomplete.
 
     Args:
         encodings: (N, D) of the candidates, where the algorithm needs them.
@@ -189,8 +189,9 @@ def search_to_file(
 
 
 def encode_candidates(encoding: str, space: str, candidates: ArchitectureTable, progress: bool = False) -> np.ndarray:
-    """(N, D) float32 encodings of candidates by a fixed encoding, a checkpoint, or a file of encodings found by hash."""
+    """(N, D) float32 by a fixed encoding, a checkpoint, or a Parquet file of encodings found by hash."""
     from cate_hf.encodings import encoding_names, get_encoding
+    from cate_hf.encodings.files import read_encodings
 
     if encoding in encoding_names():
         return get_encoding(encoding, space).transform(candidates)
@@ -199,31 +200,3 @@ def encode_candidates(encoding: str, space: str, candidates: ArchitectureTable, 
     from cate_hf.hub.checkpoints import load_encoder
 
     return load_encoder(encoding).encode(candidates, progress=progress)
-
-
-def read_encodings(path: str | os.PathLike, candidates: ArchitectureTable) -> np.ndarray:
-    """The `encoding` column of a Parquet file, in the order of the candidates by the `hash` column.
-
-    Raises:
-        ValueError: no such columns, or a candidate that the file does not have.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path, columns=["hash", "encoding"])
-        flat = table["encoding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        hashes = np.array(table["hash"].to_pylist(), dtype="S32")
-    except (pa.ArrowException, OSError, AttributeError, KeyError) as error:
-        raise ValueError(
-            f"{path}: cannot be read as encodings, columns hash and encoding ({str(error).splitlines()[0]})"
-        ) from None
-    if not len(hashes) or len(flat) % len(hashes):
-        raise ValueError(f"{path}: its encodings are not all of one length")
-    order = np.argsort(hashes)
-    wanted = candidates.columns["hash"]
-    rows = order[np.minimum(np.searchsorted(hashes, wanted, sorter=order), len(hashes) - 1)]
-    absent = np.flatnonzero(hashes[rows] != wanted)
-    if len(absent):
-        raise ValueError(f"{path}: no encoding of {len(absent)} candidates, the first {wanted[absent[0]].decode()}")
-    return flat.reshape(len(hashes), -1)[rows].astype(np.float32)

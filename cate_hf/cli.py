@@ -1,0 +1,92 @@
+"""The `cate` command: its verbs, and how errors are told.
+
+Bad input gives one line and exit code 2; Ctrl-C gives one line and exit code 130; CATE_DEBUG=1 shows the traceback.
+Verbs import what they need when they run, so that `cate --help` and a wrong argument answer at once.
+"""
+
+import os
+import sys
+
+import typer
+
+from cate_hf.commands import encodings, searches, tables
+
+app = typer.Typer(
+    name="cate",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("enumerate")(tables.enumerate_space)
+app.command("pairs")(tables.pairs)
+app.command("encode")(encodings.encode)
+app.command("neighbours")(encodings.neighbours)
+app.command("convert")(encodings.convert)
+app.command("search")(searches.search)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from cate_hf import __version__
+
+        typer.echo(f"cate_hf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def cate(
+    version: bool = typer.Option(False, "--version", callback=show_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Computation-aware encodings of neural architectures (CATE).
+
+    From a search space to a search, step by step:
+
+      cate enumerate nasbench101 --output cells.parquet
+
+      cate pairs nasbench101 --output pairs
+
+      accelerate launch -m cate_hf.training.pretrain --space nasbench101 --pairs pairs --output-dir encoder
+
+      cate encode --space nasbench101 --model encoder --output encodings.parquet
+
+      cate search --space nasbench101 --benchmark results.parquet --encoding encodings.parquet --output search.json
+
+    Each verb has a --help with examples. The bundled checkpoint is called nasbench101.
+    """
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message on one line; for errors of the operating system what failed and with which file."""
+    if isinstance(error, OSError) and error.strerror:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join([*names, error.strerror])
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("cate: interrupted; no unfinished output was left", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        if os.environ.get("CATE_DEBUG"):
+            raise
+        message, code = one_line(error), 2
+    except Exception as error:
+        # Usage errors come from click or from typer's own copy of it; both know how to put themselves.
+        if not hasattr(error, "format_message") or os.environ.get("CATE_DEBUG"):
+            raise
+        context = getattr(error, "ctx", None)
+        verb = f"{context.command_path} --help" if context is not None else "cate --help"
+        message, code = f"{' '.join(error.format_message().split())} (see `{verb}`)", 2
+    print(f"cate: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The verbs of the `cate` command: thin, each calls a function that is importable elsewhere."""

@@ -1,0 +1,98 @@
+"""`cate encode`, `cate neighbours` and `cate convert`: checkpoints and what they give."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str, typer.Option(help="Name of a bundled checkpoint, such as nasbench101, or a folder.", show_default=False)
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Architectures at a time.")]
+
+
+def encode(
+    model: Model,
+    output: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    space: Annotated[
+        str | None, typer.Option(help="Encode all architectures of this search space.", show_default=False)
+    ] = None,
+    input: Annotated[
+        Path | None, typer.Option(help="Parquet or JSON Lines file of architectures.", show_default=False)
+    ] = None,
+    batch_size: BatchSize = 1024,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write the encodings of architectures.
+
+    Columns: hash, encoding (a fixed-size list of float32), then all other columns of the input; rows in its order.
+    A row of the input has operations (a list of names) and adjacency (a list of rows of 0 and 1).
+
+    Examples:
+
+      cate encode --space nasbench101 --model nasbench101 --output encodings.parquet
+
+      cate encode --input my_cells.jsonl --model my_checkpoint --output encodings.parquet --overwrite
+    """
+    from cate_hf.encodings.files import encode_to_parquet
+
+    if (space is None) == (input is None):
+        raise ValueError("give either --space or --input")
+    rows, dim = encode_to_parquet(model, output, space, input, batch_size, overwrite, progress=True)
+    typer.echo(f"wrote {output}: {rows:,} encodings of {dim} numbers by {model}")
+
+
+def neighbours(
+    model: Model,
+    hash: Annotated[
+        str | None,
+        typer.Option("--hash", help="Hash of an architecture of the checkpoint's space.", show_default=False),
+    ] = None,
+    input: Annotated[
+        Path | None, typer.Option(help="Parquet or JSON Lines file; its first row is taken.", show_default=False)
+    ] = None,
+    encodings: Annotated[
+        Path | None,
+        typer.Option(help="File of `cate encode --space`, to save the encoding of the space.", show_default=False),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
+    batch_size: BatchSize = 1024,
+) -> None:
+    """Show the architectures whose encodings lie nearest to a given one's.
+
+    The table has their distance, parameters, FLOPs (multiply-adds of one image) and edit distance to the given one.
+
+    Examples:
+
+      cate neighbours --model nasbench101 --hash 02e5a0247bbdcf2860b7e96f74961594
+
+      cate neighbours --model nasbench101 --input my_cell.jsonl -k 20 --encodings encodings.parquet
+    """
+    from cate_hf.encodings.neighbours import nearest_architectures, print_neighbours
+
+    if (hash is None) == (input is None):
+        raise ValueError("give either --hash or --input")
+    print_neighbours(nearest_architectures(model, hash, input, k, encodings, batch_size, progress=True))
+
+
+def convert(
+    file: Annotated[Path, typer.Argument(help="Checkpoint of the reference code (.pth.tar).", show_default=False)],
+    output_dir: Annotated[Path, typer.Argument(help="Checkpoint folder to write.", show_default=False)],
+    overwrite: Overwrite = False,
+) -> None:
+    """Convert weights of the paper's reference code to a checkpoint folder.
+
+    The file is read weights-only. The folder then serves wherever a checkpoint is asked for, AutoModel included.
+
+    Example:
+
+      cate convert model_best.pth.tar converted
+    """
+    from cate_hf.hub.convert import convert_reference
+
+    facts = convert_reference(file, output_dir, overwrite=overwrite)
+    typer.echo(
+        f"wrote {output_dir}: a paper-preset checkpoint of {facts['space']}, {facts['layers']} layers and "
+        f"{facts['cross_layers']} of the pair model"
+    )

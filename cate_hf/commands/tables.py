@@ -1,0 +1,74 @@
+"""`cate enumerate` and `cate pairs`: a search space as files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Space = Annotated[str, typer.Argument(help="Name of the search space, such as nasbench101.", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
+
+
+def enumerate_space(
+    space: Space,
+    output: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write all unique architectures of a search space, each once, sorted by hash.
+
+    Columns: hash, operations, adjacency, parameters, flops. They are computed the first time (seconds), then kept in
+    the user's cache folder.
+
+    Example:
+
+      cate enumerate nasbench101 --output cells.parquet
+    """
+    from cate_hf.files import check_output
+    from cate_hf.spaces import get_space
+
+    space_object = get_space(space)
+    check_output(output, overwrite)
+    table = space_object.enumerate(progress=True)
+    table.to_parquet(output, overwrite=overwrite)
+    typer.echo(
+        f"wrote {output}: {len(table):,} architectures of {space}, columns operations, adjacency, "
+        f"{', '.join(table.columns)}"
+    )
+
+
+def pairs(
+    space: Space,
+    output: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    cost: Annotated[
+        str | None, typer.Option(help="Pair by parameters or by flops.", show_default="the space's own")
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(help="Largest difference within a pair, in units of the cost.", show_default="the space's own"),
+    ] = None,
+    partners: Annotated[
+        int | None,
+        typer.Option(help="At most so many earlier partners an architecture.", show_default="the space's own"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the choice of partners and of the split.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write computation-aware pairs: architectures that cost about the same, for pre-training.
+
+    The folder holds the table of architectures, train and validation pairs as row numbers (columns first, second), and
+    a card that says what is in it.
+
+    Examples:
+
+      cate pairs nasbench101 --output pairs
+
+      cate pairs nasbench101 --cost flops --window 500000000 --partners 1 --output pairs-by-flops
+    """
+    from cate_hf.data.pairs import default_settings, write_pairs
+
+    settings = default_settings(space, cost=cost, window=window, partners=partners, seed=seed)
+    facts = write_pairs(space, output, settings, overwrite=overwrite, progress=True)
+    typer.echo(
+        f"wrote {output}: {facts['train_pairs']:,} training and {facts['validation_pairs']:,} validation pairs of "
+        f"{facts['architectures']:,} architectures; {facts['without_partner']:,} found no partner"
+    )

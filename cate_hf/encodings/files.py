@@ -1,0 +1,138 @@
+"""Encodings as Parquet files: columns hash and encoding, then whatever else came with the architectures."""
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cate_hf.files import atomic_output, check_output
+from cate_hf.progress import progress_bar
+from cate_hf.spaces import get_space
+from cate_hf.table import ArchitectureTable
+
+if TYPE_CHECKING:
+    from cate_hf.encodings.cate import Encoder
+
+ROW_GROUP = 65_536
+
+
+def encode_to_parquet(
+    model: str | os.PathLike,
+    output: str | os.PathLike,
+    space: str | None = None,
+    input: str | os.PathLike | None = None,
+    batch_size: int = 1024,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> tuple[int, int]:
+    """What `cate encode` does: the encodings of a whole space, or of a file's architectures, written as they come.
+
+    Args:
+        model: name of a bundled checkpoint, or a folder.
+        space, input: one of the two: all architectures of a space, or those of a Parquet or JSON Lines file.
+
+    Returns:
+        number of rows, and D.
+
+    Raises:
+        ValueError: a checkpoint of another space than the input, or bad input; file and row are named.
+        OSError: the output exists and `overwrite` is False, or cannot be written.
+    """
+    from cate_hf.hub.checkpoints import load_encoder
+
+    check_output(output, overwrite)
+    if space is not None:
+        get_space(space)  # its nearest name, before a model is loaded
+    encoder = load_encoder(model)
+    table = architectures_for(encoder, model, space, input, progress)
+    write_encodings(encoder, table, output, batch_size, overwrite, progress)
+    return len(table), encoder.dim
+
+
+def architectures_for(
+    encoder: "Encoder",
+    model: str | os.PathLike,
+    space: str | None,
+    input: str | os.PathLike | None,
+    progress: bool = False,
+) -> ArchitectureTable:
+    """The architectures of a space or a file, checked to be of the encoder's space; with a hash column."""
+    own = get_space(encoder.space)
+    if input is None:
+        if space != encoder.space:
+            raise ValueError(f"{model} is a checkpoint of {encoder.space}, not of {space}")
+        return own.enumerate(progress=progress)
+    from cate_hf.table_io import read_architectures
+
+    table = read_architectures(input)
+    foreign = sorted({*table.vocabulary} - {*own.vocabulary})
+    if foreign and len(foreign) == len(table.vocabulary):
+        raise ValueError(f"{input}: operations such as {foreign[0]!r}; {model} is a checkpoint of {encoder.space}")
+    table = own.validate_table(table, str(input))
+    if "hash" in table.columns:
+        own.check_hashes(table, str(input))
+        return table
+    return table.with_columns(hash=own.hash_many(table))
+
+
+def write_encodings(
+    encoder: "Encoder",
+    table: ArchitectureTable,
+    output: str | os.PathLike,
+    batch_size: int = 1024,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> None:
+    """Write hash (from the table's column), encoding and the table's other columns, a row group at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from cate_hf.table_arrow import to_arrow
+
+    type_ = pa.list_(pa.float32(), encoder.dim)
+    with (
+        progress_bar("encoding", len(table), "cells", progress) as advance,
+        atomic_output(output, overwrite) as temporary,
+    ):
+        writer = None
+        try:
+            for first in range(0, max(len(table), 1), ROW_GROUP):
+                rows = table[first : first + ROW_GROUP]
+                encodings = encoder.encode(rows, batch_size, on_batch=advance)
+                columns = to_arrow(rows)
+                hashes = columns["hash"]
+                encoding = pa.FixedSizeListArray.from_arrays(pa.array(encodings.ravel()), type=type_)
+                columns = columns.drop_columns("hash").add_column(0, "encoding", encoding).add_column(0, "hash", hashes)
+                writer = writer or pq.ParquetWriter(temporary, columns.schema)
+                writer.write_table(columns)
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def read_encodings(path: str | os.PathLike, candidates: ArchitectureTable) -> np.ndarray:
+    """The `encoding` column of a Parquet file, in the order of the candidates by the `hash` column.
+
+    Raises:
+        ValueError: no such columns, or a candidate that the file does not have.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["hash", "encoding"])
+        flat = table["encoding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        hashes = np.array(table["hash"].to_pylist(), dtype="S32")
+    except (pa.ArrowException, OSError, AttributeError, KeyError) as error:
+        raise ValueError(
+            f"{path}: cannot be read as encodings, columns hash and encoding ({str(error).splitlines()[0]})"
+        ) from None
+    if not len(hashes) or len(flat) % len(hashes):
+        raise ValueError(f"{path}: its encodings are not all of one length")
+    order = np.argsort(hashes)
+    wanted = candidates.columns["hash"]
+    rows = order[np.minimum(np.searchsorted(hashes, wanted, sorter=order), len(hashes) - 1)]
+    absent = np.flatnonzero(hashes[rows] != wanted)
+    if len(absent):
+        raise ValueError(f"{path}: no encoding of {len(absent)} candidates, the first {wanted[absent[0]].decode()}")
+    return flat.reshape(len(hashes), -1)[rows].astype(np.float32)

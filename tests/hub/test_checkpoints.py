@@ -1,0 +1,228 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForPreTraining,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
+
+import cate_hf
+from cate_hf import checkpoint_path, load_encoder
+from cate_hf.hub.checkpoints import checkpoint_names, load_model, remote_code_files, save_checkpoint
+from tests.tiny import CELLS, save_tiny, tiny_model
+
+# Runs in a process in which cate_hf cannot be imported, and nothing can be downloaded.
+REMOTE_SCRIPT = """
+import json, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "cate_hf":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoTokenizer
+
+path, cells = sys.argv[1], json.loads(sys.argv[2])
+kind = AutoConfig.from_pretrained(path, trust_remote_code=True).model_type
+tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=True)
+model = AutoModel.from_pretrained(path, trust_remote_code=True).eval()
+batch = tokenizer(cells, return_tensors="pt")
+pairs = AutoModelForPreTraining.from_pretrained(path, trust_remote_code=True).eval()
+other = {f"pair_{name}": value for name, value in batch.items()}
+decoded = tokenizer.decode(batch["input_ids"][0], batch["adjacency"][0])
+operations = decoded["operations"] if isinstance(decoded, dict) else list(decoded.operations)
+print(json.dumps({
+    "classes": [type(model).__name__, type(pairs).__name__, type(tokenizer).__name__],
+    "encodings": model(**batch).pooler_output.tolist(),
+    "logits": pairs(**batch, **other).logits.tolist(),
+    "operations": operations,
+    "package": "cate_hf" in sys.modules,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")
+
+
+def test_a_checkpoint_has_all_that_travels(checkpoint):
+    names = {path.name for path in checkpoint.iterdir()}
+    code = {file.name for file in remote_code_files()}
+    assert {"configuration_cate.py", "modeling_cate.py", "tokenization_cate.py"} <= code <= names
+    assert {"config.json", "model.safetensors", "tokenizer_config.json", "vocab.json", "README.md"} <= names
+    config = json.loads((checkpoint / "config.json").read_text())
+    assert set(config["auto_map"]) == {
+        "AutoConfig",
+        "AutoModel",
+        "AutoModelForPreTraining",
+        "AutoModelForSequenceClassification",
+        "AutoTokenizer",
+    }
+    assert (checkpoint / "model.safetensors").stat().st_mode == (checkpoint / "config.json").stat().st_mode
+
+
+def test_auto_classes_load_our_own_without_remote_code(checkpoint, tmp_path):
+    import shutil
+
+    poisoned = tmp_path / "poisoned"
+    shutil.copytree(checkpoint, poisoned)
+    for file in remote_code_files():
+        (poisoned / file.name).write_text("raise RuntimeError('remote code was run')")
+    assert type(AutoConfig.from_pretrained(poisoned)) is cate_hf.CateConfig
+    assert type(AutoTokenizer.from_pretrained(poisoned)) is cate_hf.CateTokenizer
+    assert type(AutoModel.from_pretrained(poisoned)) is cate_hf.CateModel
+    assert type(AutoModelForPreTraining.from_pretrained(poisoned)) is cate_hf.CateForPreTraining
+    head = AutoModelForSequenceClassification.from_pretrained(poisoned)
+    assert type(head) is cate_hf.CateForSequenceClassification
+    assert load_encoder(poisoned).encode(CELLS).shape == (3, 16)
+
+
+def test_remote_code_loads_where_the_package_is_not(checkpoint, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PYTHON", "TRANSFORMERS"))}
+    environment |= {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    cells = json.dumps([cell.to_dict() for cell in CELLS])
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", REMOTE_SCRIPT, str(checkpoint), cells],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["classes"] == ["CateModel", "CateForPreTraining", "CateTokenizer"]
+    assert not result["package"]
+    assert result["operations"] == list(CELLS[0].operations)
+    np.testing.assert_allclose(result["encodings"], load_encoder(checkpoint).encode(CELLS), atol=1e-6)
+    batch = cate_hf.CateTokenizer.from_pretrained(checkpoint)(CELLS, return_tensors="pt")
+    model = load_model(checkpoint, cate_hf.CateForPreTraining).eval()
+    with torch.inference_mode():
+        logits = model(**batch, **{f"pair_{name}": value for name, value in batch.items()}).logits
+    np.testing.assert_allclose(result["logits"], logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["CateModel", "CateForPreTraining", "CateForSequenceClassification"])
+def test_weights_survive_saving(name, tmp_path):
+    model_class = getattr(cate_hf, name)
+    folder = save_tiny(tmp_path / "saved", model_class)
+    loaded = load_model(folder, model_class)
+    for key, value in tiny_model(model_class=model_class).state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value), key
+    assert load_encoder(folder).dim == 16
+
+
+def test_bf16_weights_give_a_float32_encoder(tmp_path):
+    model = tiny_model().to(torch.bfloat16)
+    tokenizer = cate_hf.CateTokenizer.from_config(model.config)
+    save_checkpoint(tmp_path / "half", model, tokenizer, {"space": "nasbench101"})
+    assert load_file(tmp_path / "half" / "model.safetensors")["cate.embeddings.weight"].dtype == torch.bfloat16
+    encoder = load_encoder(tmp_path / "half")
+    assert encoder.model.dtype == torch.float32
+    assert encoder.encode(CELLS).dtype == np.float32
+
+
+def test_an_existing_folder_stays_unless_overwritten(tmp_path):
+    folder = save_tiny(tmp_path / "once")
+    before = (folder / "README.md").read_bytes()
+    model = tiny_model()
+    tokenizer = cate_hf.CateTokenizer.from_config(model.config)
+    with pytest.raises(FileExistsError, match="once"):
+        save_checkpoint(folder, model, tokenizer, {"space": "nasbench101"})
+    with pytest.raises(ValueError, match="unknown fact 'step'; did you mean 'steps'"):
+        save_checkpoint(folder, model, tokenizer, {"space": "nasbench101", "step": 1}, overwrite=True)
+    assert (folder / "README.md").read_bytes() == before
+    save_checkpoint(folder, model, tokenizer, {"space": "nasbench101", "steps": 12345}, overwrite=True)
+    assert "12,345" in (folder / "README.md").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["once"]
+
+
+def damage(folder, how):
+    config_path = folder / "config.json"
+    config = json.loads(config_path.read_text())
+    if how == "no config":
+        config_path.unlink()
+    elif how == "not JSON":
+        config_path.write_text("{")
+    elif how == "another model":
+        config_path.write_text(json.dumps(config | {"model_type": "bert"}))
+    elif how == "unknown field":
+        config_path.write_text(json.dumps(config | {"hidden_sice": 3}))
+    elif how == "another size":
+        config_path.write_text(json.dumps(config | {"hidden_size": 32}))
+    elif how == "no weights":
+        (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    elif how == "truncated":
+        data = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
+    elif how == "weight missing":
+        weights = load_file(folder / "model.safetensors")
+        del weights["cate.norm.weight"]
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    elif how == "no tokenizer":
+        (folder / "tokenizer_config.json").unlink()
+    elif how == "no vocabulary":
+        (folder / "vocab.json").unlink()
+    elif how == "another vocabulary":
+        vocabulary = {"[PAD]": 0, "[MASK]": 1, "a": 2, "b": 3}
+        (folder / "vocab.json").write_text(json.dumps(vocabulary))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("no config", "no config.json"),
+        ("not JSON", "config.json: not valid JSON"),
+        ("another model", "model_type is 'bert', expected 'cate'"),
+        ("unknown field", "hidden_sice"),
+        ("another size", "cannot be loaded"),
+        ("no weights", "pytorch_model.bin is a pickle, which is never loaded"),
+        ("truncated", "model.safetensors: damaged or truncated"),
+        ("weight missing", "1 weights of CateModel are missing, such as 'norm.weight'"),
+        ("no tokenizer", "no tokenizer_config.json"),
+        ("no vocabulary", "its tokenizer cannot be loaded"),
+        ("another vocabulary", "the tokenizer's operations are"),
+    ],
+)
+def test_damaged_folders_are_told_in_one_line(tmp_path, how, message):
+    folder = save_tiny(tmp_path / "bad")
+    damage(folder, how)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_encoder(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_names_that_are_no_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match="no bundled checkpoint 'nasbench10l'"):
+        checkpoint_path("nasbench10l")
+    with pytest.raises(ValueError, match="there is no such folder"):
+        load_encoder(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="expected a checkpoint folder, found a file"):
+        load_encoder(tmp_path / "file")
+
+
+@pytest.mark.skipif("nasbench101" not in checkpoint_names(), reason="the bundled checkpoint is not made yet")
+def test_the_bundled_checkpoint():
+    folder = checkpoint_path("nasbench101")
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 7_000_000
+    with pytest.raises(ValueError, match="did you mean 'nasbench101'"):
+        checkpoint_path("nasbench10l")
+    encodings = load_encoder("nasbench101").encode(CELLS)
+    assert encodings.shape == (3, 64)
+    assert np.isfinite(encodings).all()
+    card = (folder / "README.md").read_text()
+    assert "accelerate launch -m cate_hf.training.pretrain" in card
+    for file in remote_code_files():
+        assert (folder / file.name).read_bytes() == file.read_bytes(), f"{file.name}: the bundled copy is out of date"

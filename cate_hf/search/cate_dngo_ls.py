@@ -1,5 +1,5 @@
-"""CATE-DNGO-LS (Yan et al. 2021, section 4.2 and appendix): Bayesian optimisation with DNGO over pre-computed encodings,
-and a local search among nearest neighbours in the encoding."""
+"""CATE-DNGO-LS (Yan et al. 2021, section 4.2 and appendix): Bayesian optimisation with DNGO over pre-computed
+encodings, and a local search among nearest neighbours in the encoding."""
 
 import numpy as np
 

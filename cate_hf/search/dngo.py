@@ -1,6 +1,7 @@
 """DNGO (Snoek et al., "Scalable Bayesian Optimization Using Deep Neural Networks", ICML 2015): a tanh network, and
 Bayesian linear regression on its last hidden layer."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,7 +137,7 @@ def _train(x: np.ndarray, y: np.ndarray, layers: int, rng: np.random.Generator) 
     """Squared error, Adam, written out: at batches of 10 a framework's overhead is most of the time."""
     sizes = [x.shape[1], *[UNITS] * layers, 1]
     # torch's default initialisation of linear layers, as the public implementations have it.
-    shapes = [(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    shapes = list(itertools.pairwise(sizes))
     count = sum((a + 1) * b for a, b in shapes)
     flat = np.concatenate([rng.uniform(-(a**-0.5), a**-0.5, (a + 1) * b) for a, b in shapes]).astype(np.float32)
     gradient, first, second = (np.zeros(count, np.float32) for _ in range(3))

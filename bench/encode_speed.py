@@ -1,0 +1,49 @@
+"""Speed of encoding all cells of NAS-Bench-101 by `Encoder.encode`, beside the same model fed with one dict a cell.
+
+Usage: python bench/encode_speed.py [--model NAME_OR_PATH] [--cells N]
+"""
+
+import argparse
+import resource
+import time
+
+import numpy as np
+import torch
+
+from cate_hf import get_space, load_encoder
+
+COMPARED = 8192
+BATCH = 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="nasbench101")
+    parser.add_argument("--cells", type=int, default=None, help="the first so many cells; all by default")
+    options = parser.parse_args()
+    encoder = load_encoder(options.model)
+    table = get_space(encoder.space).enumerate()[: options.cells]
+    encoder.encode(table[:BATCH])
+
+    start = time.perf_counter()
+    encoder.encode(table, progress=True)
+    seconds = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    speed = len(table) / seconds
+    print(f"Encoder.encode: {len(table):,} cells in {seconds:.1f} s, {speed:,.0f} cells/s, at most {memory:.2f} GiB")
+
+    dicts = [cell.to_dict() for cell in table[:COMPARED]]
+    start = time.perf_counter()
+    parts = []
+    for first in range(0, len(dicts), BATCH):
+        batch = encoder.tokenizer(dicts[first : first + BATCH], return_tensors="pt")
+        with torch.inference_mode():
+            parts.append(encoder.model(**batch).pooler_output.numpy())
+    plain = len(dicts) / (time.perf_counter() - start)
+    difference = np.abs(np.concatenate(parts) - encoder.encode(table[:COMPARED])).max()
+    print(f"one dict a cell: {plain:,.0f} cells/s; largest difference {difference:.1e}")
+    print(f"Encoder.encode / one dict a cell: {speed / plain:.2f}")
+
+
+if __name__ == "__main__":
+    main()

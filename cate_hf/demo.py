@@ -1,0 +1,192 @@
+"""The package at work on NAS-Bench-101 in a few minutes: `make demo`, or `python -m cate_hf.demo`."""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cate_hf.architecture import Architecture
+from cate_hf.encodings.files import read_encodings, write_encodings
+from cate_hf.encodings.neighbours import neighbours_in, print_neighbours
+from cate_hf.hub.checkpoints import WEIGHTS, load_encoder, resolve_checkpoint
+from cate_hf.spaces import get_space
+from cate_hf.table import ArchitectureTable
+
+TABLE_VARIABLE = "CATE_NASBENCH101_TABLE"
+# A residual block as in ResNet: two 3x3 convolutions, and the input added to what they give.
+RESNET_LIKE = Architecture(
+    ["input", "conv3x3-bn-relu", "conv3x3-bn-relu", "output"],
+    [[0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]],
+)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def encode_all(model: str, table: ArchitectureTable, output: Path) -> tuple[Path, np.ndarray, np.ndarray]:
+    """Encode a space, or read what a run with the same weights wrote: the file, (N, D), and the famous cell's (D,)."""
+    encoder = load_encoder(model)
+    digest = hashlib.sha256((resolve_checkpoint(model) / WEIGHTS).read_bytes()).hexdigest()[:12]
+    file = output / f"encodings-{digest}.parquet"
+    if not file.exists():
+        write_encodings(encoder, table, file, progress=True)
+    return file, read_encodings(file, table), encoder.encode(RESNET_LIKE)[0]
+
+
+def draw_map(encodings: np.ndarray, parameters: np.ndarray, marked: np.ndarray, famous: int, file: Path) -> float:
+    """Scatter two principal components of (N, D), coloured by parameters; returns their share of the variance."""
+    from matplotlib.figure import Figure
+
+    centred = encodings - encodings.mean(axis=0)
+    variances, directions = np.linalg.eigh(centred.T @ centred)
+    points = centred @ directions[:, [-1, -2]]
+    share = float(variances[-2:].sum() / variances.sum())
+    order = np.random.default_rng(0).permutation(len(points))  # so that no colour lies on top
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    axis = figure.add_subplot()
+    dots = axis.scatter(*points[order].T, c=np.log10(parameters[order]), s=0.4, linewidths=0, cmap="viridis")
+    near = axis.scatter(*points[marked].T, s=36, facecolors="none", edgecolors="black", label="its nearest neighbours")
+    star = axis.scatter(*points[famous], marker="*", s=220, color="red", edgecolors="black", label="ResNet-like cell")
+    axis.legend(handles=[star, near], loc="best")
+    axis.set_xlabel("first principal component")
+    axis.set_ylabel("second principal component")
+    axis.set_title(f"Encodings of {len(points):,} cells ({100 * share:.0f} % of their variance)")
+    bar = figure.colorbar(dots, label="trainable parameters")
+    ticks = [value for value in (3e5, 1e6, 3e6, 1e7, 3e7) if parameters.min() <= value <= parameters.max()]
+    bar.set_ticks(np.log10(ticks), labels=[f"{value / 1e6:g} M" for value in ticks])
+    figure.savefig(file, dpi=140)
+    return share
+
+
+def pretrain(space: str, output: Path, steps: int) -> str:
+    """A short pre-training by a real `accelerate launch`; returns the command. Raises OSError when it fails."""
+    launcher = Path(sys.executable).with_name("accelerate")
+    launcher = str(launcher) if launcher.exists() else shutil.which("accelerate") or "accelerate"
+    launch = [
+        "launch",
+        "--num_processes",
+        "1",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    ]
+    command = ["-m", "cate_hf.training.pretrain", "--space", space, "--output-dir", str(output), "--overwrite"]
+    command += ["--max-steps", str(steps), "--batch-size", "256", "--evaluate-pairs", "2048", "--save-every", "0"]
+    shown = " ".join(["accelerate", "launch", *command])
+    say(f"   {shown}")
+    done = subprocess.run([launcher, *launch, *command])
+    if done.returncode:
+        raise OSError(f"pre-training ended with exit code {done.returncode}")
+    return shown
+
+
+def find_results() -> Path | None:
+    """The table of NAS-Bench-101 results, where the environment or a folder beside this one has it."""
+    given = os.environ.get(TABLE_VARIABLE)
+    path = Path(given) if given else Path("..") / "shared" / "data" / "nasbench101" / "cells.parquet"
+    return path if path.is_file() else None
+
+
+def run(output: Path, model: str, steps: int) -> None:
+    start = time.perf_counter()
+    output.mkdir(parents=True, exist_ok=True)
+    space = get_space("nasbench101")
+
+    def took() -> str:
+        return f"[{time.perf_counter() - start:.0f} s]"
+
+    say("1. All cells of NAS-Bench-101")
+    table = space.enumerate(progress=True)
+    say(f"   {len(table):,} unique cells, kept in the cache folder for the next time {took()}")
+
+    say(f"\n2. Their encodings by the checkpoint {model}")
+    file, encodings, vector = encode_all(model, table, output)
+    say(f"   {encodings.shape[0]:,} x {encodings.shape[1]} numbers in {file} {took()}")
+
+    say("\n3. A famous cell, the residual block of ResNet, and the cells whose encodings are nearest to its own")
+    query = space.table([RESNET_LIKE])
+    query = query.with_columns(
+        hash=space.hash_many(query), parameters=space.parameters_many(query), flops=space.flops_many(query)
+    )
+    RESNET_LIKE.draw(output / "cell.png")
+    found = neighbours_in(table, encodings, query, vector, 10)
+    print_neighbours(found)
+    say(f"   a picture of the cell is in {output / 'cell.png'}")
+
+    say("\n4. A map of the space")
+    hashes = table.columns["hash"]
+    famous = int(np.searchsorted(hashes, query.columns["hash"][0]))
+    marked = np.searchsorted(hashes, found.found.columns["hash"])
+    share = draw_map(encodings, table.columns["parameters"], marked, famous, output / "map.png")
+    say(f"   two principal components, {100 * share:.0f} % of the variance, in {output / 'map.png'} {took()}")
+
+    say("\n5. A short pre-training from nothing, by accelerate, and what AutoModel makes of it")
+    pretrain(space.name, output / "pretrained", steps)
+    from transformers import AutoModel, AutoTokenizer
+
+    own = AutoModel.from_pretrained(output / "pretrained").eval()
+    batch = AutoTokenizer.from_pretrained(output / "pretrained")([RESNET_LIKE], return_tensors="pt")
+    shape = tuple(own(**batch).pooler_output.shape)
+    say(f"   {type(own).__name__} from {output / 'pretrained'}: pooler_output {shape} {took()}")
+
+    say("\n6. A short search")
+    results = find_results()
+    if results is None:
+        say(f"   left out: it needs a table of results; give its path in {TABLE_VARIABLE}")
+    else:
+        search(results, file, output)
+    say(f"\ndone in {time.perf_counter() - start:.0f} s; the files are in {output}/")
+
+
+def search(results: Path, encodings: Path, output: Path) -> None:
+    """Compare two algorithms on a few trials with the results of the benchmark."""
+    from cate_hf.search.run import search_to_file
+
+    for algorithm in ("random", "cate-dngo-ls"):
+        file = output / f"search-{algorithm}.json"
+        result = search_to_file(
+            "nasbench101",
+            results,
+            str(encodings),
+            algorithm,
+            queries=100,
+            trials=2,
+            seed=0,
+            output=file,
+            overwrite=True,
+        )
+        regret = result["summary"]["regret"]["100"]["mean"]
+        say(f"   {algorithm}: mean regret of test accuracy after 100 queries {100 * regret:.3f} %, in {file}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m cate_hf.demo", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder of the files")
+    parser.add_argument("--model", default="nasbench101", help="checkpoint that encodes: a bundled name or a folder")
+    parser.add_argument("--steps", type=int, default=60, help="steps of the short pre-training")
+    options = parser.parse_args(arguments)
+    try:
+        run(options.output, options.model, options.steps)
+    except (ValueError, OSError) as error:
+        if os.environ.get("CATE_DEBUG"):
+            raise
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,7 +16,8 @@ from cate_hf.data.batches import IdRange, TokenArrays, training_batches
 from cate_hf.data.pairs import build_pairs
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
-from cate_hf.training.pretrain import parameter_groups, pretraining_config, resolve_mixed_precision
+from cate_hf.training.command import resolve_mixed_precision
+from cate_hf.training.pretrain import parameter_groups, pretraining_config
 from cate_hf.training.settings import PretrainSettings
 
 

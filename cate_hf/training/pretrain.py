@@ -298,51 +298,7 @@ def pretrain(
     return results
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the command line, run, and turn bad input into one line and exit code 2."""
-    from cate_hf.training.arguments import parse
-
-    options, settings_fields, run_options = parse(argv)
-    mixed_precision = resolve_mixed_precision(options.mixed_precision, options.cpu)
-    try:
-        accelerator = Accelerator(
-            mixed_precision=mixed_precision, cpu=options.cpu, log_with=options.log_with, project_dir=options.output_dir
-        )
-        if accelerator.device.type == "cpu":
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
-        settings = PretrainSettings(
-            **settings_fields, mixed_precision=mixed_precision, processes=accelerator.num_processes
-        )
-        if options.log_with:
-            accelerator.init_trackers("cate_pretraining", config=asdict(settings))
-        command = "accelerate launch -m cate_hf.training.pretrain " + " ".join(sys.argv[1:] if argv is None else argv)
-        results = pretrain(settings, accelerator=accelerator, command=command, **run_options)
-        accelerator.end_training()
-    except Interrupted:
-        print(
-            f"interrupted; continue with the same command and --resume (state in {options.output_dir})", file=sys.stderr
-        )
-        return 130
-    except (ValueError, OSError) as error:
-        if os.environ.get("CATE_DEBUG"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if accelerator.is_main_process:
-        accuracy = results.get("validation_accuracy", float("nan"))
-        print(f"pre-trained encoder in {options.output_dir} (validation masked accuracy {accuracy:.4f})")
-    return 0
-
-
-def resolve_mixed_precision(choice: str, cpu: bool) -> str:
-    """ "auto" is bf16 where the device multiplies it natively, else no."""
-    if choice != "auto":
-        return choice
-    if not cpu and torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return "bf16" if supported() else "no"
-
-
 if __name__ == "__main__":
+    from cate_hf.training.command import main
+
     sys.exit(main())

@@ -1,0 +1,61 @@
+"""A finished pre-training run as a checkpoint that can be given away: the model, and a card with its measured τ.
+
+    python -m cate_hf.training.bundle RUN OUTPUT --tau tau.json
+
+tau.json is what `bench/frozen_tau.py --output` wrote; its first encoding is the run's.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from cate_hf.training.pretrain import TRAINING_FOLDER
+
+
+def bundle(run: Path, output: Path, tau_file: Path | None, overwrite: bool = False) -> Path:
+    """Save the model of `run` with its facts, and the τ of `tau_file` where given, as the checkpoint `output`.
+
+    Raises:
+        ValueError: `run` is not a finished run.
+    """
+    from cate_hf.hub.checkpoints import load_model, load_tokenizer, save_checkpoint
+    from cate_hf.modeling import CateForPreTraining
+
+    facts_file = run / TRAINING_FOLDER / "facts.json"
+    if not facts_file.is_file():
+        raise ValueError(f"{run}: not a finished pre-training run: {TRAINING_FOLDER}/facts.json is missing")
+    facts = json.loads(facts_file.read_text())
+    if tau_file is not None:
+        measured = json.loads(tau_file.read_text())
+        facts["kendall_tau"] = {
+            name: {n: max(float(np.mean(values)) for values in by.values()) for n, by in by_labels.items()}
+            for name, by_labels in measured["tau"].items()
+        }
+        facts["tau_protocol"] = (
+            f"The better of ridge and a Gaussian process, mean of {measured['seeds']} seeds, 4,000 test cells, "
+            "oracle: mean test accuracy of 3 runs (`bench/frozen_tau.py`)."
+        )
+    model = load_model(run, CateForPreTraining)
+    return save_checkpoint(output, model, load_tokenizer(run), facts, overwrite=overwrite)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--tau", type=Path)
+    parser.add_argument("--overwrite", action="store_true")
+    options = parser.parse_args()
+    try:
+        print(f"checkpoint in {bundle(options.run, options.output, options.tau, options.overwrite)}")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

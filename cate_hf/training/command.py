@@ -1,0 +1,58 @@
+"""The process that `accelerate launch -m cate_hf.training.pretrain` starts."""
+
+import os
+import shlex
+import sys
+from dataclasses import asdict
+
+import torch
+from accelerate import Accelerator
+
+from cate_hf.training.arguments import parse
+from cate_hf.training.pretrain import Interrupted, pretrain
+from cate_hf.training.settings import PretrainSettings
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line, run, and turn bad input into one line and exit code 2."""
+    options, settings_fields, run_options = parse(argv)
+    mixed_precision = resolve_mixed_precision(options.mixed_precision, options.cpu)
+    try:
+        accelerator = Accelerator(
+            mixed_precision=mixed_precision, cpu=options.cpu, log_with=options.log_with, project_dir=options.output_dir
+        )
+        if accelerator.device.type == "cpu":
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
+        settings = PretrainSettings(
+            **settings_fields, mixed_precision=mixed_precision, processes=accelerator.num_processes
+        )
+        if options.log_with:
+            accelerator.init_trackers("cate_pretraining", config=asdict(settings))
+        words = [word for word in (sys.argv[1:] if argv is None else argv) if word not in ("--resume", "--overwrite")]
+        command = shlex.join(["accelerate", "launch", "-m", "cate_hf.training.pretrain", *words])
+        results = pretrain(settings, accelerator=accelerator, command=command, **run_options)
+        accelerator.end_training()
+    except Interrupted:
+        print(
+            f"interrupted; continue with the same command and --resume (state in {options.output_dir})", file=sys.stderr
+        )
+        return 130
+    except (ValueError, OSError) as error:
+        if os.environ.get("CATE_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if accelerator.is_main_process:
+        accuracy = results.get("validation_accuracy", float("nan"))
+        print(f"pre-trained encoder in {options.output_dir} (validation masked accuracy {accuracy:.4f})")
+    return 0
+
+
+def resolve_mixed_precision(choice: str, cpu: bool) -> str:
+    """ "auto" is bf16 where the device multiplies it natively, else no."""
+    if choice != "auto":
+        return choice
+    if not cpu and torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bf16" if supported() else "no"

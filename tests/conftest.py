@@ -1,0 +1,18 @@
+"""Fixtures that several rooms use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+TABLE_VARIABLE = "CATE_NASBENCH101_TABLE"
+
+
+@pytest.fixture(scope="session")
+def nasbench101_table() -> Path:
+    """The published results of all NAS-Bench-101 cells, which are not part of the project."""
+    default = Path(__file__).parents[2] / "shared" / "data" / "nasbench101" / "cells.parquet"
+    path = Path(os.environ.get(TABLE_VARIABLE, default))
+    if not path.is_file():
+        pytest.skip(f"no table of NAS-Bench-101 results at {path}; set {TABLE_VARIABLE}")
+    return path

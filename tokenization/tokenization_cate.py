@@ -121,7 +121,7 @@ class CateTokenizer(PreTrainedTokenizer):
                 raise ValueError("architectures of several lengths need padding=True to become tensors")
         size = self._target_length(lengths, padding, max_length, pad_to_multiple_of)
         widths = lengths if unpadded else np.full(len(lengths), size)
-        batch = self._batch(ids, adjacency, lengths, int(widths.max(initial=0)))
+        batch = self._batch(ids, adjacency, lengths, int(lengths.max(initial=0)) if unpadded else size)
         if return_tensors is not None:
             return _tensors(batch, return_tensors)
         lists = {

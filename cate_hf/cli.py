@@ -11,6 +11,9 @@ import typer
 
 from cate_hf.commands import encodings, searches, tables
 
+INTERRUPTED = 130
+INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
+
 app = typer.Typer(
     name="cate",
     no_args_is_help=True,
@@ -68,11 +71,12 @@ def one_line(error: BaseException) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     try:
-        code = app(args=arguments, standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        code = app(args=arguments, prog_name="cate", standalone_mode=False)
+        if code != INTERRUPTED:
+            return code if isinstance(code, int) else 0
+        message = INTERRUPTED_MESSAGE
     except (KeyboardInterrupt, typer.Abort):
-        print("cate: interrupted; no unfinished output was left", file=sys.stderr)
-        return 130
+        message, code = INTERRUPTED_MESSAGE, INTERRUPTED
     except (ValueError, OSError) as error:
         if os.environ.get("CATE_DEBUG"):
             raise

@@ -56,7 +56,7 @@ def search(
         typer.echo(
             f"mean regret after {count} queries: {100 * regret['mean']:.3f} ± {100 * regret['standard_error']:.3f} %"
         )
-    typer.echo(f"wrote {output}: {len(result['trials'])} trials of {algorithm} on {space}, guided by {guide_field}")
+    count = f"{len(result['trials'])} trials" if result["complete"] else f"the {len(result['trials'])} finished trials"
+    typer.echo(f"wrote {output}: {count} of {algorithm} on {space}, guided by {guide_field}")
     if not result["complete"]:
-        typer.echo(f"cate: interrupted; {output} holds the finished trials", err=True)
         raise typer.Exit(130)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cate_hf.encodings.checks import validate_table
 from cate_hf.files import atomic_output, check_output
 from cate_hf.progress import progress_bar
 from cate_hf.spaces import get_space
@@ -68,11 +69,24 @@ def architectures_for(
     foreign = sorted({*table.vocabulary} - {*own.vocabulary})
     if foreign and len(foreign) == len(table.vocabulary):
         raise ValueError(f"{input}: operations such as {foreign[0]!r}; {model} is a checkpoint of {encoder.space}")
-    table = own.validate_table(table, str(input))
-    if "hash" in table.columns:
-        own.check_hashes(table, str(input))
-        return table
-    return table.with_columns(hash=own.hash_many(table))
+    table = validate_table(own, table, str(input))
+    computed = own.hash_many(table)
+    _check_hashes(table.columns.get("hash"), computed, str(input))
+    return table.with_columns(hash=computed)
+
+
+def _check_hashes(given: np.ndarray | None, computed: np.ndarray, source: str) -> None:
+    """Compare a file's column with the hashes of its architectures; ValueError names the first row that differs."""
+    if given is None:
+        return
+    if given.dtype == computed.dtype:
+        wrong = np.flatnonzero(given != computed)
+    else:  # objects: as S32 a longer text would lose its end, and look right
+        wrong = [row for row, text in enumerate(given) if text != computed[row].decode()]
+    if len(wrong):
+        row = int(wrong[0])
+        text = given[row].decode(errors="replace") if isinstance(given[row], bytes) else given[row]
+        raise ValueError(f"{source}, row {row}: hash is {text!r}, its architecture has {computed[row].decode()!r}")
 
 
 def write_encodings(
@@ -89,25 +103,21 @@ def write_encodings(
 
     from cate_hf.table_arrow import to_arrow
 
+    columns = to_arrow(table)
+    others = [name for name in columns.column_names if name not in ("hash", "encoding")]
     type_ = pa.list_(pa.float32(), encoder.dim)
+    schema = [columns.schema.field("hash"), pa.field("encoding", type_), *map(columns.schema.field, others)]
     with (
         progress_bar("encoding", len(table), "cells", progress) as advance,
         atomic_output(output, overwrite) as temporary,
+        pq.ParquetWriter(temporary, pa.schema(schema)) as writer,
     ):
-        writer = None
-        try:
-            for first in range(0, max(len(table), 1), ROW_GROUP):
-                rows = table[first : first + ROW_GROUP]
-                encodings = encoder.encode(rows, batch_size, on_batch=advance)
-                columns = to_arrow(rows)
-                hashes = columns["hash"]
-                encoding = pa.FixedSizeListArray.from_arrays(pa.array(encodings.ravel()), type=type_)
-                columns = columns.drop_columns("hash").add_column(0, "encoding", encoding).add_column(0, "hash", hashes)
-                writer = writer or pq.ParquetWriter(temporary, columns.schema)
-                writer.write_table(columns)
-        finally:
-            if writer is not None:
-                writer.close()
+        for first in range(0, max(len(table), 1), ROW_GROUP):
+            encodings = encoder.encode(table[first : first + ROW_GROUP], batch_size, on_batch=advance)
+            encoding = pa.FixedSizeListArray.from_arrays(pa.array(encodings.ravel()), type=type_)
+            rows = columns.slice(first, ROW_GROUP)
+            arrays = [rows["hash"], encoding, *(rows[name] for name in others)]
+            writer.write_table(pa.table(arrays, schema=writer.schema))
 
 
 def read_encodings(path: str | os.PathLike, candidates: ArchitectureTable) -> np.ndarray:

@@ -138,5 +138,4 @@ def print_neighbours(neighbours: Neighbours) -> None:
                 f"{column.get('edit_distance', 0)}",
             )
         view.add_section()
-    console = Console()
-    console.print(view, width=max(console.width, 100))
+    Console(width=max(Console().width, 110)).print(view)  # a hash that is cut off is of no use

@@ -31,7 +31,7 @@ def bundle(run: Path, output: Path, tau_file: Path | None, overwrite: bool = Fal
     if tau_file is not None:
         measured = json.loads(tau_file.read_text())
         facts["kendall_tau"] = {
-            name: {n: max(float(np.mean(values)) for values in by.values()) for n, by in by_labels.items()}
+            name: {int(n): max(float(np.mean(values)) for values in by.values()) for n, by in by_labels.items()}
             for name, by_labels in measured["tau"].items()
         }
         facts["tau_protocol"] = (

@@ -93,7 +93,9 @@ class ArchitectureTable(Sequence):
         """
         vocabulary = tuple(vocabulary)
         if len(set(vocabulary)) != len(vocabulary) or len(vocabulary) > PADDING:
-            raise ValueError(f"{source}: the vocabulary needs at most {PADDING} operations, each once, got {vocabulary}")
+            raise ValueError(
+                f"{source}: the vocabulary needs at most {PADDING} operations, each once, got {vocabulary}"
+            )
         codes, adjacency = np.asarray(operation_codes), np.asarray(adjacency)
         if codes.ndim != 2 or adjacency.shape != (*codes.shape, codes.shape[1]):
             raise ValueError(
@@ -112,9 +114,7 @@ class ArchitectureTable(Sequence):
         )
         _refuse_first(num_nodes < 2, source, lambda r: f"an architecture needs at least 2 nodes, got {num_nodes[r]}")
         check_edges(adjacency, num_nodes, source)
-        return cls(
-            vocabulary, codes.astype(np.uint8), pack_edges(adjacency), num_nodes.astype(np.uint8), columns
-        )
+        return cls(vocabulary, codes.astype(np.uint8), pack_edges(adjacency), num_nodes.astype(np.uint8), columns)
 
     @classmethod
     def from_architectures(
@@ -325,7 +325,9 @@ def check_edges(adjacency: np.ndarray, num_nodes: np.ndarray, source: str) -> No
         np.tril(adjacency != 0),
         source,
         lambda r, x, y: (
-            f"node {x} has an edge to itself" if x == y else f"edge {x} -> {y} goes backward, nodes must be in topological order"
+            f"node {x} has an edge to itself"
+            if x == y
+            else f"edge {x} -> {y} goes backward, nodes must be in topological order"
         ),
     )
     outside = np.arange(size) >= np.asarray(num_nodes)[:, None]

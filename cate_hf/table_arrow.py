@@ -111,7 +111,8 @@ def _adjacency(column: pa.ChunkedArray, counts: np.ndarray, size: int, source: s
     if len(ragged):
         at = int(ragged[0])
         raise ValueError(
-            f"{source}, row {row_of[at]}, adjacency: row {node_of[at]} has {lengths[at]} entries, not {expected[at]}"
+            f"{source}, row {row_of[at]}, adjacency: row {node_of[at]} has {lengths[at]} entries, "
+            f"expected {expected[at]}"
         )
     entry_row = np.repeat(row_of, lengths)
     if len(values) and not (pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)):

@@ -99,7 +99,7 @@ class ArchitectureTable(Sequence):
         codes, adjacency = np.asarray(operation_codes), np.asarray(adjacency)
         if codes.ndim != 2 or adjacency.shape != (*codes.shape, codes.shape[1]):
             raise ValueError(
-                f"{source}: expected operation codes (N, L) and adjacency (N, L, L), got {codes.shape} and {adjacency.shape}"
+                f"{source}: expected codes (N, L) and adjacency (N, L, L), got {codes.shape} and {adjacency.shape}"
             )
         if codes.shape[1] >= PADDING:
             raise ValueError(f"{source}: architectures have at most {PADDING - 1} nodes, got {codes.shape[1]}")
@@ -155,7 +155,8 @@ class ArchitectureTable(Sequence):
         for i, table in enumerate(tables):
             if set(table.columns) != set(tables[0].columns):
                 raise ValueError(
-                    f"concatenate: table {i} has columns {sorted(table.columns)}, table 0 has {sorted(tables[0].columns)}"
+                    f"concatenate: table {i} has columns {sorted(table.columns)}, "
+                    f"table 0 has {sorted(tables[0].columns)}"
                 )
         vocabulary = tuple(dict.fromkeys(name for table in tables for name in table.vocabulary))
         size = max(table.max_nodes for table in tables)

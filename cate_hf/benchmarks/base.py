@@ -33,9 +33,12 @@ class Benchmark:
 
     def __init__(self, path, space: str, hashes: np.ndarray, columns: dict[str, np.ndarray]):
         self.path, self.space = path, get_space(space)
-        order = None if (hashes[1:] > hashes[:-1]).all() else np.argsort(hashes)
+        order = None if (hashes[1:] > hashes[:-1]).all() else np.argsort(hashes, kind="stable")
         self.hashes = hashes if order is None else hashes[order]
         self._columns = columns if order is None else {k: v[order] for k, v in columns.items()}
+        twice = np.flatnonzero(self.hashes[1:] == self.hashes[:-1])
+        if len(twice):
+            raise ValueError(f"{path}: hash {self.hashes[twice[0]].decode()} is in two rows, expected one a cell")
 
     @property
     def fields(self) -> list[str]:
@@ -87,21 +90,37 @@ class Benchmark:
         """(N,) rows of this benchmark. Raises ValueError naming the first architecture that is not in it."""
         if isinstance(architectures, ArchitectureTable) and "hash" in architectures.columns:
             hashes = architectures.columns["hash"]
+            rows, absent = self._search(hashes)
         else:
-            checked = []
-            for i, architecture in enumerate(architectures):
-                try:
-                    checked.append(self.space.validate(architecture))
-                except ValueError as error:
-                    raise ValueError(f"architecture {i}: {error}") from None
-            hashes = self.space.hash_many(self.space.table(checked))
-        rows = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        absent = np.flatnonzero(self.hashes[rows] != hashes)
+            hashes = self._hashes(architectures)
+            rows, absent = self._search(hashes)
         if len(absent):
             raise ValueError(
                 f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]].decode()}) is not in {self.path}"
             )
         return rows
+
+    def _hashes(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> np.ndarray:
+        if not isinstance(architectures, ArchitectureTable):
+            architectures = self.space.table([self._validate(i, a) for i, a in enumerate(architectures)])
+            return self.space.hash_many(architectures)
+        table = self.space.table(architectures)
+        hashes = self.space.hash_many(table)
+        # Only those that are not found can have nodes on no path from input to output, or not be of the space.
+        for i in self._search(hashes)[1].tolist():
+            hashes[i] = self.space.hash(self._validate(i, table[i]))
+        return hashes
+
+    def _validate(self, position: int, architecture: "Architecture") -> "Architecture":
+        try:
+            return self.space.validate(architecture)
+        except ValueError as error:
+            raise ValueError(f"architecture {position}: {error}") from None
+
+    def _search(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of hashes, and the positions of those that are not in the benchmark."""
+        rows = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return rows, np.flatnonzero(self.hashes[rows] != hashes)
 
     def best(self, field: str = "test_accuracy") -> tuple[str, float]:
         """Hash and value of the highest value of a field."""

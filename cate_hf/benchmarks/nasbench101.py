@@ -49,16 +49,30 @@ class NasBench101Benchmark(Benchmark):
                 raise ValueError(f"{path}: not a table of NAS-Bench-101 results: no column {lacking[0]!r}")
             wanted = [name for name in _COLUMNS.values() if name in names]
             table = pq.read_table(path, columns=["hash", *wanted])
-            columns = {
-                ours: table[theirs].to_numpy().astype(np.float64)
-                for ours, theirs in _COLUMNS.items()
-                if theirs in names
-            }
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
         if not len(table):
             raise ValueError(f"{path}: holds no cells")
+        columns = {ours: _numbers(path, ours, table[theirs]) for ours, theirs in _COLUMNS.items() if theirs in names}
         super().__init__(path, "nasbench101", _hashes(path, table["hash"]), columns)
+
+
+def _numbers(path: Path, field: str, column) -> np.ndarray:
+    """(N,) float64 with NaN for null, or int64. Raises ValueError for other types, and accuracies outside [0, 1]."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return column.to_numpy().astype(np.int64)
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise ValueError(f"{path}: column {_COLUMNS[field]!r} must hold numbers, not {column.type}")
+    values = column.to_numpy().astype(np.float64)
+    if "accuracy" in field:
+        wrong = np.flatnonzero((values < 0) | (values > 1))
+        if len(wrong):
+            raise ValueError(
+                f"{path}, row {wrong[0]}: {_COLUMNS[field]} is {values[wrong[0]]}; accuracies must be in [0, 1]"
+            )
+    return values
 
 
 def _hashes(path: Path, column) -> np.ndarray:
@@ -72,4 +86,8 @@ def _hashes(path: Path, column) -> np.ndarray:
     if column.null_count or len(wrong):
         row = int(wrong[0]) if len(wrong) else 0
         raise ValueError(f"{path}, row {row}: column 'hash' must hold {_HASH_CHARACTERS} hexadecimal characters")
-    return column.combine_chunks().cast(pa.binary(_HASH_CHARACTERS)).to_numpy(zero_copy_only=False).astype("S32")
+    # The characters lie end to end in Arrow's last buffer: no object a hash is made.
+    characters = column.cast(pa.string()).combine_chunks()
+    start = characters.offset * _HASH_CHARACTERS
+    size = len(characters) * _HASH_CHARACTERS
+    return np.frombuffer(characters.buffers()[2], dtype=np.uint8, count=size, offset=start).view(f"S{_HASH_CHARACTERS}")

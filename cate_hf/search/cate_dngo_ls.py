@@ -63,14 +63,18 @@ class CateDngoLs(Optimizer):
         """For each of the best so far, its nearest candidate that is neither seen nor chosen in this round."""
         best = rows[np.argsort(-values, kind="stable")[:LOCAL]]
         distances = self._squared_norms[:, None] - 2 * (self.encodings @ self.encodings[best].T)  # (N, 5), less |best|²
+        # What float32 may be wrong by: those as near as that are compared in float64.
+        rounding = (2 * self.encodings.shape[1] + 8) * 1.2e-7 * float(self._squared_norms.max())
         taken = self._status != 0
         taken[proposed] = True
         chosen: list[int] = []
         for column in range(len(best)):
             distance = np.where(taken, np.inf, distances[:, column])
-            row = int(distance.argmin())
-            if taken[row]:  # nothing is left
+            if taken[distance.argmin()]:  # nothing is left
                 break
+            near = np.flatnonzero(distance <= distance.min() + rounding)
+            exact = self.encodings[near].astype(np.float64) - self.encodings[best[column]]
+            row = int(near[np.einsum("nd,nd->n", exact, exact).argmin()])
             taken[row] = True
             chosen.append(row)
         return chosen

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import erfcx, log_ndtr
 
@@ -23,13 +22,14 @@ class BayesianLinearRegression:
     (Bishop, "Pattern Recognition and Machine Learning", sections 3.3 and 3.5). float64 throughout.
 
     Attributes:
-        mean: (K,) posterior mean of the weights; covariance: (K, K).
+        mean: (K,) posterior mean of the weights.
+        root: (K, K) with root @ root.T their posterior covariance.
     """
 
     alpha: float
     beta: float
     mean: np.ndarray
-    covariance: np.ndarray
+    root: np.ndarray
 
     @classmethod
     def fit(cls, features: np.ndarray, targets: np.ndarray) -> "BayesianLinearRegression":
@@ -56,8 +56,9 @@ class BayesianLinearRegression:
         bounds = [(-10.0, 15.0), (-5.0, 15.0)]
         start = np.array([0.0, np.log(100.0)])
         alpha, beta = np.exp(minimize(negative_evidence, start, jac=True, method="L-BFGS-B", bounds=bounds).x)
-        factor = cho_factor(alpha * np.eye(len(gram)) + beta * gram)
-        return cls(alpha, beta, beta * cho_solve(factor, projected), cho_solve(factor, np.eye(len(gram))))
+        # By the eigenvectors, which never fail; a Cholesky factor of a nearly singular precision may.
+        precision = alpha + beta * eigenvalues
+        return cls(alpha, beta, vectors @ (beta * rotated / precision), vectors / np.sqrt(precision))
 
 
 class Dngo:
@@ -99,8 +100,7 @@ class Dngo:
             (first_weight, first_bias),
             *((torch.from_numpy(w), torch.from_numpy(b)) for w, b in self.weights[1:]),
         ]
-        # φᵀ S φ = |φᵀ C|² with S = C Cᵀ
-        root = torch.from_numpy(np.linalg.cholesky(self.regression.covariance).astype(np.float32))
+        root = torch.from_numpy(self.regression.root.astype(np.float32))  # φᵀ S φ = |φᵀ C|² with S = C Cᵀ
         mean = torch.from_numpy(self.regression.mean.astype(np.float32))
         means, variances = torch.empty(len(inputs)), torch.empty(len(inputs))
         for start in range(0, len(inputs), _CHUNK):

@@ -160,7 +160,7 @@ def test_evidence_is_that_of_the_marginal_gaussian():
         assert log_evidence(fitted.alpha * factor, fitted.beta) < best
         assert log_evidence(fitted.alpha, fitted.beta * factor) < best
     precision = fitted.alpha * np.eye(5) + fitted.beta * features.T @ features
-    np.testing.assert_allclose(fitted.covariance, np.linalg.inv(precision), rtol=1e-8)
+    np.testing.assert_allclose(fitted.root @ fitted.root.T, np.linalg.inv(precision), rtol=1e-8)
     np.testing.assert_allclose(fitted.mean, fitted.beta * np.linalg.inv(precision) @ features.T @ targets, rtol=1e-8)
 
 

@@ -1,8 +1,7 @@
 """Speed of enumerating NAS-Bench-101 (cells, hashes, costs), beside plain Python that hashes every labelled graph.
 
 Plain Python goes through the same edge patterns and labellings as the benchmark's own generator and keeps the first of
-each hash. Its time is that of hashing a random sample of the labelled graphs,
-times their number.
+each hash. Its time is that of hashing a random sample of the labelled graphs, times their number.
 
 Usage: python bench/enumerate_nasbench101.py [--sample N]
 """

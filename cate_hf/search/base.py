@@ -1,5 +1,6 @@
 """The ask/tell interface. Values are maximised."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
@@ -20,7 +21,7 @@ class Optimizer(ABC):
 
     Args:
         space: the search space, for finding an architecture among the candidates by its hash.
-        candidates: N unique architectures with a hash column, sorted by it or not.
+        candidates: N unique architectures, with a hash column or not, in any order.
         seed: of all that is drawn.
         encodings: (N, D) float32, where `needs_encodings`.
 
@@ -29,10 +30,15 @@ class Optimizer(ABC):
     """
 
     needs_encodings: ClassVar[bool] = False
+    _state: ClassVar[tuple[str, ...]] = ()  # attributes of a subclass that belong to its state, as JSON can hold them
 
     def __init__(
         self, space: "Space", candidates: ArchitectureTable, seed: int, encodings: np.ndarray | None = None
     ) -> None:
+        if not len(candidates):
+            raise ValueError("a search needs at least one candidate")
+        if "hash" not in candidates.columns:
+            candidates = candidates.with_columns(hash=space.hash_many(candidates))
         self.space, self.candidates, self.seed = space, candidates, seed
         self.rng = np.random.default_rng(seed)
         if self.needs_encodings:
@@ -95,6 +101,37 @@ class Optimizer(ABC):
         """
         row = self._row_of_asked.get(architecture)
         self.tell_row(self._find(architecture) if row is None else row, value)
+
+    def state_dict(self) -> dict:
+        """All that changes, as JSON can hold it; candidates, encodings and seed are not part of it."""
+        return {
+            "rows": self.rows.copy(),
+            "values": [None if math.isnan(value) else value for value in self.values],
+            "pending": np.flatnonzero(self._status == _ASKED).tolist(),
+            "generator": self.rng.bit_generator.state,
+            **{name: copy.copy(getattr(self, name)) for name in self._state},
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from a state of an optimizer made with the same arguments. What was asked and not told stays asked.
+
+        Raises:
+            ValueError: the state is of another algorithm, or names rows that are not among the candidates.
+        """
+        expected = {"rows", "values", "pending", "generator", *self._state}
+        if set(state) != expected:
+            raise ValueError(f"search state: expected {sorted(expected)}, got {sorted(state)}")
+        outside = [row for row in (*state["rows"], *state["pending"]) if not 0 <= row < len(self.candidates)]
+        if outside:
+            raise ValueError(f"search state: row {outside[0]} is not among the {len(self.candidates)} candidates")
+        self.rows = list(state["rows"])
+        self.values = [math.nan if value is None else float(value) for value in state["values"]]
+        self._status[:] = _UNSEEN
+        self._status[state["pending"]] = _ASKED
+        self._status[self.rows] = _TOLD
+        self.rng.bit_generator.state = state["generator"]
+        for name in self._state:
+            setattr(self, name, copy.copy(state[name]))
 
     def _find(self, architecture: "Architecture") -> int:
         if self._by_hash is None:

@@ -20,13 +20,14 @@ class CateDngoLs(Optimizer):
     """
 
     needs_encodings = True
+    _state = ("_queue", "_round", "_best", "_stale")
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._squared_norms = np.einsum("nd,nd->n", self.encodings, self.encodings)
         self._queue: list[int] = []
         self._round = 0
-        self._best = -np.inf
+        self._best: float | None = None
         self._stale = 0
 
     def _propose(self, n: int) -> list[int]:
@@ -43,8 +44,9 @@ class CateDngoLs(Optimizer):
         if not len(rows):  # everything failed so far
             return self._draw_unseen(INITIAL)
         self._round += 1
-        improved = values.max() > self._best
-        self._best, self._stale = max(self._best, values.max()), 0 if improved else self._stale + 1
+        best = float(values.max())
+        improved = self._best is None or best > self._best
+        self._best, self._stale = best, 0 if improved else self._stale + 1
         if self._stale >= PATIENCE:
             self._stale = 0
             return self._draw_unseen(INITIAL)

@@ -32,14 +32,13 @@ def run_trial(
 
     Args:
         guide, report: (N,) values of the candidates: what the search is told, and what its regret is measured by.
-        best_possible: highest value of the reported field.
+        best_possible: highest value of the reported field among the candidates.
 
     Returns:
         {"seed", "seconds", "queries": [{"hash", "value", "reported"}], "best_so_far", "regret"}; best_so_far is the
         reported value of the query that the search itself thinks best, regret its distance to best_possible.
     """
-    if not 1 <= queries <= len(candidates):
-        raise ValueError(f"queries must be 1 to {len(candidates)}, the number of candidates, not {queries}")
+    _check_budget(queries, 1, len(candidates))
     start = time.perf_counter()
     optimizer = get_algorithm(algorithm)(space, candidates, seed, encodings)
     while len(optimizer.rows) < queries:
@@ -65,6 +64,15 @@ def run_trial(
     }
 
 
+def _check_budget(queries: int, trials: int, candidates: int | None) -> None:
+    """Raise ValueError for a budget that no search of that many candidates can spend."""
+    if trials < 1:
+        raise ValueError(f"trials must be at least 1, not {trials}")
+    if queries < 1 or (candidates is not None and queries > candidates):
+        most = "at least 1" if candidates is None else f"1 to {candidates}, the number of candidates"
+        raise ValueError(f"queries must be {most}, not {queries}")
+
+
 def run_search(
     space: str,
     benchmark: Benchmark,
@@ -87,8 +95,6 @@ def run_search(
     Raises:
         ValueError: an unknown name, a budget that does not fit, encodings that do not fit.
     """
-    if trials < 1:
-        raise ValueError(f"trials must be at least 1, not {trials}")
     get_algorithm(algorithm)
     space_object = get_space(space)
     if benchmark.space.name != space_object.name:
@@ -102,6 +108,7 @@ def run_search(
     if not known.all():
         candidates, guide, report = candidates[known], guide[known], report[known]
         encodings = None if encodings is None else encodings[known]
+    _check_budget(queries, trials, len(candidates))
     best_possible = float(report.max())
     result = {
         "space": space,
@@ -170,10 +177,12 @@ def search_to_file(
     """What `cate search` does: load, run, write one JSON file; returns what it wrote.
 
     Args:
-        encoding: "adjacency", the name or folder of a checkpoint, or a Parquet file made by `cate encode`.
+        encoding: "adjacency"; "cate", the space's bundled checkpoint; the name or folder of another; or a Parquet file
+            made by `cate encode`.
     """
     check_output(output, overwrite)
     algorithm_class = get_algorithm(algorithm)
+    _check_budget(queries, trials, get_space(space).size)
     benchmark = load_benchmark(space, benchmark_path)
     candidates = get_space(space).enumerate(progress=progress)
     encodings = None
@@ -199,4 +208,7 @@ def encode_candidates(encoding: str, space: str, candidates: ArchitectureTable, 
         return read_encodings(encoding, candidates)
     from cate_hf.hub.checkpoints import load_encoder
 
-    return load_encoder(encoding).encode(candidates, progress=progress)
+    encoder = load_encoder(space if encoding == "cate" else encoding)
+    if encoder.space != space:
+        raise ValueError(f"{encoding} is a checkpoint of {encoder.space}, not of {space}")
+    return encoder.encode(candidates, progress=progress)

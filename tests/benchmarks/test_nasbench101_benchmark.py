@@ -3,7 +3,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cate_hf import Architecture, get_space, load_benchmark
+from cate_hf import Architecture, ArchitectureTable, get_space, load_benchmark
 
 SPACE = get_space("nasbench101")
 
@@ -41,6 +41,25 @@ def test_queries_by_any_drawing(small_file):
     assert best_hash == columns["hash"][columns["test_accuracy"].argmax()]
 
 
+def test_a_table_without_hashes_is_looked_up_whole(small_file):
+    cells, file, columns = small_file
+    bench = load_benchmark("nasbench101", path=file)
+    bare = cells.replace_columns({})
+    assert np.array_equal(bench.query_many(bare), columns["test_accuracy"])
+    assert bench.query_many([]).shape == (0,)
+    loose = Architecture(  # node 1 leads nowhere
+        ["input", "maxpool3x3", *cells[0].operations[1:]],
+        np.insert(np.insert(cells[0].adjacency, 1, 0, axis=0), 1, 0, axis=1),
+    )
+    drawn = ArchitectureTable.from_architectures([cells[1], loose], SPACE.vocabulary)
+    assert np.array_equal(bench.query_many(drawn), columns["test_accuracy"][[1, 0]])
+    broken = ArchitectureTable.from_architectures(
+        [cells[1], Architecture(["input", "output"], [[0, 0], [0, 0]])], SPACE.vocabulary
+    )
+    with pytest.raises(ValueError, match="architecture 1: .*no path"):
+        bench.query_many(broken)
+
+
 def test_what_is_lacking_is_named(small_file):
     cells, file, columns = small_file
     bench = load_benchmark("nasbench101", path=file)
@@ -68,6 +87,9 @@ def test_what_is_lacking_is_named(small_file):
         (pa.table({"a": [1]}), "no column 'hash'"),
         (pa.table({"hash": ["ab"], "test_accuracy": [0.5]}), "row 0: column 'hash' must hold 32"),
         (pa.table({"hash": [3], "test_accuracy": [0.5]}), "must hold strings"),
+        (pa.table({"hash": ["a" * 32], "test_accuracy": [93.5]}), r"row 0: test_accuracy is 93.5; .* in \[0, 1\]"),
+        (pa.table({"hash": ["a" * 32], "test_accuracy": ["high"]}), "'test_accuracy' must hold numbers, not string"),
+        (pa.table({"hash": ["a" * 32] * 2, "test_accuracy": [0.5, 0.5]}), "is in two rows"),
         (pa.table({"hash": pa.array([], pa.string()), "test_accuracy": pa.array([], pa.float64())}), "holds no cells"),
     ],
 )
@@ -94,5 +116,7 @@ def test_the_published_table(nasbench101_table):
     assert best_hash == "02e5a0247bbdcf2860b7e96f74961594"
     assert value == pytest.approx(0.943175752957662, abs=1e-7)
     table = SPACE.enumerate()
+    assert bench.query(table[0])["parameters"] == table.columns["parameters"][0]
+    assert isinstance(bench.query(table[0])["parameters"], int)
     assert np.array_equal(bench.query_many(table, "parameters"), table.columns["parameters"])
     assert (~np.isnan(bench.query_many(table, "validation_accuracy", missing="nan"))).sum() == 30_001

@@ -12,7 +12,7 @@ from cate_hf.encodings import get_encoding
 from cate_hf.search import algorithm_names, get_algorithm
 from cate_hf.search.cate_dngo_ls import INITIAL, CateDngoLs
 from cate_hf.search.dngo import BayesianLinearRegression, Dngo, log_expected_improvement
-from cate_hf.search.run import run_search, search_to_file
+from cate_hf.search.run import encode_candidates, run_search, search_to_file
 
 SPACE = get_space("nasbench101")
 
@@ -98,6 +98,80 @@ def test_architectures_are_told_in_any_drawing(candidates, encodings):
     stranger = next(c for c in SPACE.sample(50, seed=9) if SPACE.hash(c) not in known)
     with pytest.raises(ValueError, match="is not among the candidates"):
         search.tell(stranger, 0.5)
+
+
+@pytest.mark.parametrize("name", algorithm_names())
+@settings(deadline=None, max_examples=5)
+@given(stop=st.integers(0, 45), pending=st.integers(0, 3))
+def test_a_state_that_went_through_json_goes_on_the_same(name, candidates, encodings, stop, pending):
+    values = synthetic(candidates)
+
+    def go_on(search, count):
+        while len(search.rows) < count:
+            for row in search.ask_rows(1):
+                search.tell_row(row, values[row] if row % 7 else np.nan)
+        return search
+
+    first = go_on(optimizer(name, candidates, encodings), stop)
+    waiting = first.ask_rows(pending) if pending else []
+    state = json.loads(json.dumps(first.state_dict()))
+    second = optimizer(name, candidates, encodings)
+    second.load_state_dict(state)
+    assert state["pending"] == sorted(waiting)
+    assert go_on(second, 50).rows == go_on(first, 50).rows
+    assert not set(waiting) & set(first.rows)
+
+
+def test_a_state_of_something_else_is_refused(candidates, encodings):
+    state = optimizer("random", candidates, encodings).state_dict()
+    with pytest.raises(ValueError, match="search state: expected"):
+        optimizer("cate-dngo-ls", candidates, encodings).load_state_dict(state)
+    with pytest.raises(ValueError, match="row 300 is not among the 300 candidates"):
+        optimizer("random", candidates, encodings).load_state_dict(state | {"pending": [300]})
+
+
+def test_candidates_need_no_hashes_but_there_must_be_one(candidates):
+    search = get_algorithm("random")(SPACE, candidates.replace_columns({}), 0)
+    search.tell(candidates[4], 0.9)
+    assert search.rows == [4]
+    with pytest.raises(ValueError, match="at least one candidate"):
+        get_algorithm("random")(SPACE, candidates[:0], 0)
+
+
+def test_search_goes_on_when_every_evaluation_fails(candidates, encodings):
+    search = optimizer("cate-dngo-ls", candidates, encodings)
+    for _ in range(5):
+        for row in search.ask_rows(10):
+            search.tell_row(row, np.nan)
+    assert len(set(search.rows)) == 50
+
+
+def test_after_rounds_without_improvement_it_draws_at_random(candidates, encodings, monkeypatch):
+    monkeypatch.setattr("cate_hf.search.cate_dngo_ls.PATIENCE", 4)
+    search = optimizer("cate-dngo-ls", candidates, encodings)
+    for row in search.ask_rows(INITIAL):
+        search.tell_row(row, 0.9)
+    sizes = []
+    for _ in range(6):
+        rows = search.ask_rows(1)
+        rows += search.ask_rows(len(search._queue)) if search._queue else []
+        sizes.append(len(rows))
+        for row in rows:
+            search.tell_row(row, 0.5)
+    assert sizes == [10] * 4 + [INITIAL, 10]
+
+
+def test_neighbours_are_exact_far_from_the_origin(candidates):
+    """Where |a|² - 2ab loses all digits in float32."""
+    encodings = (1000 + 0.01 * np.random.default_rng(0).normal(size=(300, 8))).astype(np.float32)
+    search = optimizer("cate-dngo-ls", candidates, encodings)
+    chosen = search._by_local_search(np.arange(5), np.linspace(0.9, 0.8, 5), [])
+    taken = set()
+    for row, neighbour in zip(range(5), chosen, strict=True):
+        distances = ((encodings.astype(np.float64) - encodings[row]) ** 2).sum(1)
+        distances[list(taken)] = np.inf
+        assert neighbour == distances.argmin()
+        taken.add(neighbour)
 
 
 @pytest.mark.parametrize(
@@ -213,6 +287,34 @@ def test_run_search_reports_regret_and_its_oracle(candidates, encodings, tmp_pat
     for queries, trials, message in ((0, 1, "queries must be 1 to 300"), (301, 1, "not 301"), (5, 0, "trials must be")):
         with pytest.raises(ValueError, match=message):
             run_search("nasbench101", bench, "random", queries, trials, 0, None, candidates)
+
+
+def test_finished_trials_survive_an_interrupt(candidates, tmp_path):
+    def interrupt(trial):
+        if trial["seed"] == 1:
+            raise KeyboardInterrupt
+
+    bench = benchmark_file(candidates, tmp_path)
+    result = run_search("nasbench101", bench, "random", 5, 4, 0, None, candidates, on_trial=interrupt)
+    assert [t["seed"] for t in result["trials"]] == [0, 1]
+    assert result["complete"] is False
+    assert json.dumps(result)
+
+
+def test_budgets_are_checked_before_any_work(tmp_path):
+    for queries, trials, message in ((0, 1, "queries must be 1 to 423624"), (-1, 1, "not -1"), (5, 0, "trials must")):
+        with pytest.raises(ValueError, match=message):
+            search_to_file("nasbench101", "none", "adjacency", "random", queries, trials, 0, tmp_path / "out.json")
+
+
+def test_encodings_by_name(candidates, tmp_path):
+    part = candidates[:5]
+    bundled = encode_candidates("cate", "nasbench101", part)
+    assert bundled.shape == (5, 64)
+    np.testing.assert_array_equal(encode_candidates("nasbench101", "nasbench101", part), bundled)
+    assert encode_candidates("adjacency", "nasbench101", part).shape == (5, 36)
+    with pytest.raises(ValueError, match="no bundled checkpoint 'adjacent'"):
+        encode_candidates("adjacent", "nasbench101", part)
 
 
 def test_search_on_the_published_table(nasbench101_table, tmp_path):

@@ -27,7 +27,7 @@ def write_parquet(
     """Write either form; the file appears whole or not at all."""
     arrow = _to_packed(table) if packed else to_arrow(table)
     with atomic_output(path, overwrite) as temporary:
-        pq.write_table(arrow, temporary, compression="zstd", compression_level=1)
+        pq.write_table(arrow, temporary, compression="zstd", compression_level=1, write_page_checksum=True)
 
 
 def read_parquet(path: str | os.PathLike, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
@@ -40,7 +40,7 @@ def read_parquet(path: str | os.PathLike, vocabulary: Sequence[str] | None = Non
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such file")
     try:
-        arrow = pq.read_table(path)
+        arrow = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
     if _PACKED_KEY in (arrow.schema.metadata or {}):

@@ -2,11 +2,12 @@
 Kendall τ on 4,000 other cells, beside the one-hot adjacency encoding on the same cells.
 
     python bench/frozen_tau.py --benchmark cells.parquet [--model NAME_OR_FOLDER ...] [--encodings F.parquet ...]
-                               [--labels 50 150 424] [--seeds 5] [--development] [--output tau.json]
+                               [--labels 50 150 424] [--seeds 5] [--development] [--output tau.json] [--overwrite]
 
 The target is log(1 - mean test accuracy). The test cells are drawn once; --development draws another 4,000, which no
 final figure uses, for choices during training. Each seed draws its labelled cells from the rest. "best" is the better
-of the two predictors by mean τ, for each encoding and number of labels.
+of the two predictors by mean τ on those 4,000 cells, for each encoding and number of labels: a yardstick of encodings,
+not of predictors. Without --model and --encodings, the bundled checkpoint is measured.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cate_hf.benchmarks import load_benchmark
+from cate_hf.files import atomic_output, check_output
 from cate_hf.search.run import encode_candidates
 from cate_hf.spaces import get_space
 
@@ -67,7 +69,12 @@ def taus(encodings: np.ndarray, target: np.ndarray, labels: list[int], seeds: in
 def best(by_predictor: dict) -> tuple[str, float, float]:
     """The predictor with the higher mean, its mean and its standard deviation over seeds."""
     name = max(by_predictor, key=lambda p: np.mean(by_predictor[p]))
-    return name, float(np.mean(by_predictor[name])), float(np.std(by_predictor[name], ddof=1))
+    return name, float(np.mean(by_predictor[name])), spread(by_predictor[name])
+
+
+def spread(values: list[float]) -> float:
+    """Standard deviation over seeds; NaN of one seed."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
 def main() -> int:
@@ -79,15 +86,23 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--development", action="store_true")
     parser.add_argument("--output")
+    parser.add_argument("--overwrite", action="store_true")
     options = parser.parse_args()
+    sources = [*options.model, *options.encodings] or ["nasbench101"]
     try:
+        if options.output:
+            check_output(options.output, options.overwrite)
         benchmark = load_benchmark("nasbench101", options.benchmark)
         table = get_space("nasbench101").enumerate()
+        most = len(table) - 2 * TEST_CELLS
+        if options.seeds < 1 or not all(2 <= n <= most for n in options.labels):
+            raise ValueError(f"--seeds must be at least 1 and --labels from 2 to {most}")
         target = np.log(1 - benchmark.query_many(table, "test_accuracy"))
         results = {}
-        for source in [*(options.model or ["nasbench101"]), *options.encodings, "adjacency"]:
-            encodings = encode_candidates(source, "nasbench101", table)
-            results[Path(source).name] = taus(encodings, target, options.labels, options.seeds, options.development)
+        for source in [*sources, "adjacency"]:
+            encodings = encode_candidates(source, "nasbench101", table, progress=True)
+            name = source if Path(source).name in results else Path(source).name
+            results[name] = taus(encodings, target, options.labels, options.seeds, options.development)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -100,14 +115,22 @@ def main() -> int:
     for name, by_labels in results.items():
         for predictor in predictors(1):
             cells = [
-                f" {np.mean(by_labels[n][predictor]):.3f} ± {np.std(by_labels[n][predictor], ddof=1):.3f} |"
+                f" {np.mean(by_labels[n][predictor]):.3f} ± {spread(by_labels[n][predictor]):.3f} |"
                 for n in options.labels
             ]
             print(f"| {name} | {predictor} |" + "".join(cells))
         cells = [f" **{best(by_labels[n])[1]:.3f}** ({best(by_labels[n])[0]}) |" for n in options.labels]
         print(f"| {name} | best |" + "".join(cells))
     if options.output:
-        Path(options.output).write_text(json.dumps({"split": which, "seeds": options.seeds, "tau": results}, indent=2))
+        report = {
+            "split": which,
+            "seeds": options.seeds,
+            "oracle": benchmark.oracle("test_accuracy"),
+            "tau": results,
+            "best": {name: {n: best(taus_)[:2] for n, taus_ in by.items()} for name, by in results.items()},
+        }
+        with atomic_output(options.output, options.overwrite) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
     return 0
 
 

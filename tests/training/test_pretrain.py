@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,11 +19,17 @@ import cate_hf
 ACCELERATE = Path(sys.executable).with_name("accelerate")
 
 
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 def command(output, *options, processes=1):
     launch = [str(ACCELERATE), "launch", "--cpu", "--num_processes", str(processes), "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     if processes > 1:
-        launch += ["--multi_cpu", "--main_process_ip", "127.0.0.1", "--main_process_port", "0"]
+        launch += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(free_port())]
     launch += ["-m", "cate_hf.training.pretrain", "--cpu", "--space", "nasbench101", "--output-dir", str(output)]
     return [*launch, "--mixed-precision", "no", "--evaluate-pairs", "64", "--log-every", "1", *options]
 

@@ -1,6 +1,8 @@
 """Encodings by a CATE checkpoint."""
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from cate_hf.progress import progress_bar
 from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cate_hf.architecture import Architecture
 
@@ -64,12 +66,25 @@ class Encoder:
         Raises:
             ValueError: an operation of another space, or more nodes than the model knows; the row is named.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         table = self._as_table(architectures)
         encodings = np.empty((len(table), self.dim), dtype=np.float32)
+
+        def encode_batch(start: int) -> int:
+            import torch
+
+            rows = slice(start, start + batch_size)
+            batch = self.tokenizer(table[rows], return_tensors="pt").to(self.model.device)
+            with torch.inference_mode():
+                encodings[rows] = self.model(**batch).pooler_output.float().cpu().numpy()
+            return len(batch["input_ids"])
+
+        starts = range(0, len(table), batch_size)
         with progress_bar("encoding", len(table), "cells", progress) as advance:
-            for start, part in self._batches(table, batch_size):
-                encodings[start : start + len(part)] = part
-                (on_batch or advance)(len(part))
+            done = run_on_cores(encode_batch, starts) if self.model.device.type == "cpu" else map(encode_batch, starts)
+            for count in done:
+                (on_batch or advance)(count)
         return encodings
 
     def transform(self, table: ArchitectureTable) -> np.ndarray:
@@ -100,16 +115,36 @@ class Encoder:
             )
         return table
 
-    def _batches(self, table: ArchitectureTable, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (first row, (n, D) float32) for one batch after the other."""
-        import torch
-
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        for start in range(0, len(table), batch_size):
-            batch = self.tokenizer(table[start : start + batch_size], return_tensors="pt").to(self.model.device)
-            with torch.inference_mode():
-                yield start, self.model(**batch).pooler_output.float().cpu().numpy()
-
     def __repr__(self) -> str:
         return f"<encoder of {self.space}: {self.dim} numbers an architecture, on {self.model.device}>"
+
+
+def run_on_cores(function: "Callable[[int], int]", items: "Sequence[int]") -> Iterator[int]:
+    """`map` with as many threads as torch would use within one operation, each of which then uses one.
+
+    Batches are independent, small operations are not worth sharing among cores: this is faster, and does not collapse
+    when other programs want the cores too. At most two items a thread are in flight.
+    """
+    import torch
+
+    cores = torch.get_num_threads()
+    threads = min(cores, len(items))
+    if threads < 2:
+        yield from map(function, items)
+        return
+    torch.set_num_threads(1)  # before the threads start: each takes this number when it first computes
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            running = deque()
+            try:
+                for item in items:
+                    if len(running) == 2 * threads:
+                        yield running.popleft().result()
+                    running.append(pool.submit(function, item))
+                while running:
+                    yield running.popleft().result()
+            finally:
+                for future in running:
+                    future.cancel()
+    finally:
+        torch.set_num_threads(cores)

@@ -12,6 +12,8 @@ from cate_hf.training.arguments import parse
 from cate_hf.training.pretrain import Interrupted, pretrain
 from cate_hf.training.settings import PretrainSettings
 
+THREADS_VARIABLE = "CATE_HF_THREADS"  # threads for all processes of this machine together; its processors by default
+
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, run, and turn bad input into one line and exit code 2."""
@@ -22,7 +24,9 @@ def main(argv: list[str] | None = None) -> int:
             mixed_precision=mixed_precision, cpu=options.cpu, log_with=options.log_with, project_dir=options.output_dir
         )
         if accelerator.device.type == "cpu":
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
+            # The launcher's own default is one thread a process, whatever the machine has.
+            threads = int(os.environ.get(THREADS_VARIABLE) or os.cpu_count() or 1)
+            torch.set_num_threads(max(1, threads // accelerator.num_processes))
         settings = PretrainSettings(
             **settings_fields, mixed_precision=mixed_precision, processes=accelerator.num_processes
         )

@@ -28,6 +28,7 @@ def main() -> None:
         "import cate_hf": "import cate_hf",
         "import transformers, then cate_hf": "import transformers, cate_hf",
         "AutoModel of transformers": "from transformers import AutoModel",
+        "the same, and PreTrainedModel": "from transformers import AutoModel, AutoTokenizer, PreTrainedModel",
         "AutoModel after import cate_hf, registered": "import cate_hf; from transformers import AutoModel",
     }
     times = {name: seconds("-c", code) for name, code in cases.items()}

@@ -133,7 +133,9 @@ def run(output: Path, model: str, steps: int) -> None:
     say("\n5. A short pre-training from nothing, by accelerate, and what AutoModel makes of it")
     pretrain(space.name, output / "pretrained", steps)
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     own = AutoModel.from_pretrained(output / "pretrained").eval()
     batch = AutoTokenizer.from_pretrained(output / "pretrained")([RESNET_LIKE], return_tensors="pt")
     shape = tuple(own(**batch).pooler_output.shape)

@@ -1,30 +1,87 @@
-"""What an architecture scores: benchmarks by name. Adding one is a module and a line here."""
+"""What an architecture scores: benchmarks by name, or a table of one's own. Adding one is one module in `catalog/`."""
 
-import difflib
-import importlib
 import os
+from pathlib import Path
+from typing import Any
 
 from cate_hf.benchmarks.base import Benchmark
+from cate_hf.names import Catalog, unknown
+from cate_hf.spaces import Space, get_space
 
-_BENCHMARKS = {"nasbench101": "cate_hf.benchmarks.nasbench101:NasBench101Benchmark"}
+CATALOG = Catalog("cate_hf.benchmarks.catalog", "BENCHMARK", "benchmark", "cate_hf.benchmarks")
+TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".jsonl", ".ndjson", ".json")
 
 
 def benchmark_names() -> list[str]:
-    return sorted(_BENCHMARKS)
+    return CATALOG.names()
 
 
-def load_benchmark(name: str, path: str | os.PathLike) -> Benchmark:
-    """The benchmark of a search space, read from a file that the user has.
+def load_benchmark(
+    name: str | os.PathLike,
+    path: str | os.PathLike | None = None,
+    space: "str | os.PathLike | Space | None" = None,
+    **options: Any,
+) -> Benchmark:
+    """A benchmark by its name, read from a file that the user has where it needs one; or a table of one's own.
+
+        load_benchmark("nasbench101", path="nasbench_only108.tfrecord")
+        load_benchmark("my_results.csv", space="my_space.yaml")
+
+    Args:
+        name: of a benchmark, or a file of architectures and metrics (`cate_hf.benchmarks.table.TableBenchmark`).
+        path: file or folder of the benchmark.
+        space: of a table; the space of a benchmark that has a name is known.
+        **options: the benchmark's own.
 
     Raises:
         ValueError: no benchmark of that name (the message has the nearest), or a file that does not hold it.
     """
-    if name not in _BENCHMARKS:
-        near = difflib.get_close_matches(str(name), _BENCHMARKS, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(benchmark_names())}"
-        raise ValueError(f"unknown benchmark {name!r}; {hint}")
-    module, class_name = _BENCHMARKS[name].split(":")
-    return getattr(importlib.import_module(module), class_name)(path)
+    if str(name) in benchmark_names():
+        benchmark = CATALOG.get(str(name))
+        if space is not None and get_space(space).name != benchmark.space_name:
+            raise ValueError(f"the benchmark {name} is of {benchmark.space_name}, not of {get_space(space).name}")
+        return benchmark(**({} if path is None else {"path": path}), **options)
+    if Path(name).suffix in TABLE_SUFFIXES:
+        if space is None:
+            raise ValueError(f"{name}: a table needs its search space: load_benchmark({str(name)!r}, space=...)")
+        if path is not None:
+            raise ValueError(f"give either a benchmark's name and a path, or a table: got {name} and {path}")
+        from cate_hf.benchmarks.table import TableBenchmark
+
+        return TableBenchmark(name, space, **options)
+    raise unknown("benchmark", name, benchmark_names())
 
 
-__all__ = ["Benchmark", "benchmark_names", "load_benchmark"]
+def find_benchmark(
+    space: "str | os.PathLike | Space", source: str | os.PathLike | None = None, **options: Any
+) -> Benchmark:
+    """The benchmark of a space from what a command line gives.
+
+    Args:
+        source: a benchmark's name, `name=path`, or a file; a file is read as the space's own benchmark where there is
+            one, and as a table of one's own where there is none or where it is written `table=path`. None: the
+            space's benchmark that needs no file.
+
+    Raises:
+        ValueError: the space has no such benchmark.
+    """
+    space = get_space(space)
+    own = [name for name in benchmark_names() if CATALOG.get(name).space_name == space.name]
+    if source is None:
+        ready = [name for name in own if not CATALOG.get(name).needs_path]
+        if not ready:
+            raise ValueError(f"{space.name} has no benchmark that comes with a package; name a file of results")
+        return load_benchmark(ready[0], **options)
+    kind, equals, path = str(source).partition("=")
+    if equals and kind == "table":
+        return load_benchmark(path, space=space, **options)
+    if equals and kind in benchmark_names():
+        return load_benchmark(kind, path, space, **options)
+    if str(source) in benchmark_names():
+        return load_benchmark(str(source), space=space, **options)
+    if own:
+        return load_benchmark(own[0], source, **options)
+    return load_benchmark(source, space=space, **options)
+
+
+__all__ = ["Benchmark", "benchmark_names", "find_benchmark", "load_benchmark"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from cate_hf.spaces import get_space
+from cate_hf.spaces import Space, get_space
 from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
@@ -24,14 +24,17 @@ class Benchmark:
 
     Attributes:
         name, path, space: of the benchmark, its file and its search space.
+        space_name: name of the search space; needs_path: whether it can only be read from a file of the user's.
         hashes: (N,) S32, sorted.
         oracles: field -> what the number is, in words.
     """
 
     name: ClassVar[str]
+    space_name: ClassVar[str]
+    needs_path: ClassVar[bool] = True
     oracles: ClassVar[dict[str, str]]
 
-    def __init__(self, path, space: str, hashes: np.ndarray, columns: dict[str, np.ndarray]):
+    def __init__(self, path, space: "str | Space", hashes: np.ndarray, columns: dict[str, np.ndarray]):
         self.path, self.space = path, get_space(space)
         order = None if (hashes[1:] > hashes[:-1]).all() else np.argsort(hashes, kind="stable")
         self.hashes = hashes if order is None else hashes[order]
@@ -48,14 +51,21 @@ class Benchmark:
     def __len__(self) -> int:
         return len(self.hashes)
 
-    def query(self, architecture: "Architecture", field: str | None = None) -> "Result | float":
-        """All that is known of an architecture, in any isomorphic drawing; or one field of it.
+    def candidates(self, progress: bool = False) -> ArchitectureTable:
+        """The architectures that a search may ask this benchmark for, with columns hash and the costs."""
+        return self.space.pool(progress=progress)
+
+    def query(self, architecture: "Architecture | str", field: str | None = None) -> "Result | float":
+        """All that is known of an architecture, in any isomorphic drawing, or in text that the space's `parse` reads;
+        or one field of it.
 
         Accuracies are in [0, 1], times in seconds.
 
         Raises:
             ValueError: the architecture is not of the space or not in the benchmark, or has no such field.
         """
+        if isinstance(architecture, str):
+            architecture = self.space.parse(architecture)
         row = self.rows([architecture])[0]
         known = {name: values[row].item() for name, values in self._columns.items() if not _is_missing(values[row])}
         result = Result(known)
@@ -104,12 +114,7 @@ class Benchmark:
         if not isinstance(architectures, ArchitectureTable):
             architectures = self.space.table([self._validate(i, a) for i, a in enumerate(architectures)])
             return self.space.hash_many(architectures)
-        table = self.space.table(architectures)
-        hashes = self.space.hash_many(table)
-        # Only those that are not found can have nodes on no path from input to output, or not be of the space.
-        for i in self._search(hashes)[1].tolist():
-            hashes[i] = self.space.hash(self._validate(i, table[i]))
-        return hashes
+        return self.space.hash_many(self.space.validate_many(architectures))
 
     def _validate(self, position: int, architecture: "Architecture") -> "Architecture":
         try:

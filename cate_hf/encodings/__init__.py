@@ -1,11 +1,11 @@
 """Architectures as vectors, by name: `get_encoding(name, space).transform(table) -> (N, D) float32`."""
 
-import difflib
 import importlib
 from typing import Protocol
 
 import numpy as np
 
+from cate_hf.names import unknown
 from cate_hf.table import ArchitectureTable
 
 _ENCODINGS = {"adjacency": "cate_hf.encodings.adjacency:AdjacencyEncoding"}
@@ -32,8 +32,6 @@ def get_encoding(name: str, space: str) -> Encoding:
         ValueError: no encoding of that name.
     """
     if name not in _ENCODINGS:
-        near = difflib.get_close_matches(str(name), _ENCODINGS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(encoding_names())}"
-        raise ValueError(f"unknown encoding {name!r}; {hint}")
+        raise unknown("encoding", name, _ENCODINGS)
     module, class_name = _ENCODINGS[name].split(":")
     return getattr(importlib.import_module(module), class_name)(space)

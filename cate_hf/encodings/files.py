@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.encodings.checks import validate_table
 from cate_hf.files import atomic_output, check_output
 from cate_hf.progress import progress_bar
 from cate_hf.spaces import get_space
@@ -69,7 +68,7 @@ def architectures_for(
     foreign = sorted({*table.vocabulary} - {*own.vocabulary})
     if foreign and len(foreign) == len(table.vocabulary):
         raise ValueError(f"{input}: operations such as {foreign[0]!r}; {model} is a checkpoint of {encoder.space}")
-    table = validate_table(own, table, str(input))
+    table = own.validate_many(table, str(input))
     computed = own.hash_many(table)
     _check_hashes(table.columns.get("hash"), computed, str(input))
     return table.with_columns(hash=computed)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cate_hf.files import check_output
-from cate_hf.spaces import darts, get_space
+from cate_hf.spaces import get_space
+from cate_hf.spaces.catalog import darts
 
 DEFAULT_HEADS = 8
 _ENCODER, _CROSS = "graph_encoder.encoder_f", "cross_attention"

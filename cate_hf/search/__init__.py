@@ -1,8 +1,8 @@
 """Ask/tell searches over a table of candidates, by name. Adding one is a module and a line here."""
 
-import difflib
 import importlib
 
+from cate_hf.names import unknown
 from cate_hf.search.base import Optimizer
 
 _ALGORITHMS = {
@@ -22,9 +22,7 @@ def get_algorithm(name: str) -> type[Optimizer]:
         ValueError: none of that name; the message has the nearest.
     """
     if name not in _ALGORITHMS:
-        near = difflib.get_close_matches(str(name), _ALGORITHMS, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(algorithm_names())}"
-        raise ValueError(f"unknown search algorithm {name!r}; {hint}")
+        raise unknown("search algorithm", name, _ALGORITHMS)
     module, class_name = _ALGORITHMS[name].split(":")
     return getattr(importlib.import_module(module), class_name)
 

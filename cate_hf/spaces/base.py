@@ -1,29 +1,41 @@
 """What every search space offers. A subclass states its vocabulary and limits, and computes over tables."""
 
+import json
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from cate_hf.spaces.cache import cached_table
-from cate_hf.table import ArchitectureTable, unknown_operation
+from cate_hf.spaces.validation import check_ends, validate_rows
+from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
+    import torch
+
     from cate_hf.architecture import Architecture
+
+_HASH_CHARACTERS = 32
+_DRY_ROUNDS = 20  # rounds of drawing that bring nothing new before a sample is given up
 
 
 class Space(ABC):
     """A search space: which architectures there are, and what they cost.
+
+    A subclass whose architectures can be listed sets `size` and gives `_enumerate`; another gives `_draw`.
 
     Attributes:
         name, version: the version changes when an enumeration or a cost would; caches are keyed by it.
         vocabulary: operation names; the inputs come first, the output last.
         num_inputs: how many input nodes an architecture starts with.
         max_nodes, max_edges: limits, inputs and output included.
-        size: number of unique architectures, None where they cannot be counted.
+        size: number of architectures that `enumerate` gives, None where they cannot be listed.
+        pool_size: how many samples stand for a space that cannot be listed (see `pool`).
         cost_names: costs that `costs` computes.
         pairing: settings of computation-aware pairs (see `cate_hf.data.pairs.PairSettings`).
+        distribution: what `sample` draws from, in words.
     """
 
     name: ClassVar[str]
@@ -33,35 +45,86 @@ class Space(ABC):
     max_nodes: ClassVar[int]
     max_edges: ClassVar[int]
     size: ClassVar[int | None] = None
+    pool_size: ClassVar[int] = 100_000
     cost_names: ClassVar[tuple[str, ...]] = ("parameters", "flops")
     pairing: ClassVar[dict[str, Any]] = {}
+    distribution: ClassVar[str] = "uniform over the unique architectures"
+
+    @staticmethod
+    def from_file(path: str | os.PathLike, valid: "Callable[[Architecture], bool] | None" = None) -> "Space":
+        """A space that a YAML file describes (see `cate_hf.spaces.custom.CustomSpace`).
+
+        Args:
+            valid: a further condition that an architecture must meet.
+
+        Raises:
+            ValueError: the file does not describe a space; the message names the field.
+            FileNotFoundError: no such file.
+        """
+        from cate_hf.spaces.custom import CustomSpace
+
+        return CustomSpace.from_file(path, valid)
 
     @abstractmethod
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) S32: a hash that isomorphic architectures share."""
 
-    @abstractmethod
     def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) int64: trainable parameters of the whole network."""
+        raise self._no_cost("parameters")
 
-    @abstractmethod
     def flops_many(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) int64: multiply-adds (×1) of convolutions and linear layers, for one input image."""
+        raise self._no_cost("flops")
 
-    @abstractmethod
+    def _no_cost(self, name: str) -> ValueError:
+        return ValueError(f"unknown cost {name!r}; {self.name} has {', '.join(self.cost_names) or 'none'}")
+
     def _enumerate(self, progress: bool) -> ArchitectureTable:
-        """All unique architectures with columns hash, parameters, flops, sorted by hash."""
+        """All architectures with columns hash and the costs, sorted by hash."""
+        raise NotImplementedError
+
+    def _draw(self, n: int, rng: np.random.Generator) -> ArchitectureTable:
+        """About n valid architectures drawn independently, without columns."""
+        raise NotImplementedError
 
     def enumerate(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
-        """All unique architectures, each once, with columns hash, parameters and flops, sorted by hash.
+        """All architectures with columns hash and the costs, sorted by hash; each once, where the space says no other.
 
         Args:
             use_cache: read the table from the user's cache folder, and write it there the first time.
             progress: draw a progress bar while it is computed.
+
+        Raises:
+            ValueError: the space is too large to be listed.
         """
+        if self.size is None:
+            raise ValueError(f"{self.name} is too large to be listed whole; draw samples of it (--sample N)")
         if not use_cache:
             return self._enumerate(progress)
         return cached_table(f"{self.name}-{self.version}", self.size, lambda: self._enumerate(progress))
+
+    def pool(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
+        """The architectures that pairs, pre-training and searches draw from: unique, with columns hash and the costs.
+
+        All of the space where it can be listed; else `pool_size` unique samples of seed 0, sorted by hash.
+        """
+        if self.size is not None:
+            return self.enumerate(use_cache, progress)
+
+        def compute() -> ArchitectureTable:
+            table = self.sample(self.pool_size, seed=0, progress=progress)
+            return table[np.argsort(table.columns["hash"])]
+
+        if not use_cache:
+            return compute()
+        return cached_table(f"{self.name}-{self.version}-pool-{self.pool_size}", self.pool_size, compute)
+
+    def with_costs(self, table: ArchitectureTable) -> ArchitectureTable:
+        """The table with columns hash and each of the costs, computed where it lacks them."""
+        columns = {"hash": table.columns["hash"] if "hash" in table.columns else self.hash_many(table)}
+        columns |= {name: self.costs(table, name) for name in self.cost_names}
+        return table.replace_columns(columns | {k: v for k, v in table.columns.items() if k not in columns})
 
     def table(self, architectures: "ArchitectureTable | Sequence[Architecture]", source: str = "architectures"):
         """Architectures as a table over this space's vocabulary.
@@ -79,26 +142,31 @@ class Space(ABC):
         Raises:
             ValueError: it is not of this space; the message says why.
         """
-        operations = architecture.operations
-        inputs, output = self.vocabulary[: self.num_inputs], self.vocabulary[-1]
-        for node, name in enumerate(operations):
-            if name not in self.vocabulary:
-                raise ValueError(f"node {node}: {unknown_operation(name, self.vocabulary)}")
-            where = "first" if name in inputs else "last" if name == output else None
-            fits = node < self.num_inputs if where == "first" else node == len(operations) - 1
-            if where and not fits:
-                raise ValueError(f"node {node}: {name!r} must be the {where} node of a {self.name} architecture")
-        for node, name in enumerate(inputs):
-            if operations[node] != name:
-                raise ValueError(f"node {node}: expected {name!r}, got {operations[node]!r}")
-        if operations[-1] != output:
-            raise ValueError(f"node {len(operations) - 1}: expected {output!r}, got {operations[-1]!r}")
+        check_ends(self, architecture)
         pruned = architecture.prune(self.num_inputs)
         if pruned.num_nodes > self.max_nodes:
             raise ValueError(f"{pruned.num_nodes} nodes; a {self.name} architecture has at most {self.max_nodes}")
         if pruned.num_edges > self.max_edges:
             raise ValueError(f"{pruned.num_edges} edges; a {self.name} architecture has at most {self.max_edges}")
         return pruned
+
+    def validate_many(self, table: ArchitectureTable, source: str = "architectures") -> ArchitectureTable:
+        """`validate` of every row of a table, by array operations where a row is in its plain form.
+
+        Args:
+            source: what the errors call the table.
+
+        Raises:
+            ValueError: naming the first row that is not of the space, and why.
+        """
+        table = self.table(table, source)
+        return validate_rows(self, table, self._needs_a_look(table), source)
+
+    def _needs_a_look(self, table: ArchitectureTable) -> np.ndarray:
+        """(N,) bool: rows that `validate` must see. The others are as it would give them back."""
+        from cate_hf.spaces.validation import needs_a_look
+
+        return needs_a_look(self, table)
 
     def is_valid(self, architecture: "Architecture") -> bool:
         try:
@@ -120,7 +188,7 @@ class Space(ABC):
         return int(self.flops_many(self.table([self.validate(architecture)]))[0])
 
     def costs(self, table: ArchitectureTable, name: str) -> np.ndarray:
-        """(N,) int64: a cost by name, from the table's column where it has one.
+        """(N,) numbers: a cost by name, from the table's column where it has one.
 
         Raises:
             ValueError: the space has no such cost.
@@ -128,7 +196,11 @@ class Space(ABC):
         if name in table.columns:
             return table.columns[name]
         if name not in self.cost_names:
-            raise ValueError(f"unknown cost {name!r}; {self.name} has {', '.join(self.cost_names)}")
+            raise self._no_cost(name)
+        return self._cost(table, name)
+
+    def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
+        """One of `cost_names`, computed."""
         return getattr(self, f"{name}_many")(table)
 
     def check_hashes(self, table: ArchitectureTable, source: str) -> None:
@@ -144,16 +216,40 @@ class Space(ABC):
             given = table.columns["hash"][row].decode(errors="replace")
             raise ValueError(f"{source}, row {row}: hash is {given}, its architecture has {computed[row].decode()}")
 
-    def sample(self, n: int, seed: int) -> ArchitectureTable:
-        """`n` architectures drawn uniformly from the unique ones; without repetition while n is at most their number.
+    def sample(self, n: int, seed: int, progress: bool = False) -> ArchitectureTable:
+        """`n` architectures with columns hash and the costs, drawn as `distribution` says.
+
+        Without repetition; only of a space that is listed whole may n be more than its number, and then they repeat.
 
         Raises:
-            ValueError: n is below 0.
+            ValueError: n is below 0, or so many different ones were not found.
         """
         if n < 0:
             raise ValueError(f"sample: n must be 0 or more, not {n}")
-        table = self.enumerate()
-        return table[np.random.default_rng(seed).choice(len(table), size=n, replace=n > len(table))]
+        rng = np.random.default_rng(seed)
+        if self.size is not None:
+            table = self.pool()
+            return table[rng.choice(len(table), size=n, replace=n > len(table))]
+        return self._sample_unique(n, rng, progress)
+
+    def _sample_unique(self, n: int, rng: np.random.Generator, progress: bool) -> ArchitectureTable:
+        from cate_hf.progress import progress_bar
+
+        table = self._draw(0, rng).with_columns(hash=np.empty(0, "S32"))
+        dry = 0
+        with progress_bar(f"sampling {self.name}", n, "architectures", progress) as advance:
+            while len(table) < n:
+                drawn = self._draw(min(max(int(1.1 * (n - len(table))), 256), 262_144), rng)
+                drawn = drawn.with_columns(hash=self.hash_many(drawn))
+                both = ArchitectureTable.concatenate([table, drawn])
+                _, first = np.unique(both.columns["hash"], return_index=True)
+                found = len(table)
+                table = both[np.sort(first)[:n]]
+                advance(len(table) - found)
+                dry = 0 if len(table) > found else dry + 1
+                if dry == _DRY_ROUNDS:
+                    raise ValueError(f"{self.name}: {n} different architectures were asked for, {len(table)} found")
+        return self.with_costs(table)
 
     def neighbours(self, architecture: "Architecture") -> ArchitectureTable:
         """All valid architectures one edge (added or removed between its nodes) or one operation away, each once, the
@@ -174,13 +270,75 @@ class Space(ABC):
                     changed = [*operations]
                     changed[node] = name
                     candidates.append(Architecture(changed, adjacency))
-        valid = [self.validate(c) for c in candidates if self.is_valid(c)]
+        return self._others(start, [self.validate(c) for c in candidates if self.is_valid(c)])
+
+    def _others(self, start: "Architecture", valid: "list[Architecture]") -> ArchitectureTable:
+        """Those that differ from `start`, each once in the order given, with a column hash."""
         table = self.table([start, *valid])
         hashes = self.hash_many(table)
         _, first = np.unique(hashes, return_index=True)
         kept = np.sort(first[hashes[first] != hashes[0]])
         return table[kept].with_columns(hash=hashes[kept])
 
+    def native(self, architecture: "Architecture") -> str | None:
+        """The space's own way to write an architecture down, None where it has none."""
+        return None
+
+    def _parse_native(self, text: str) -> "Architecture | None":
+        """The inverse of `native`; None where the text does not look like it. Raises ValueError for a wrong one."""
+        return None
+
+    def parse(self, text: str) -> "Architecture":
+        """An architecture from text: the space's own notation, JSON of operations and adjacency, or a hash.
+
+        Raises:
+            ValueError: none of them, or an architecture that is not of the space.
+        """
+        from cate_hf.architecture import Architecture
+
+        text = text.strip()
+        if (found := self._parse_native(text)) is not None:
+            return self.validate(found)
+        if text.startswith("{"):
+            return self.validate(Architecture.from_json(text))
+        if len(text) == _HASH_CHARACTERS and set(text) <= set("0123456789abcdef"):
+            pool = self.pool()
+            rows = np.flatnonzero(pool.columns["hash"] == text.encode())
+            if len(rows):
+                return pool[int(rows[0])]
+            raise ValueError(f"no architecture of {self.name} has the hash {text!r}")
+        raise ValueError(f"{text!r:.80} is neither a {self.name} architecture, nor JSON of one, nor a hash")
+
+    def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
+        """The network of an architecture, untrained.
+
+        Raises:
+            ValueError: the space has no network.
+        """
+        raise ValueError(f"the search space {self.name} does not say how to build a network")
+
+    def definition(self) -> str | None:
+        """The YAML text that describes the space, None for a space that is a Python class."""
+        return None
+
+    def facts(self) -> dict[str, Any]:
+        """What a card says of the space, all of it from the space itself."""
+        return {
+            "space": self.name,
+            "version": self.version,
+            "size": self.size,
+            "max_nodes": self.max_nodes,
+            "max_edges": self.max_edges,
+            "operations": list(self.vocabulary),
+            "costs": list(self.cost_names),
+            "distribution": self.distribution,
+        }
+
     def __repr__(self) -> str:
         size = "" if self.size is None else f", {self.size:,} architectures"
         return f"<space {self.name}: at most {self.max_nodes} nodes and {self.max_edges} edges{size}>"
+
+
+def as_json(architecture: "Architecture") -> str:
+    """One line that `Space.parse` reads."""
+    return json.dumps(architecture.to_dict(), separators=(",", ":"))

@@ -1,28 +1,48 @@
 """Names of the search spaces."""
 
-import difflib
-import importlib
+import os
 from functools import lru_cache
 
+from cate_hf.names import Catalog
 from cate_hf.spaces.base import Space
 
-_SPACES = {"nasbench101": "cate_hf.spaces.nasbench101:NasBench101"}
+CATALOG = Catalog("cate_hf.spaces.catalog", "SPACE", "search space", "cate_hf.spaces")
+FILE_SUFFIXES = (".yaml", ".yml")
 
 
 def space_names() -> list[str]:
-    return sorted(_SPACES)
+    """Names of all search spaces that are known: the package's, installed ones and registered ones."""
+    return CATALOG.names()
 
 
-@lru_cache
-def get_space(name: str) -> Space:
-    """The search space of that name.
+def get_space(space: "str | os.PathLike | Space") -> Space:
+    """The search space of a name, or of a YAML file that describes one; a `Space` is given back.
 
     Raises:
-        ValueError: there is none; the message has the nearest name.
+        ValueError: there is none of that name (the message has the nearest), or the file does not describe one.
+        FileNotFoundError: no such file.
     """
-    if name not in _SPACES:
-        near = difflib.get_close_matches(str(name), _SPACES, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(space_names())}"
-        raise ValueError(f"unknown search space {name!r}; {hint}")
-    module, class_name = _SPACES[name].split(":")
-    return getattr(importlib.import_module(module), class_name)()
+    if isinstance(space, Space):
+        return space
+    if isinstance(space, os.PathLike) or str(space).endswith(FILE_SUFFIXES):
+        return register_space(Space.from_file(space), replace=True)
+    return _instance(str(space), CATALOG.registered.get(space))
+
+
+def register_space(space: Space, replace: bool = False) -> Space:
+    """Make a space of one's own known by its name, in this process. Installed packages name theirs by the entry point
+    group `cate_hf.spaces`.
+
+    Raises:
+        ValueError: another space has that name already.
+    """
+    taken = space.name in CATALOG.own_names() or (space.name in CATALOG.registered and not replace)
+    if taken and CATALOG.registered.get(space.name) is not space:
+        raise ValueError(f"there is a search space called {space.name!r} already; choose another name")
+    CATALOG.registered[space.name] = space
+    return space
+
+
+@lru_cache(maxsize=64)
+def _instance(name: str, registered: Space | None) -> Space:
+    return registered if registered is not None else CATALOG.get(name)()

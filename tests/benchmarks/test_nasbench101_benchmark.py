@@ -56,7 +56,7 @@ def test_a_table_without_hashes_is_looked_up_whole(small_file):
     broken = ArchitectureTable.from_architectures(
         [cells[1], Architecture(["input", "output"], [[0, 0], [0, 0]])], SPACE.vocabulary
     )
-    with pytest.raises(ValueError, match="architecture 1: .*no path"):
+    with pytest.raises(ValueError, match="architectures, row 1: .*no path"):
         bench.query_many(broken)
 
 

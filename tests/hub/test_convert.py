@@ -9,7 +9,8 @@ from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer
 
 import cate_hf  # noqa: F401
 from cate_hf.hub.convert import convert_reference
-from cate_hf.spaces import darts, get_space
+from cate_hf.spaces import get_space
+from cate_hf.spaces.catalog import darts
 from tests.reference_oracle import Oracle, random_weights, save_reference
 
 NB101 = get_space("nasbench101").vocabulary

@@ -25,6 +25,7 @@ class NasBench101Benchmark(Benchmark):
     """NAS-Bench-101 (Ying et al. 2019), read from one Parquet file."""
 
     name = "nasbench101"
+    space_name = "nasbench101"
     oracles = {
         "test_accuracy": "mean test accuracy of 3 runs of 108 epochs",
         "validation_accuracy": "one run's validation accuracy after 108 epochs",
@@ -55,6 +56,9 @@ class NasBench101Benchmark(Benchmark):
             raise ValueError(f"{path}: holds no cells")
         columns = {ours: _numbers(path, ours, table[theirs]) for ours, theirs in _COLUMNS.items() if theirs in names}
         super().__init__(path, "nasbench101", _hashes(path, table["hash"]), columns)
+
+
+BENCHMARK = NasBench101Benchmark
 
 
 def _numbers(path: Path, field: str, column) -> np.ndarray:

@@ -43,3 +43,11 @@ class NasBench101(Space):
         parameters, flops = nasbench101_network.costs(table)
         columns = {"hash": hashes, "parameters": parameters, "flops": flops}
         return table.with_columns(**columns)[order]
+
+    def build(self, architecture, channels: int = 128, cells: int = 3, classes: int = 10, **settings):
+        from cate_hf.networks import build_nasbench101
+
+        return build_nasbench101(self.validate(architecture), channels, cells, classes, **settings)
+
+
+SPACE = NasBench101

@@ -1,0 +1,57 @@
+"""What is found by name: modules of a catalogue, and the message for a name that is not there."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from typing import Any
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
+    """The error for a name that nothing has: with the nearest one, or all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.3)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return ValueError(f"unknown {kind} {str(name)!r}; {hint}")
+
+
+class Catalog:
+    """The modules of a package, each of which is one thing of a kind under the module's own name.
+
+    So adding one is writing one file. Modules whose name starts with an underscore are helpers.
+
+    Args:
+        package: dotted name of the package.
+        attribute: what each module defines.
+        kind: what the errors call it.
+        group: entry point group by which other packages add theirs.
+    """
+
+    def __init__(self, package: str, attribute: str, kind: str, group: str):
+        self.package, self.attribute, self.kind, self.group = package, attribute, kind, group
+        self.registered: dict[str, Any] = {}
+
+    def own_names(self) -> set[str]:
+        """Names of the package's own modules; none of them is imported."""
+        path = importlib.import_module(self.package).__path__
+        return {module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_")}
+
+    def _entry_points(self) -> dict[str, Any]:
+        from importlib.metadata import entry_points
+
+        return {point.name: point for point in entry_points(group=self.group)}
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted({*self.own_names(), *self._entry_points(), *self.registered})
+
+    def get(self, name: str) -> Any:
+        """What a name stands for. Raises ValueError, with the nearest name, when it is not known."""
+        if name in self.registered:
+            return self.registered[name]
+        if name in self.own_names():
+            return getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute)
+        points = self._entry_points()
+        if name not in points:
+            raise unknown(self.kind, name, self.names())
+        return points[name].load()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cate_hf.architecture import Architecture
+    from cate_hf.spaces import Space
 
 
 class Encoder:
@@ -23,12 +24,14 @@ class Encoder:
         model: the `CateModel`, in evaluation mode.
         tokenizer: its `CateTokenizer`.
         space: name of the search space that it was trained on.
+        search_space: that `Space`.
         dim: D, the length of an encoding.
     """
 
-    def __init__(self, model, tokenizer, device: str | None = None) -> None:
+    def __init__(self, model, tokenizer, device: str | None = None, search_space: "Space | None" = None) -> None:
         import torch
 
+        self._search_space = search_space
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(device)
         self.tokenizer = tokenizer
@@ -39,6 +42,13 @@ class Encoder:
     @property
     def space(self) -> str:
         return self.model.config.space
+
+    @property
+    def search_space(self) -> "Space":
+        """Raises ValueError where no space of that name is known here and the checkpoint does not describe it."""
+        from cate_hf.spaces import get_space
+
+        return get_space(self.space) if self._search_space is None else self._search_space
 
     @property
     def dim(self) -> int:

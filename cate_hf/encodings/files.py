@@ -12,6 +12,7 @@ from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
     from cate_hf.encodings.cate import Encoder
+    from cate_hf.spaces import Space
 
 ROW_GROUP = 65_536
 
@@ -29,7 +30,8 @@ def encode_to_parquet(
 
     Args:
         model: name of a bundled checkpoint, or a folder.
-        space, input: one of the two: all architectures of a space, or those of a Parquet or JSON Lines file.
+        space, input: one of the two: all architectures of a space (its pool, where it cannot be listed), or those of a
+            Parquet or JSON Lines file.
 
     Returns:
         number of rows, and D.
@@ -42,7 +44,7 @@ def encode_to_parquet(
 
     check_output(output, overwrite)
     if space is not None:
-        get_space(space)  # its nearest name, before a model is loaded
+        space = get_space(space).name  # its nearest name, before a model is loaded
     encoder = load_encoder(model)
     table = architectures_for(encoder, model, space, input, progress)
     write_encodings(encoder, table, output, batch_size, overwrite, progress)
@@ -57,11 +59,11 @@ def architectures_for(
     progress: bool = False,
 ) -> ArchitectureTable:
     """The architectures of a space or a file, checked to be of the encoder's space; with a hash column."""
-    own = get_space(encoder.space)
+    own = encoder.search_space
     if input is None:
         if space != encoder.space:
             raise ValueError(f"{model} is a checkpoint of {encoder.space}, not of {space}")
-        return own.enumerate(progress=progress)
+        return own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress)
     from cate_hf.table_io import read_architectures
 
     table = read_architectures(input)
@@ -125,6 +127,47 @@ def read_encodings(path: str | os.PathLike, candidates: ArchitectureTable) -> np
     Raises:
         ValueError: no such columns, or a candidate that the file does not have.
     """
+    hashes, encodings = _encoding_columns(path)
+    order = np.argsort(hashes, kind="stable")
+    wanted = candidates.columns["hash"]
+    rows = order[np.minimum(np.searchsorted(hashes, wanted, sorter=order), len(hashes) - 1)]
+    absent = np.flatnonzero(hashes[rows] != wanted)
+    if len(absent):
+        raise ValueError(f"{path}: no encoding of {len(absent)} candidates, the first {wanted[absent[0]].decode()}")
+    return encodings[rows]
+
+
+def read_encoded(
+    path: str | os.PathLike, space: "Space", progress: bool = False
+) -> tuple[ArchitectureTable, np.ndarray]:
+    """The architectures of a file of `cate encode`, with columns hash and the costs, and their encodings (N, D).
+
+    Architectures that the file does not hold are looked up in the space's pool by their hash.
+
+    Raises:
+        ValueError: it cannot be read as encodings, or its architectures are not of the space.
+    """
+    import pyarrow.parquet as pq
+
+    from cate_hf.table_arrow import from_arrow
+
+    hashes, encodings = _encoding_columns(path)
+    names = set(pq.read_schema(path).names)
+    if {"operations", "adjacency"} <= names:
+        costs = [name for name in space.cost_names if name in names]
+        table = from_arrow(pq.read_table(path, columns=["operations", "adjacency", *costs]), str(path))
+        table = space.validate_many(table, str(path)).with_columns(hash=hashes)
+        return space.with_costs(table), encodings
+    pool = space.pool(progress=progress)
+    rows = np.minimum(np.searchsorted(pool.columns["hash"], hashes), len(pool) - 1)
+    absent = np.flatnonzero(pool.columns["hash"][rows] != hashes)
+    if len(absent):
+        raise ValueError(f"{path}, row {absent[0]}: no architecture of {space.name} has that hash")
+    return pool[rows], encodings
+
+
+def _encoding_columns(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes (N,) S32 and encodings (N, D) float32 of a file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -138,10 +181,4 @@ def read_encodings(path: str | os.PathLike, candidates: ArchitectureTable) -> np
         ) from None
     if not len(hashes) or len(flat) % len(hashes):
         raise ValueError(f"{path}: its encodings are not all of one length")
-    order = np.argsort(hashes)
-    wanted = candidates.columns["hash"]
-    rows = order[np.minimum(np.searchsorted(hashes, wanted, sorter=order), len(hashes) - 1)]
-    absent = np.flatnonzero(hashes[rows] != wanted)
-    if len(absent):
-        raise ValueError(f"{path}: no encoding of {len(absent)} candidates, the first {wanted[absent[0]].decode()}")
-    return flat.reshape(len(hashes), -1)[rows].astype(np.float32)
+    return hashes, flat.reshape(len(hashes), -1).astype(np.float32)

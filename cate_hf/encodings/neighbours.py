@@ -2,11 +2,14 @@
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.spaces import get_space
 from cate_hf.table import ArchitectureTable
+
+if TYPE_CHECKING:
+    from cate_hf.spaces import Space
 
 
 def nearest(encodings: np.ndarray, query: int | np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -54,12 +57,15 @@ class Neighbours:
     """The result of `nearest_architectures`.
 
     Attributes:
-        query: the given architecture as a table of one row, columns hash, parameters, flops.
-        found: the neighbours, nearest first, with columns hash, parameters, flops, distance, edit_distance.
+        query: the given architecture as a table of one row, with columns hash and the costs.
+        found: the neighbours, nearest first, with columns hash, the costs, distance, and edit_distance where it is
+            quickly known exactly.
+        costs: names of the costs.
     """
 
     query: ArchitectureTable
     found: ArchitectureTable
+    costs: tuple[str, ...]
 
 
 def nearest_architectures(
@@ -71,51 +77,67 @@ def nearest_architectures(
     batch_size: int = 1024,
     progress: bool = False,
 ) -> Neighbours:
-    """What `cate neighbours` shows: the architectures of the checkpoint's space nearest to one, itself left out.
+    """What `cate neighbours` shows: the architectures of the checkpoint's space, or of a file of encodings, that are
+    nearest to one, itself left out.
 
     Args:
         model: name of a bundled checkpoint, or a folder.
-        hash, input: one of the two: an architecture of the space by its hash, or the first row of a file.
-        encodings: a file of `cate encode --space` by this model; without it the whole space is encoded.
+        hash, input: one of the two: one of the architectures by its hash, or the first row of a file.
+        encodings: a file of `cate encode` by this model; without it all of the space, or its pool, is encoded.
 
     Raises:
         ValueError: no architecture of that hash, or bad input.
     """
-    from cate_hf.encodings.files import architectures_for, read_encodings
+    from cate_hf.encodings.files import architectures_for, read_encoded
     from cate_hf.hub.checkpoints import load_encoder
 
     encoder = load_encoder(model)
-    space = get_space(encoder.space)
-    table = space.enumerate(progress=progress)
+    space = encoder.search_space
+    if encodings is not None:
+        table, matrix = read_encoded(encodings, space, progress)
+        if matrix.shape[1] != encoder.dim:
+            raise ValueError(
+                f"{encodings}: encodings of {matrix.shape[1]} numbers; those of {model} have {encoder.dim}"
+            )
+    else:
+        table, matrix = space.pool(progress=progress), None
     if hash is not None:
-        rows = np.flatnonzero(table.columns["hash"] == hash.encode())
+        rows = np.flatnonzero(table.columns["hash"] == hash.encode())[:1]
         if not len(rows):
-            raise ValueError(f"no architecture of {space.name} has the hash {hash!r}")
+            where = space.name if encodings is None else encodings
+            raise ValueError(f"no architecture of {where} has the hash {hash!r}")
         query = table[rows]
     else:
         query = architectures_for(encoder, model, None, input)[:1]
         if not len(query):
             raise ValueError(f"{input}: no architecture in it")
-        costs = {"parameters": space.parameters_many(query), "flops": space.flops_many(query)}
-        query = query.with_columns(**costs)
-    if encodings is not None:
-        matrix = read_encodings(encodings, table)
-    else:
+        query = space.with_costs(query.replace_columns({"hash": query.columns["hash"]}))
+    if matrix is None:
         matrix = encoder.encode(table, batch_size, progress)
-    return neighbours_in(table, matrix, query, encoder.encode(query)[0], k)
+    return neighbours_in(space, table, matrix, query, encoder.encode(query)[0], k)
 
 
 def neighbours_in(
-    table: ArchitectureTable, encodings: np.ndarray, query: ArchitectureTable, vector: np.ndarray, k: int
+    space: "Space",
+    table: ArchitectureTable,
+    encodings: np.ndarray,
+    query: ArchitectureTable,
+    vector: np.ndarray,
+    k: int,
 ) -> Neighbours:
     """The k rows of a table nearest to a vector (D,), without the query itself, which is known by its hash."""
+    from cate_hf.graph_algorithms import MAX_EXACT_EDIT_NODES
+
     rows, distances = nearest(encodings, vector, k + 1)
     kept = table.columns["hash"][rows] != query.columns["hash"][0]
     rows, distances = rows[kept][:k], distances[kept][:k]
     found = table[rows]
-    cell = query[0]
-    edits = np.array([cell.edit_distance(other) for other in found], dtype=np.int64)
-    return Neighbours(query, found.with_columns(distance=distances, edit_distance=edits))
+    found = found.with_columns(distance=distances)
+    if space.max_nodes - space.num_inputs - 1 <= MAX_EXACT_EDIT_NODES:
+        cell = query[0]
+        edits = [cell.edit_distance(other, space.num_inputs) for other in found]
+        found = found.with_columns(edit_distance=np.array(edits, dtype=np.int64))
+    return Neighbours(query, found, space.cost_names)
 
 
 def print_neighbours(neighbours: Neighbours) -> None:
@@ -125,7 +147,9 @@ def print_neighbours(neighbours: Neighbours) -> None:
 
     view = Table(title=f"nearest to {neighbours.query.columns['hash'][0].decode()}", show_header=True)
     view.add_column("hash", no_wrap=True)
-    for name in ("distance", "parameters", "FLOPs", "edit distance"):
+    edits = "edit_distance" in neighbours.found.columns
+    costs = [name.replace("flops", "FLOPs") for name in neighbours.costs]
+    for name in ("distance", *costs, *(["edit distance"] if edits else [])):
         view.add_column(name, justify="right", no_wrap=True)
     for table in (neighbours.query, neighbours.found):
         for row in range(len(table)):
@@ -133,9 +157,8 @@ def print_neighbours(neighbours: Neighbours) -> None:
             view.add_row(
                 column["hash"].decode(),
                 f"{column.get('distance', 0):.4f}",
-                f"{column['parameters']:,}",
-                f"{column['flops']:,}",
-                f"{column.get('edit_distance', 0)}",
+                *(f"{column[name]:,}" for name in neighbours.costs),
+                *([f"{column.get('edit_distance', 0)}"] if edits else []),
             )
         view.add_section()
     Console(width=max(Console().width, 110)).print(view)  # a hash that is cut off is of no use

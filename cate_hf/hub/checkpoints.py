@@ -22,6 +22,7 @@ AUTO_MAP = {
     "AutoTokenizer": TOKENIZER_AUTO_MAP,
 }
 WEIGHTS = "model.safetensors"
+SPACE_FILE = "space.yaml"  # beside the weights where the search space is a user's own
 
 
 def checkpoint_names() -> list[str]:
@@ -146,12 +147,22 @@ def load_encoder(name_or_path: str | Path, device: str | None = None):
     import torch
 
     from cate_hf.encodings.cate import Encoder
+    from cate_hf.spaces import get_space
 
     model = load_model(name_or_path, dtype=torch.float32)
-    return Encoder(model, load_tokenizer(name_or_path), device=device)
+    described = resolve_checkpoint(name_or_path) / SPACE_FILE
+    search_space = get_space(described) if described.is_file() else None
+    return Encoder(model, load_tokenizer(name_or_path), device=device, search_space=search_space)
 
 
-def save_checkpoint(directory: str | Path, model, tokenizer, card_facts: Mapping, overwrite: bool = False) -> Path:
+def save_checkpoint(
+    directory: str | Path,
+    model,
+    tokenizer,
+    card_facts: Mapping,
+    overwrite: bool = False,
+    space_definition: str | None = None,
+) -> Path:
     """Save a model with all that goes with it; the folder appears whole or not at all.
 
     Args:
@@ -160,6 +171,7 @@ def save_checkpoint(directory: str | Path, model, tokenizer, card_facts: Mapping
         tokenizer: its `CateTokenizer`.
         card_facts: a `cate_hf.hub.cards.ModelCardFacts`, or a mapping with its fields.
         overwrite: replace the folder when it exists.
+        space_definition: the YAML text of a user's own search space (`Space.definition`), stored with the model.
 
     Returns:
         The folder.
@@ -191,6 +203,8 @@ def save_checkpoint(directory: str | Path, model, tokenizer, card_facts: Mapping
         _set_auto_map(folder / "config.json", AUTO_MAP)
         _set_auto_map(folder / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
         (folder / "README.md").write_text(card, encoding="utf-8")
+        if space_definition is not None:
+            (folder / SPACE_FILE).write_text(space_definition, encoding="utf-8")
     return Path(directory)
 
 

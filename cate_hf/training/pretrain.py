@@ -77,8 +77,8 @@ class Pretraining:
         if self.settings.pairs is None:
             return build_pairs(self.settings.space, default_settings(self.settings.space))
         table, splits, facts = read_pairs(self.settings.pairs)
-        if facts["space"] != self.settings.space:
-            raise ValueError(f"{self.settings.pairs} holds pairs of {facts['space']}, not of {self.settings.space}")
+        if facts["space"] != self.space.name:
+            raise ValueError(f"{self.settings.pairs} holds pairs of {facts['space']}, not of {self.space.name}")
         return table, splits, facts
 
     def resume(self) -> None:
@@ -206,7 +206,7 @@ class Pretraining:
             return
         settings = self.settings
         facts = {
-            "space": settings.space,
+            "space": self.space.name,
             "preset": settings.preset,
             "command": command,
             "steps": self.step,
@@ -227,7 +227,7 @@ class Pretraining:
         (self.work / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")  # what a card is made of
         staged = self.work / ".checkpoint"
         shutil.rmtree(staged, ignore_errors=True)
-        save_checkpoint(staged, self.model, self.tokenizer, facts)
+        save_checkpoint(staged, self.model, self.tokenizer, facts, space_definition=self.space.definition())
         # config.json last: a folder without it is not taken for a checkpoint.
         for file in sorted(staged.iterdir(), key=lambda file: file.name == "config.json"):
             os.replace(file, self.output_dir / file.name)

@@ -147,11 +147,11 @@ def load_encoder(name_or_path: str | Path, device: str | None = None):
     import torch
 
     from cate_hf.encodings.cate import Encoder
-    from cate_hf.spaces import get_space
+    from cate_hf.spaces import Space
 
     model = load_model(name_or_path, dtype=torch.float32)
     described = resolve_checkpoint(name_or_path) / SPACE_FILE
-    search_space = get_space(described) if described.is_file() else None
+    search_space = Space.from_file(described) if described.is_file() else None
     return Encoder(model, load_tokenizer(name_or_path), device=device, search_space=search_space)
 
 

@@ -8,7 +8,7 @@ from cate_hf.training.settings import PRESETS, PretrainSettings
 _DECIDED_BY_LAUNCH = ("mixed_precision", "processes")
 
 _HELP = {
-    "space": "search space to pre-train on",
+    "space": "search space to pre-train on: a name, or a YAML file that describes one",
     "preset": "default: our design; paper: the paper's model exactly",
     "pairs": "folder of pairs made by `cate pairs`; without it the space's own pairs are made",
     "epochs": "passes over the training pairs",

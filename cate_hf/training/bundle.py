@@ -21,7 +21,7 @@ def bundle(run: Path, output: Path, tau_file: Path | None, overwrite: bool = Fal
     Raises:
         ValueError: `run` is not a finished run.
     """
-    from cate_hf.hub.checkpoints import load_model, load_tokenizer, save_checkpoint
+    from cate_hf.hub.checkpoints import SPACE_FILE, load_model, load_tokenizer, save_checkpoint
     from cate_hf.modeling import CateForPreTraining
 
     facts_file = run / TRAINING_FOLDER / "facts.json"
@@ -39,7 +39,9 @@ def bundle(run: Path, output: Path, tau_file: Path | None, overwrite: bool = Fal
             "oracle: mean test accuracy of 3 runs (`bench/frozen_tau.py`)."
         )
     model = load_model(run, CateForPreTraining)
-    return save_checkpoint(output, model, load_tokenizer(run), facts, overwrite=overwrite)
+    described = run / SPACE_FILE
+    definition = described.read_text(encoding="utf-8") if described.is_file() else None
+    return save_checkpoint(output, model, load_tokenizer(run), facts, overwrite, space_definition=definition)
 
 
 def main() -> int:

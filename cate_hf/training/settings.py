@@ -10,7 +10,7 @@ class PretrainSettings:
     """Settings that decide the weights; a resumed run must have the same ones (defaults: Yan et al., 4.1).
 
     Attributes:
-        space: name of the search space.
+        space: name of the search space, or a YAML file that describes one.
         preset: "default" (our design) or "paper".
         pairs: folder of pairs made by `cate pairs`; None makes the space's own.
         epochs: passes over the training pairs; max_steps, where given, ends earlier and shortens the schedule with it.

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from cate_hf.commands import encodings, searches, tables
+from cate_hf.commands import encodings, searches, spaces, tables
 
 INTERRUPTED = 130
 INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("spaces")(spaces.spaces)
 app.command("enumerate")(tables.enumerate_space)
 app.command("pairs")(tables.pairs)
 app.command("encode")(encodings.encode)

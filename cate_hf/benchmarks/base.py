@@ -32,6 +32,7 @@ class Benchmark:
     name: ClassVar[str]
     space_name: ClassVar[str]
     needs_path: ClassVar[bool] = True
+    tabular: bool = True  # False: results are computed when asked for, as a surrogate's are
     oracles: ClassVar[dict[str, str]]
 
     def __init__(self, path, space: "str | Space", hashes: np.ndarray, columns: dict[str, np.ndarray]):
@@ -47,6 +48,13 @@ class Benchmark:
     def fields(self) -> list[str]:
         """Names of the fields."""
         return list(self._columns)
+
+    @property
+    def default_field(self) -> str:
+        """The field that a search maximises when none is named: the first accuracy, or the first of all."""
+        accuracies = [name for name in ("test_accuracy", "validation_accuracy") if name in self.fields]
+        accuracies += [name for name in self.fields if name.endswith("accuracy")]
+        return (accuracies or self.fields)[0]
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -132,6 +140,10 @@ class Benchmark:
         self._check_field(field)
         row = int(np.nanargmax(self._columns[field]))
         return self.hashes[row].decode(), float(self._columns[field][row])
+
+    def check_best(self, architecture: "Architecture") -> str | None:
+        """A warning for what a search calls its best, where this benchmark is known to be wrong there; else None."""
+        return None
 
     def oracle(self, field: str) -> str:
         """What a field's number is, in words."""

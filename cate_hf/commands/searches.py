@@ -7,18 +7,34 @@ import typer
 
 
 def search(
-    space: Annotated[str, typer.Option(help="Name of the search space.", show_default=False)],
-    benchmark: Annotated[Path, typer.Option(help="File of the benchmark's results.", show_default=False)],
+    space: Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)],
     output: Annotated[Path, typer.Option(help="JSON file to write.", show_default=False)],
+    benchmark: Annotated[
+        str | None,
+        typer.Option(
+            help="File of results: the space's own benchmark, or a table of yours (table=FILE says so). "
+            "Left out, the one that needs no file, as nasbench201's.",
+            show_default=False,
+        ),
+    ] = None,
     encoding: Annotated[
-        str, typer.Option(help="adjacency, a checkpoint's name or folder, or a file of `cate encode`.")
-    ] = "nasbench101",
-    algorithm: Annotated[str, typer.Option(help="random or cate-dngo-ls.")] = "cate-dngo-ls",
+        str,
+        typer.Option(
+            help="cate (the space's bundled checkpoint), adjacency, a checkpoint's name or folder, "
+            "or a file of `cate encode`."
+        ),
+    ] = "cate",
+    algorithm: Annotated[str, typer.Option(help="random, regularized-evolution or cate-dngo-ls.")] = "cate-dngo-ls",
     queries: Annotated[int, typer.Option(min=1, help="Architectures that a trial may query.")] = 150,
     trials: Annotated[int, typer.Option(min=1, help="Independent trials, with seeds seed, seed + 1, …")] = 10,
     seed: Annotated[int, typer.Option(help="Of the first trial.")] = 0,
-    guide_field: Annotated[str, typer.Option(help="The benchmark's field that the search is told.")] = "test_accuracy",
-    report_field: Annotated[str, typer.Option(help="The field that its regret is measured by.")] = "test_accuracy",
+    guide_field: Annotated[
+        str | None,
+        typer.Option(help="The benchmark's field that the search is told.", show_default="its accuracy"),
+    ] = None,
+    report_field: Annotated[
+        str | None, typer.Option(help="The field that its regret is measured by.", show_default="the guide's")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")] = False,
 ) -> None:
     """Search a space with a benchmark's results in the place of training, and write what each trial found.
@@ -27,15 +43,21 @@ def search(
 
     Examples:
 
+      cate search --space nasbench201 --output search.json
+
       cate search --space nasbench101 --benchmark cells.parquet --output search.json
 
       cate search --space nasbench101 --benchmark cells.parquet --algorithm random --trials 100 --output random.json
     """
-    from cate_hf.search.run import search_to_file
+    from cate_hf.search.run import in_words, search_to_file
 
     def report(trial: dict) -> None:
-        line = f"seed {trial['seed']}: regret {100 * trial['regret'][-1]:.3f} % after {len(trial['regret'])} queries"
+        name = "best_so_far" if trial["regret"] is None else "regret"
+        end = in_words(name, trial["report_field"], trial[name][-1])
+        line = f"seed {trial['seed']}: {end} after {len(trial[name])} queries"
         typer.echo(f"{line}, {trial['seconds']:.1f} s", err=True)
+        if trial["warning"]:
+            typer.echo(f"seed {trial['seed']}: warning: {trial['warning']}", err=True)
 
     result = search_to_file(
         space,
@@ -52,11 +74,11 @@ def search(
         on_trial=report,
         progress=True,
     )
-    for count, regret in result["summary"].get("regret", {}).items():
-        typer.echo(
-            f"mean regret after {count} queries: {100 * regret['mean']:.3f} ± {100 * regret['standard_error']:.3f} %"
-        )
+    name = "regret" if "regret" in result["summary"] else "best_so_far"
+    for count, number in result["summary"].get(name, {}).items():
+        end = in_words(name, result["report_field"], number["mean"], number["standard_error"])
+        typer.echo(f"after {count} queries, mean {end}")
     count = f"{len(result['trials'])} trials" if result["complete"] else f"the {len(result['trials'])} finished trials"
-    typer.echo(f"wrote {output}: {count} of {algorithm} on {space}, guided by {guide_field}")
+    typer.echo(f"wrote {output}: {count} of {algorithm} on {result['space']}, guided by {result['guide_field']}")
     if not result["complete"]:
         raise typer.Exit(130)

@@ -6,6 +6,7 @@ from cate_hf.names import unknown
 from cate_hf.search.base import Optimizer
 
 _ALGORITHMS = {
+    "regularized-evolution": "cate_hf.search.regularized_evolution:RegularizedEvolution",
     "random": "cate_hf.search.random_search:RandomSearch",
     "cate-dngo-ls": "cate_hf.search.cate_dngo_ls:CateDngoLs",
 }

@@ -134,15 +134,20 @@ class Optimizer(ABC):
             setattr(self, name, copy.copy(state[name]))
 
     def _find(self, architecture: "Architecture") -> int:
-        if self._by_hash is None:
-            self._by_hash = np.argsort(self.candidates.columns["hash"])
-        hashes = self.candidates.columns["hash"]
         wanted = self.space.hash(architecture).encode()
-        at = int(np.searchsorted(hashes, wanted, sorter=self._by_hash))
-        row = int(self._by_hash[min(at, len(hashes) - 1)])
-        if hashes[row] != wanted:
+        row = int(self._rows_of(np.array([wanted]))[0])
+        if row < 0:
             raise ValueError(f"tell: the architecture with hash {wanted.decode()} is not among the candidates")
         return row
+
+    def _rows_of(self, wanted: np.ndarray) -> np.ndarray:
+        """(n,) rows of the candidates with these hashes (n,) S32, -1 where there is none."""
+        hashes = self.candidates.columns["hash"]
+        if self._by_hash is None:
+            self._by_hash = np.argsort(hashes)
+        at = np.searchsorted(hashes, wanted, sorter=self._by_hash)
+        rows = self._by_hash[np.minimum(at, len(hashes) - 1)]
+        return np.where(hashes[rows] == wanted, rows, -1)
 
     def _unseen(self) -> np.ndarray:
         return np.flatnonzero(self._status == _UNSEEN)

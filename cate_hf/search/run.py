@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.benchmarks import Benchmark, load_benchmark
+from cate_hf.benchmarks import Benchmark, find_benchmark
 from cate_hf.files import atomic_output, check_output
 from cate_hf.search import get_algorithm
+from cate_hf.search.evaluation import Evaluation
 from cate_hf.spaces import Space, get_space
 from cate_hf.table import ArchitectureTable
 
@@ -19,10 +20,7 @@ CHECKPOINTS = (50, 100, 150)  # queries at which regret is reported
 
 def run_trial(
     space: Space,
-    candidates: ArchitectureTable,
-    guide: np.ndarray,
-    report: np.ndarray,
-    best_possible: float,
+    evaluation: Evaluation,
     algorithm: str,
     queries: int,
     seed: int,
@@ -30,37 +28,40 @@ def run_trial(
 ) -> dict:
     """One trial.
 
-    Args:
-        guide, report: (N,) values of the candidates: what the search is told, and what its regret is measured by.
-        best_possible: highest value of the reported field among the candidates.
-
     Returns:
-        {"seed", "seconds", "queries": [{"hash", "value", "reported"}], "best_so_far", "regret"}; best_so_far is the
-        reported value of the query that the search itself thinks best, regret its distance to best_possible.
+        {"seed", "seconds", "report_field", "warning", "queries": [{"hash", "value", "reported"}], "best_so_far",
+        "regret"}; best_so_far is the reported value of the query that the search itself thinks best, regret its
+        distance to the best possible (None where that is not known).
     """
+    candidates = evaluation.candidates
     _check_budget(queries, 1, len(candidates))
     start = time.perf_counter()
     optimizer = get_algorithm(algorithm)(space, candidates, seed, encodings)
     while len(optimizer.rows) < queries:
-        for row in optimizer.ask_rows(1):
-            optimizer.tell_row(row, guide[row])
+        rows = optimizer.ask_rows(1)
+        for row, value in zip(rows, evaluation.guide(rows), strict=True):
+            optimizer.tell_row(row, value)
     seconds = time.perf_counter() - start
     rows, values = np.array(optimizer.rows), np.array(optimizer.values)
+    reported = evaluation.report(optimizer.rows)
     leader = np.maximum.accumulate(values)
     # The first query that reached each running maximum.
     leading = np.where(values > np.concatenate([[-np.inf], leader[:-1]]), np.arange(len(values)), 0)
     leading = np.maximum.accumulate(leading)
-    best_so_far = report[rows[leading]]
+    best_so_far = reported[leading]
+    best = evaluation.best_possible
     hashes = candidates.columns["hash"][rows]
     return {
         "seed": seed,
         "seconds": seconds,
+        "report_field": evaluation.report_field,
         "queries": [
-            {"hash": h.decode(), "value": float(v), "reported": float(report[r])}
-            for h, v, r in zip(hashes, values, rows, strict=True)
+            {"hash": h.decode(), "value": float(v), "reported": float(r)}
+            for h, v, r in zip(hashes, values, reported, strict=True)
         ],
         "best_so_far": best_so_far.tolist(),
-        "regret": (best_possible - best_so_far).tolist(),
+        "regret": None if best is None else (best - best_so_far).tolist(),
+        "warning": evaluation.benchmark.check_best(candidates[int(rows[leading[-1]])]),
     }
 
 
@@ -74,7 +75,7 @@ def _check_budget(queries: int, trials: int, candidates: int | None) -> None:
 
 
 def run_search(
-    space: str,
+    space: str | os.PathLike | Space,
     benchmark: Benchmark,
     algorithm: str,
     queries: int,
@@ -82,59 +83,51 @@ def run_search(
     seed: int,
     encodings: np.ndarray | None = None,
     candidates: ArchitectureTable | None = None,
-    guide_field: str = "test_accuracy",
-    report_field: str = "test_accuracy",
+    guide_field: str | None = None,
+    report_field: str | None = None,
     on_trial: Callable[[dict], None] | None = None,
 ) -> dict:
     """Trials with the seeds seed, seed + 1, …; at Ctrl-C the finished ones are returned, marked incomplete.
 
     Args:
         encodings: (N, D) of the candidates, where the algorithm needs them.
-        candidates: all architectures of the space by default. Those without a value of `guide_field` are left out.
+        candidates: those of the benchmark by default. Those without a value of `guide_field` are left out.
+        guide_field, report_field: what the search is told, and what it is judged by; the benchmark's default field.
 
     Raises:
         ValueError: an unknown name, a budget that does not fit, encodings that do not fit.
     """
     get_algorithm(algorithm)
-    space_object = get_space(space)
-    if benchmark.space.name != space_object.name:
-        raise ValueError(f"the benchmark is of {benchmark.space.name}, not of {space_object.name}")
-    candidates = space_object.enumerate() if candidates is None else candidates
+    space = get_space(space)
+    if benchmark.space.name != space.name:
+        raise ValueError(f"the benchmark is of {benchmark.space.name}, not of {space.name}")
+    guide_field = guide_field or benchmark.default_field
+    report_field = report_field or guide_field
+    candidates = benchmark.candidates() if candidates is None else candidates
     if encodings is not None and len(encodings) != len(candidates):
         raise ValueError(f"{len(encodings)} encodings for {len(candidates)} candidates")
-    guide = benchmark.query_many(candidates, guide_field, missing="nan")
-    report = benchmark.query_many(candidates, report_field, missing="nan")
-    known = ~(np.isnan(guide) | np.isnan(report))
-    if not known.all():
-        candidates, guide, report = candidates[known], guide[known], report[known]
-        encodings = None if encodings is None else encodings[known]
-    _check_budget(queries, trials, len(candidates))
-    best_possible = float(report.max())
+    evaluation = Evaluation(benchmark, candidates, guide_field, report_field)
+    if encodings is not None and not evaluation.known.all():
+        encodings = encodings[evaluation.known]
+    _check_budget(queries, trials, len(evaluation.candidates))
     result = {
-        "space": space,
+        "space": space.name,
+        "benchmark": benchmark.name,
         "algorithm": algorithm,
-        "candidates": len(candidates),
+        "candidates": len(evaluation.candidates),
         "queries": queries,
         "seed": seed,
+        "guide_field": guide_field,
+        "report_field": report_field,
         "guided_by": benchmark.oracle(guide_field),
         "reported": benchmark.oracle(report_field),
-        "best_possible": best_possible,
+        "best_possible": evaluation.best_possible,
         "complete": True,
         "trials": [],
     }
     try:
         for number in range(trials):
-            trial = run_trial(
-                space_object,
-                candidates,
-                guide,
-                report,
-                best_possible,
-                algorithm,
-                queries,
-                seed + number,
-                encodings,
-            )
+            trial = run_trial(space, evaluation, algorithm, queries, seed + number, encodings)
             result["trials"].append(trial)
             if on_trial:
                 on_trial(trial)
@@ -144,24 +137,34 @@ def run_search(
     return result
 
 
+def in_words(name: str, field: str, value: float, error: float | None = None) -> str:
+    """A regret or a best so far of a field, accuracies in percent."""
+    scale, unit = (100, " %") if field.endswith("accuracy") else (1, "")
+    spread = "" if error is None else f" ± {scale * error:.3f}"
+    return f"{name.replace('_so_far', '')} {scale * value:.3f}{spread}{unit}"
+
+
 def summary(trials: list[dict]) -> dict:
-    """Mean and standard error of the regret at 50, 100 and 150 queries and at the end, and seconds a trial."""
+    """Mean and standard error, at 50, 100 and 150 queries and at the end, of the regret where it is known, and of the
+    best so far; and seconds a trial."""
     if not trials:
         return {}
-    regrets = np.array([trial["regret"] for trial in trials])
-    points = sorted({q for q in CHECKPOINTS if q <= regrets.shape[1]} | {regrets.shape[1]})
-    error = regrets.std(axis=0, ddof=1) / len(regrets) ** 0.5 if len(regrets) > 1 else np.zeros(regrets.shape[1])
-    return {
-        "regret": {
-            str(q): {"mean": float(regrets[:, q - 1].mean()), "standard_error": float(error[q - 1])} for q in points
-        },
-        "seconds_a_trial": float(np.mean([trial["seconds"] for trial in trials])),
-    }
+    result = {}
+    for name in ("regret", "best_so_far"):
+        if trials[0][name] is None:
+            continue
+        curves = np.array([trial[name] for trial in trials])
+        points = sorted({q for q in CHECKPOINTS if q <= curves.shape[1]} | {curves.shape[1]})
+        error = curves.std(axis=0, ddof=1) / len(curves) ** 0.5 if len(curves) > 1 else np.zeros(curves.shape[1])
+        result[name] = {
+            str(q): {"mean": float(curves[:, q - 1].mean()), "standard_error": float(error[q - 1])} for q in points
+        }
+    return result | {"seconds_a_trial": float(np.mean([trial["seconds"] for trial in trials]))}
 
 
 def search_to_file(
-    space: str,
-    benchmark_path: str | os.PathLike,
+    space: str | os.PathLike,
+    benchmark: str | os.PathLike | None,
     encoding: str,
     algorithm: str,
     queries: int,
@@ -169,27 +172,28 @@ def search_to_file(
     seed: int,
     output: str | os.PathLike,
     overwrite: bool = False,
-    guide_field: str = "test_accuracy",
-    report_field: str = "test_accuracy",
+    guide_field: str | None = None,
+    report_field: str | None = None,
     on_trial: Callable[[dict], None] | None = None,
     progress: bool = False,
 ) -> dict:
     """What `cate search` does: load, run, write one JSON file; returns what it wrote.
 
     Args:
+        benchmark: a name, a file, or None for the one that the space has anyway (`cate_hf.benchmarks.find_benchmark`).
         encoding: "adjacency"; "cate", the space's bundled checkpoint; the name or folder of another; or a Parquet file
             made by `cate encode`.
     """
     check_output(output, overwrite)
     algorithm_class = get_algorithm(algorithm)
     _check_budget(queries, trials, get_space(space).size)
-    benchmark = load_benchmark(space, benchmark_path)
-    candidates = get_space(space).enumerate(progress=progress)
+    results = find_benchmark(space, benchmark)
+    candidates = results.candidates(progress=progress)
     encodings = None
     if algorithm_class.needs_encodings:
         encodings = encode_candidates(encoding, space, candidates, progress)
     result = run_search(
-        space, benchmark, algorithm, queries, trials, seed, encodings, candidates, guide_field, report_field, on_trial
+        space, results, algorithm, queries, trials, seed, encodings, candidates, guide_field, report_field, on_trial
     )
     result["encoding"] = encoding if algorithm_class.needs_encodings else None
     with atomic_output(output, overwrite) as temporary:
@@ -197,7 +201,9 @@ def search_to_file(
     return result
 
 
-def encode_candidates(encoding: str, space: str, candidates: ArchitectureTable, progress: bool = False) -> np.ndarray:
+def encode_candidates(
+    encoding: str, space: str | os.PathLike | Space, candidates: ArchitectureTable, progress: bool = False
+) -> np.ndarray:
     """(N, D) float32 by a fixed encoding, a checkpoint, or a Parquet file of encodings found by hash."""
     from cate_hf.encodings import encoding_names, get_encoding
     from cate_hf.encodings.files import read_encodings
@@ -208,7 +214,8 @@ def encode_candidates(encoding: str, space: str, candidates: ArchitectureTable, 
         return read_encodings(encoding, candidates)
     from cate_hf.hub.checkpoints import load_encoder
 
-    encoder = load_encoder(space if encoding == "cate" else encoding)
-    if encoder.space != space:
-        raise ValueError(f"{encoding} is a checkpoint of {encoder.space}, not of {space}")
+    name = get_space(space).name
+    encoder = load_encoder(name if encoding == "cate" else encoding)
+    if encoder.space != name:
+        raise ValueError(f"{encoding} is a checkpoint of {encoder.space}, not of {name}")
     return encoder.encode(candidates, progress=progress)

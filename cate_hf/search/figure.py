@@ -1,0 +1,57 @@
+"""Figures of searches."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from cate_hf.files import atomic_output
+
+# Told apart by colour-blind readers, and in grey by their dashes.
+_STYLES = [("#1b6ca8", "-"), ("#d1495b", "--"), ("#5b8c5a", "-."), ("#8d5a97", ":"), ("#c98a1b", (0, (5, 1, 1, 1)))]
+
+
+def draw_regret(results: Mapping[str, dict], file: str | os.PathLike, overwrite: bool = False) -> None:
+    """Mean regret by number of queries, with a band of one standard error, one line a search.
+
+    Args:
+        results: label -> what `run_search` returned, each with regret, of one benchmark and field.
+        file: its suffix chooses the format.
+
+    Raises:
+        ValueError: a search whose best possible value is not known, or no search at all.
+        OSError: the file exists and `overwrite` is false, or cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not results:
+        raise ValueError("a figure of regret needs at least one search")
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.add_subplot()
+    first = next(iter(results.values()))
+    percent = 100 if first["report_field"].endswith("accuracy") else 1
+    lowest = np.inf
+    for (label, result), (colour, line) in zip(results.items(), _STYLES * len(results), strict=False):
+        if result["best_possible"] is None:
+            raise ValueError(f"{label}: the best possible value is not known, so there is no regret")
+        regrets = percent * np.array([trial["regret"] for trial in result["trials"]])
+        mean = regrets.mean(axis=0)
+        error = regrets.std(axis=0, ddof=1) / len(regrets) ** 0.5 if len(regrets) > 1 else np.zeros_like(mean)
+        queries = np.arange(1, len(mean) + 1)
+        name = f"{label} ({len(regrets)} trials)"
+        axis.plot(queries, mean, color=colour, linestyle=line, linewidth=1.6, label=name)
+        axis.fill_between(queries, np.maximum(mean - error, 0), mean + error, color=colour, alpha=0.18, linewidth=0)
+        lowest = min(lowest, mean[mean > 0].min(initial=np.inf))
+    axis.set_yscale("log")
+    if np.isfinite(lowest):
+        axis.set_ylim(bottom=lowest / 2)
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_xlabel("architectures queried")
+    axis.set_ylabel("regret" + (", percentage points" if percent == 100 else ""))
+    axis.set_title(f"{first['space']}: regret of {first['reported']}", fontsize=9, wrap=True)
+    axis.grid(alpha=0.3, which="both", linewidth=0.5)
+    axis.legend(frameon=False, fontsize=9)
+    with atomic_output(file, overwrite) as temporary:
+        figure.savefig(temporary, dpi=160)

@@ -214,6 +214,67 @@ class Architecture:
 
         return cls(*from_networkx(graph))
 
+    def to_dot(self) -> str:
+        """DOT text, for Graphviz and for ``from_dot``: nodes 0 .. L-1 whose labels are the operations."""
+        from cate_hf.graph_formats.dot import to_dot
+
+        return to_dot(self)
+
+    @classmethod
+    def from_dot(cls, text_or_path, label: str = "operation", start=None, end: str | None = None) -> "Architecture":
+        """From a directed graph in DOT; ``from_dot(a.to_dot()) == a``. Nodes are numbered as in ``from_networkx``.
+
+        Args:
+            text_or_path: DOT text, or a file of it.
+            label: a node's attribute that is its operation; where it is absent ``label`` is, else the node's name.
+            start, end: names of nodes (one end, any number of starts): only what is on paths between them.
+
+        Raises:
+            ValueError: not DOT (the line is named), undirected, a cycle, several nodes that lead nowhere of which
+                neither ``end`` nor the graph's attribute ``output`` names one, no path, or more than 254 nodes.
+        """
+        from cate_hf.graph_formats.dot import from_dot
+
+        return cls(*from_dot(text_or_path, label, start, end))
+
+    @classmethod
+    def from_onnx(cls, model_or_path, start=None, end=None, label=None, drop=()) -> "Architecture":
+        """From an ONNX model or file: operators, after nodes "input" for the inputs and before one node "output".
+
+        Constants, and what is on no path from input to output, are left out. The weights, which may be in files of
+        their own, are not needed, and nothing is executed.
+
+        Args:
+            start, end: names of tensors or nodes (a tensor's goes first), each one or a list: only what lies between.
+                A start stands for an input: of the tensor's readers, or of that node. The graph's own when None.
+            label: ``onnx.NodeProto`` -> operation, or "detailed" for Conv3x3/s2 and such; the operator type when None.
+            drop: operator types to leave out, their inputs led on, such as ("Identity", "Dropout").
+
+        Raises:
+            ValueError: not an ONNX model, an unknown name (the nearest is told), no path, or more than 254 nodes.
+        """
+        from cate_hf.graph_formats.onnx_model import from_onnx
+
+        return cls(*from_onnx(model_or_path, start, end, label, drop))
+
+    @classmethod
+    def from_fx(cls, module, start=None, end=None, label=None, drop=()) -> "Architecture":
+        """From a torch.fx.GraphModule, a torch.nn.Module (traced by torch.fx) or a torch.export.ExportedProgram.
+
+        Nodes are the calls, named by the class of the module, the function or the method; otherwise as ``from_onnx``.
+
+        Args:
+            start, end: names of graph nodes ("layer1_conv") or of modules called once ("layer1.conv").
+            label: ``torch.fx.Node`` -> operation, or "detailed": Conv3x3/s2 for modules with a kernel.
+            drop: classes and functions to leave out, such as ("Identity", "Dropout").
+
+        Raises:
+            ValueError: as ``from_onnx``, or torch.fx cannot trace the module.
+        """
+        from cate_hf.graph_formats.fx import from_fx
+
+        return cls(*from_fx(module, start, end, label, drop))
+
     def to_dict(self) -> dict[str, list]:
         """``{"operations": [...], "adjacency": [[...], ...]}`` of Python strings and integers."""
         return {"operations": list(self._operations), "adjacency": self._adjacency.tolist()}

@@ -5,33 +5,45 @@ from typing import Annotated
 
 import typer
 
-Space = Annotated[str, typer.Argument(help="Name of the search space, such as nasbench101.", show_default=False)]
+Space = Annotated[
+    str,
+    typer.Argument(help="Name of a search space, such as nasbench101, or a YAML file.", show_default=False),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
 
 
 def enumerate_space(
     space: Space,
     output: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Write so many random architectures.", show_default="all")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write all unique architectures of a search space, each once, sorted by hash.
+    """Write all unique architectures of a search space, each once, sorted by hash; or a random sample of them.
 
-    Columns: hash, operations, adjacency, parameters, flops. They are computed the first time (seconds), then kept in
-    the user's cache folder.
+    Columns: hash, operations, adjacency and the space's costs. What is listed whole is computed the first time
+    (seconds), then kept in the user's cache folder. A space too large for that is sampled.
 
-    Example:
+    Examples:
 
       cate enumerate nasbench101 --output cells.parquet
+
+      cate enumerate darts --sample 10000 --output cells.parquet
     """
     from cate_hf.files import check_output
     from cate_hf.spaces import get_space
 
     space_object = get_space(space)
     check_output(output, overwrite)
-    table = space_object.enumerate(progress=True)
+    if sample is None:
+        table = space_object.enumerate(progress=True)
+    else:
+        table = space_object.sample(sample, seed, progress=True)
     table.to_parquet(output, overwrite=overwrite)
     typer.echo(
-        f"wrote {output}: {len(table):,} architectures of {space}, columns operations, adjacency, "
+        f"wrote {output}: {len(table):,} architectures of {space_object.name}, columns operations, adjacency, "
         f"{', '.join(table.columns)}"
     )
 
@@ -40,11 +52,14 @@ def pairs(
     space: Space,
     output: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
     cost: Annotated[
-        str | None, typer.Option(help="Pair by parameters or by flops.", show_default="the space's own")
+        str | None, typer.Option(help="Pair by this cost, such as flops.", show_default="the space's own")
     ] = None,
     window: Annotated[
-        int | None,
-        typer.Option(help="Largest difference within a pair, in units of the cost.", show_default="the space's own"),
+        float | None,
+        typer.Option(
+            help="Largest difference within a pair, in units of the cost.",
+            show_default="the space's own, or a quarter of the interquartile range",
+        ),
     ] = None,
     partners: Annotated[
         int | None,
@@ -56,7 +71,7 @@ def pairs(
     """Write computation-aware pairs: architectures that cost about the same, for pre-training.
 
     The folder holds the table of architectures, train and validation pairs as row numbers (columns first, second), and
-    a card that says what is in it.
+    a card that says what is in it; of a space of one's own, also its description.
 
     Examples:
 

@@ -77,7 +77,7 @@ class DatasetCardFacts:
     train_pairs: int
     validation_pairs: int
     cost: str
-    window: int
+    window: float | int
     partners: int
     seed: int
     without_partner: int

@@ -30,7 +30,7 @@ class NamedGraph:
         self.graph = networkx.DiGraph()
 
     def add(self, name: str, operation: Any) -> str:
-        """Add a node and return the name that it got, which differs from ``name`` if that is taken or empty.
+        """Add a node and return the name that it got, which differs from ``name`` if that is taken.
 
         Raises:
             ValueError: ``operation`` is not a non-empty str.
@@ -38,8 +38,8 @@ class NamedGraph:
         if not isinstance(operation, str) or not operation:
             raise ValueError(f"{self.source}: node {name!r}: the operation must be a name, got {operation!r}")
         unique, number = name, len(self.graph)
-        while not unique or unique in self.graph:
-            unique = f"{name or operation}#{number}"
+        while unique in self.graph:
+            unique = f"{name} {number}"
             number += 1
         self.graph.add_node(unique, operation=operation)
         return unique

@@ -52,7 +52,7 @@ def from_onnx(
     keys = []
     for node in proto.node:
         operation = node.op_type if label is None else _detailed(node, constants) if label == DETAILED else label(node)
-        keys.append(graph.add(node.name, operation))
+        keys.append(graph.add(node.name or f"{node.op_type} {len(keys)}", operation))
         for name in filter(None, node.output):
             origin.setdefault(name, keys[-1])
     for place, node in enumerate(proto.node):

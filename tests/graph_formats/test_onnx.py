@@ -240,6 +240,23 @@ class TestFiles:
             Architecture.from_onnx("block.onnx")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_model_that_torch_exported(tmp_path):
+    """The exporter folds BatchNorm into the convolutions and leaves Dropout and Identity out; the rest is as by fx."""
+    import torch
+
+    from tests.graph_formats.blocks import ResidualBlock
+
+    block = ResidualBlock().eval()
+    try:
+        torch.onnx.export(block, (torch.zeros(1, 2, 8, 8),), tmp_path / "block.onnx", dynamo=False)
+    except (ImportError, TypeError) as error:
+        pytest.skip(f"this torch exports no ONNX without further packages ({error})")
+    names = {"Conv": "Conv2d", "Relu": "relu", "Mul": "mul", "Add": "add"}
+    arch = Architecture.from_onnx(tmp_path / "block.onnx", label=lambda node: names.get(node.op_type, node.op_type))
+    assert arch.is_isomorphic(Architecture.from_fx(block, drop=("BatchNorm2d", "Dropout", "Identity")))
+
+
 def test_the_nasbench301_surrogate():
     """A real model: 34 embeddings of the configuration, then a network of fully connected layers."""
     default = Path(__file__).parents[3] / "shared" / "data" / "nasbench301" / "surrogate.onnx"

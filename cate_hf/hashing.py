@@ -125,6 +125,16 @@ def _hexadecimal(digests: np.ndarray) -> np.ndarray:
     return _HEX[digests].view("S32").ravel()
 
 
+def text_hashes(texts: np.ndarray) -> np.ndarray:
+    """The MD5 (N,) S32, hexadecimal, of N texts of the same length: (N, length) bytes."""
+    n, length = texts.shape
+    if not n:
+        return np.empty(0, dtype="S32")
+    messages = _buffer(n, length)
+    messages[:, :length] = texts
+    return _hexadecimal(_md5(messages, length))
+
+
 def _sort_keys(digests: np.ndarray) -> np.ndarray:
     """Integers that order digests as their texts are ordered; half of the digest is enough to tell two apart."""
     return np.ascontiguousarray(digests[:, :8]).view(">u8").ravel().astype(np.uint64)

@@ -7,13 +7,11 @@ import argparse
 import os
 import pickle
 import re
-import types
 from pathlib import Path
 from typing import Any
 
 from cate_hf.files import check_output
 from cate_hf.spaces import get_space
-from cate_hf.spaces.catalog import darts
 
 DEFAULT_HEADS = 8
 _ENCODER, _CROSS = "graph_encoder.encoder_f", "cross_attention"
@@ -115,7 +113,7 @@ def reference_config(file: str | os.PathLike, weights: dict, reference: Any):
         }
     except (KeyError, ValueError) as error:
         raise ValueError(f"{file}: not a checkpoint of the reference code: {error} is missing or misshapen") from error
-    spaces = {len(s.vocabulary): s for s in (get_space("nasbench101"), _darts_layout())}
+    spaces = {len(s.vocabulary): s for s in (get_space("nasbench101"), get_space("darts"))}
     if vocab_size not in spaces:
         known = " or ".join(f"{size} ({space.name})" for size, space in spaces.items())
         raise ValueError(f"{file}: {vocab_size} operations; a checkpoint of the reference code has {known}")
@@ -183,10 +181,6 @@ def _find(config: Any, name: str) -> Any:
 
 def _plain_number(value: Any) -> float | int | None:
     return value if isinstance(value, int | float) else None
-
-
-def _darts_layout() -> types.SimpleNamespace:
-    return types.SimpleNamespace(name=darts.NAME, vocabulary=darts.VOCABULARY, max_nodes=darts.MAX_NODES)
 
 
 def _allowed_globals() -> list:

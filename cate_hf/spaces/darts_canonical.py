@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cate_hf.hashing import text_hashes
 from cate_hf.spaces.darts_network import NODES, OPERATIONS
 
 ENTRIES = 2 * NODES
@@ -124,6 +125,28 @@ def cells_of_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return operations, wirings().inputs[number]
 
 
+def cell_hashes(keys: np.ndarray, reduction_keys: np.ndarray | None = None) -> np.ndarray:
+    """(N,) S32: hashes of cells, or of pairs of a normal and a reduction cell, by their canonical keys (N,).
+
+    The hash of a cell is the MD5 of "darts:" and, for each entry of the canonical form, a digit of its input and one of
+    its operation's code. That of a pair of different cells is the MD5 of both such texts; a pair of equal cells has the
+    hash of the cell.
+    """
+    hashes = text_hashes(_texts(keys))
+    if reduction_keys is not None:
+        differ = np.flatnonzero(keys != reduction_keys)
+        hashes[differ] = text_hashes(np.hstack([_texts(keys[differ]), _texts(reduction_keys[differ])]))
+    return hashes
+
+
+def _texts(keys: np.ndarray) -> np.ndarray:
+    """(N, 22) ASCII codes."""
+    operations, inputs = cells_of_keys(keys)
+    digits = np.stack([inputs, operations], axis=2).reshape(len(keys), 2 * ENTRIES) + np.uint8(ord("0"))
+    name = np.frombuffer(b"darts:", dtype=np.uint8)
+    return np.hstack([np.broadcast_to(name, (len(keys), len(name))), digits])
+
+
 def drawings(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All different drawings (D, 8) of one cell (8,), D from 1 to 24, by the order of its nodes; its own order first.
 
@@ -138,6 +161,31 @@ def drawings(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np
             found[new_operations.tobytes(), bytes(renumbered[0])] = None
     rows = [[np.frombuffer(part, dtype=np.uint8) for part in drawing] for drawing in found]
     return tuple(np.array(part) for part in zip(*rows, strict=True))
+
+
+def one_change(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All cells (M, 8) that differ from one cell (8,) by one operation, or by one input in one of its drawings.
+
+    Some are isomorphic to others, or to the cell itself.
+    """
+    entry, code = np.divmod(np.arange(ENTRIES * len(OPERATIONS)), len(OPERATIONS))
+    changed = np.tile(operations, (len(entry), 1))
+    changed[np.arange(len(entry)), entry] = code
+    changed = changed[code != operations[entry]]
+    drawn_operations, drawn_inputs = drawings(operations, inputs)
+    drawing, entry, value = (
+        part.ravel() for part in np.meshgrid(*map(np.arange, (len(drawn_inputs), ENTRIES, 1 + NODES)), indexing="ij")
+    )
+    fits = (
+        (value < 2 + entry // 2) & (value != drawn_inputs[drawing, entry]) & (value != drawn_inputs[drawing, entry ^ 1])
+    )
+    drawing, entry, value = drawing[fits], entry[fits], value[fits]
+    rewired = drawn_inputs[drawing]
+    rewired[np.arange(len(entry)), entry] = value
+    return (
+        np.vstack([changed, drawn_operations[drawing]]),
+        np.vstack([np.tile(inputs, (len(changed), 1)), rewired]),
+    )
 
 
 def number_of_cells(operations: int = len(OPERATIONS)) -> int:

@@ -10,10 +10,9 @@ from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer
 import cate_hf  # noqa: F401
 from cate_hf.hub.convert import convert_reference
 from cate_hf.spaces import get_space
-from cate_hf.spaces.catalog import darts
 from tests.reference_oracle import Oracle, random_weights, save_reference
 
-NB101 = get_space("nasbench101").vocabulary
+NB101, DARTS = (get_space(name).vocabulary for name in ("nasbench101", "darts"))
 
 
 def random_cell(rng, vocabulary, nodes, inputs=1):
@@ -26,7 +25,7 @@ def random_cell(rng, vocabulary, nodes, inputs=1):
 
 @pytest.mark.parametrize(
     ("vocabulary", "length", "sizes", "inputs", "prefix"),
-    [(NB101, 7, range(2, 8), 1, ""), (darts.VOCABULARY, 15, [15] * 4, 2, "module.")],
+    [(NB101, 7, range(2, 8), 1, ""), (DARTS, 15, [15] * 4, 2, "module.")],
     ids=["nasbench101", "darts"],
 )
 def test_converted_checkpoint_gives_the_reference_outputs(tmp_path, vocabulary, length, sizes, inputs, prefix):

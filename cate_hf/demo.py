@@ -1,4 +1,4 @@
-"""The package at work on NAS-Bench-101 in a few minutes: `make demo`, or `python -m cate_hf.demo`."""
+"""The package at work in a few minutes: `make demo`, or `python -m cate_hf.demo`."""
 
 import argparse
 import hashlib
@@ -18,7 +18,7 @@ from cate_hf.hub.checkpoints import WEIGHTS, load_encoder, resolve_checkpoint
 from cate_hf.spaces import get_space
 from cate_hf.table import ArchitectureTable
 
-TABLE_VARIABLE = "CATE_NASBENCH101_TABLE"
+QUERIES, TRIALS = 100, 10  # of each search
 # A residual block as in ResNet: two 3x3 convolutions, and the input added to what they give.
 RESNET_LIKE = Architecture(
     ["input", "conv3x3-bn-relu", "conv3x3-bn-relu", "output"],
@@ -90,13 +90,6 @@ def pretrain(space: str, output: Path, steps: int) -> str:
     return shown
 
 
-def find_results() -> Path | None:
-    """The table of NAS-Bench-101 results, where the environment or a folder beside this one has it."""
-    given = os.environ.get(TABLE_VARIABLE)
-    path = Path(given) if given else Path("..") / "shared" / "data" / "nasbench101" / "cells.parquet"
-    return path if path.is_file() else None
-
-
 def run(output: Path, model: str, steps: int) -> None:
     start = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
@@ -114,12 +107,9 @@ def run(output: Path, model: str, steps: int) -> None:
     say(f"   {encodings.shape[0]:,} x {encodings.shape[1]} numbers in {file} {took()}")
 
     say("\n3. A famous cell, the residual block of ResNet, and the cells whose encodings are nearest to its own")
-    query = space.table([RESNET_LIKE])
-    query = query.with_columns(
-        hash=space.hash_many(query), parameters=space.parameters_many(query), flops=space.flops_many(query)
-    )
+    query = space.with_costs(space.table([RESNET_LIKE]))
     RESNET_LIKE.draw(output / "cell.png")
-    found = neighbours_in(table, encodings, query, vector, 10)
+    found = neighbours_in(space, table, encodings, query, vector, 10)
     print_neighbours(found)
     say(f"   a picture of the cell is in {output / 'cell.png'}")
 
@@ -141,34 +131,29 @@ def run(output: Path, model: str, steps: int) -> None:
     shape = tuple(own(**batch).pooler_output.shape)
     say(f"   {type(own).__name__} from {output / 'pretrained'}: pooler_output {shape} {took()}")
 
-    say("\n6. A short search")
-    results = find_results()
-    if results is None:
-        say(f"   left out: it needs a table of results; give its path in {TABLE_VARIABLE}")
-    else:
-        search(results, file, output)
+    say("\n6. A search on NAS-Bench-201, with the accuracies that its networks really reached")
+    search(output)
+    say(f"   the regret of each, by number of queries, is in {output / 'regret.png'} {took()}")
     say(f"\ndone in {time.perf_counter() - start:.0f} s; the files are in {output}/")
 
 
-def search(results: Path, encodings: Path, output: Path) -> None:
-    """Compare two algorithms on a few trials with the results of the benchmark."""
-    from cate_hf.search.run import search_to_file
+def search(output: Path) -> None:
+    """Random search, regularized evolution and CATE-DNGO-LS on NAS-Bench-201, a file each and a figure of all."""
+    from cate_hf.search.figure import draw_regret
+    from cate_hf.search.run import in_words, search_to_file
 
-    for algorithm in ("random", "cate-dngo-ls"):
+    results = {}
+    for algorithm in ("random", "regularized-evolution", "cate-dngo-ls"):
         file = output / f"search-{algorithm}.json"
-        result = search_to_file(
-            "nasbench101",
-            results,
-            str(encodings),
-            algorithm,
-            queries=100,
-            trials=2,
-            seed=0,
-            output=file,
-            overwrite=True,
+        found = search_to_file(
+            "nasbench201", None, "cate", algorithm, QUERIES, TRIALS, seed=0, output=file, overwrite=True
         )
-        regret = result["summary"]["regret"]["100"]["mean"]
-        say(f"   {algorithm}: mean regret of test accuracy after 100 queries {100 * regret:.3f} %, in {file}")
+        results[algorithm] = found
+        end = found["summary"]["regret"][str(QUERIES)]
+        mean = in_words("regret", found["report_field"], end["mean"], end["standard_error"])
+        say(f"   {algorithm}: mean {mean} after {QUERIES} queries, in {file}")
+    say(f"   told and judged by: {found['reported']}")
+    draw_regret(results, output / "regret.png", overwrite=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -333,3 +333,55 @@ def test_unknown_algorithm():
     with pytest.raises(ValueError, match="did you mean 'cate-dngo-ls'"):
         get_algorithm("dngo")
     assert issubclass(get_algorithm("cate-dngo-ls"), CateDngoLs)
+
+
+def test_regularized_evolution_mutates_the_best_of_the_last():
+    from cate_hf.search.regularized_evolution import POPULATION
+
+    candidates = SPACE.enumerate()
+    candidates = candidates[candidates.num_nodes <= 5]  # all of them: most neighbours are candidates too
+    hashes = {h: row for row, h in enumerate(candidates.columns["hash"])}
+    values = synthetic(candidates)
+    search = optimizer("regularized-evolution", candidates, None)
+    first = search.ask_rows(POPULATION)
+    assert len(set(first)) == POPULATION
+    for row in first:
+        search.tell_row(row, values[row])
+    mutated = 0
+    for _ in range(40):
+        population = search.rows[-POPULATION:]
+        (child,) = search.ask_rows(1)
+        around = {hashes.get(h) for row in population for h in SPACE.neighbours(candidates[row]).columns["hash"]}
+        mutated += child in around
+        search.tell_row(child, values[child])
+    assert mutated == 40
+    assert np.mean(search.values[-20:]) > np.mean(search.values[:POPULATION])
+    assert len(set(search.rows)) == len(search.rows) == POPULATION + 40
+
+
+def test_regret_is_drawn_and_what_has_none_is_refused(candidates, tmp_path):
+    from cate_hf.search.figure import draw_regret
+
+    bench = benchmark_file(candidates, tmp_path)
+    results = {
+        name: run_search("nasbench101", bench, name, 12, 2, 0, None, candidates)
+        for name in ("random", "regularized-evolution")
+    }
+    draw_regret(results, tmp_path / "regret.png")
+    assert (tmp_path / "regret.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(FileExistsError):
+        draw_regret(results, tmp_path / "regret.png")
+    with pytest.raises(ValueError, match="at least one search"):
+        draw_regret({}, tmp_path / "none.png")
+    with pytest.raises(ValueError, match="best possible value is not known"):
+        draw_regret({"x": results["random"] | {"best_possible": None}}, tmp_path / "none.png")
+
+
+def test_results_that_are_computed_when_asked_for(candidates, tmp_path):
+    bench = benchmark_file(candidates, tmp_path)
+    table = run_search("nasbench101", bench, "random", 20, 1, 0, None, candidates)
+    bench.tabular = False
+    asked = run_search("nasbench101", bench, "random", 20, 1, 0, None, candidates)
+    assert asked["best_possible"] is asked["trials"][0]["regret"] is None
+    assert asked["trials"][0]["best_so_far"] == table["trials"][0]["best_so_far"]
+    assert set(asked["summary"]) == {"best_so_far", "seconds_a_trial"}

@@ -29,6 +29,7 @@ class ModelCardFacts:
         seconds: duration of the training; machine: where it ran, such as "2-core CPU".
         kendall_tau: {encoding: {number of labelled cells: tau}} of frozen encodings on unseen cells; the first encoding
             is this checkpoint's. tau_protocol: one sentence on how they were measured.
+        example: an architecture of the space as JSON of operations and adjacency.
         datasets: Hub ids of the datasets used.
         title: of the card, and the model's name in its metadata.
     """
@@ -57,6 +58,7 @@ class ModelCardFacts:
     machine: str | None = None
     kendall_tau: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     tau_protocol: str | None = None
+    example: str | None = None
     datasets: Sequence[str] = ()
     title: str | None = None
 

@@ -66,6 +66,7 @@ def convert_reference(file: str | os.PathLike, output_dir: str | os.PathLike, ov
     card = {
         "space": config.space,
         "preset": "paper",
+        "example": get_space(config.space).example().to_json(),
         "command": f"cate convert {Path(file).name} {Path(output_dir).name}",
         "converted_from": Path(file).name,
         "epochs": facts["epoch"],

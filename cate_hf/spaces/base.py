@@ -280,6 +280,16 @@ class Space(ABC):
         kept = np.sort(first[hashes[first] != hashes[0]])
         return table[kept].with_columns(hash=hashes[kept])
 
+    def example(self) -> "Architecture":
+        """A small architecture of the space: one operation between inputs and output where that is valid."""
+        from cate_hf.architecture import Architecture
+
+        inputs = self.num_inputs
+        adjacency = np.zeros((inputs + 2, inputs + 2), dtype=np.uint8)
+        adjacency[:inputs, inputs] = adjacency[inputs, inputs + 1] = 1
+        chain = Architecture([*self.vocabulary[: inputs + 1], self.vocabulary[-1]], adjacency)
+        return chain if self.is_valid(chain) else self.sample(1, seed=0)[0]
+
     def native(self, architecture: "Architecture") -> str | None:
         """The space's own way to write an architecture down, None where it has none."""
         return None

@@ -207,6 +207,7 @@ class Pretraining:
         settings = self.settings
         facts = {
             "space": self.space.name,
+            "example": self.space.example().to_json(),
             "preset": settings.preset,
             "command": command,
             "steps": self.step,

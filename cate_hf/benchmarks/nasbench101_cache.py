@@ -29,7 +29,7 @@ PUBLISHED = {
     "3d64db8180fb1b0207212f9032205064312b6907a3bbc81eabea10db2f5c7e9c": "nasbench_full.tfrecord",
 }
 # What reading a damaged file may raise; those of pyarrow are among them.
-_DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, RuntimeError)
+_DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
 
 def load_runs(path: Path, progress: bool = True) -> tuple[RunResults, dict[str, Any]]:

@@ -28,6 +28,8 @@ class Layout:
         """Learn from a record. Raises ValueError when its parts are not where `read` could take them from."""
         self.cells, self.epochs = cells, record.epochs
         self.vertices = record.operations.count(",") + 1
+        if self.vertices > cells.table.max_nodes:
+            raise ValueError("a drawing with more vertices than its cell has")
         hash_at = _find(data, record.hash, 0)
         adjacency_at = _find(data, record.adjacency, hash_at)
         operations_at = _find(data, record.operations, adjacency_at)

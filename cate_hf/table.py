@@ -78,6 +78,7 @@ class ArchitectureTable(Sequence):
         adjacency: np.ndarray,
         columns: Mapping[str, Any] | None = None,
         source: str = "table",
+        first_row: int = 0,
     ) -> ArchitectureTable:
         """Check and pack.
 
@@ -86,7 +87,7 @@ class ArchitectureTable(Sequence):
             operation_codes: (N, L) positions in the vocabulary, 255 after the last node of each row.
             adjacency: (N, L, L) of 0/1, upper triangular, zero outside the nodes.
             columns: name -> array of N.
-            source: what the errors call the table.
+            source, first_row: what the errors call the table and its first row, where it is a part of a larger one.
 
         Raises:
             ValueError: naming the row, and the node or edge, of the first thing that is wrong.
@@ -106,14 +107,19 @@ class ArchitectureTable(Sequence):
         used = codes != PADDING
         num_nodes = used.sum(axis=1)
         positions = np.arange(codes.shape[1])
-        _refuse_first(used != (positions < num_nodes[:, None]), source, lambda r, v: f"padding before node {v}")
+        _refuse_first(
+            used != (positions < num_nodes[:, None]), source, lambda r, v: f"padding before node {v}", first_row
+        )
         _refuse_first(
             used & ~((codes >= 0) & (codes < len(vocabulary))),
             source,
             lambda r, v: f"node {v} has operation code {codes[r, v]}, the vocabulary has {len(vocabulary)} operations",
+            first_row,
         )
-        _refuse_first(num_nodes < 2, source, lambda r: f"an architecture needs at least 2 nodes, got {num_nodes[r]}")
-        check_edges(adjacency, num_nodes, source)
+        _refuse_first(
+            num_nodes < 2, source, lambda r: f"an architecture needs at least 2 nodes, got {num_nodes[r]}", first_row
+        )
+        check_edges(adjacency, num_nodes, source, first_row)
         return cls(vocabulary, codes.astype(np.uint8), pack_edges(adjacency), num_nodes.astype(np.uint8), columns)
 
     @classmethod
@@ -266,14 +272,14 @@ class ArchitectureTable(Sequence):
         Raises:
             OSError: the file exists and ``overwrite`` is false, or cannot be written.
         """
-        from cate_hf.table_arrow import write_parquet
+        from cate_hf.table_parquet import write_parquet
 
         write_parquet(self, path, overwrite, packed)
 
     @classmethod
     def from_parquet(cls, path: str | os.PathLike, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
         """Read either form. Raises ValueError naming file, row and field of what is wrong, OSError if unreadable."""
-        from cate_hf.table_arrow import read_parquet
+        from cate_hf.table_parquet import read_parquet
 
         return read_parquet(path, vocabulary)
 
@@ -286,11 +292,17 @@ class ArchitectureTable(Sequence):
         return datasets.Dataset(to_arrow(self))
 
     @classmethod
-    def from_dataset(cls, dataset: datasets.Dataset, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
-        """The inverse of ``to_dataset``; selections of rows are honoured. Raises ValueError as ``from_parquet``."""
-        from cate_hf.table_arrow import from_arrow
+    def from_dataset(
+        cls, dataset: datasets.Dataset | datasets.IterableDataset, vocabulary: Sequence[str] | None = None
+    ) -> ArchitectureTable:
+        """The inverse of ``to_dataset``, of operations as names or as class labels; a selection of rows is honoured.
 
-        return from_arrow(dataset.with_format("arrow")[:], source="dataset", vocabulary=vocabulary)
+        Raises:
+            ValueError: as ``from_parquet``.
+        """
+        from cate_hf.table_arrow import from_dataset
+
+        return from_dataset(dataset, vocabulary)
 
 
 def _column(name: str, values: Any, n: int) -> np.ndarray:
@@ -307,19 +319,20 @@ def unknown_operation(name: Any, vocabulary: Sequence[str]) -> str:
     return f"unknown operation {name!r}, known are {', '.join(vocabulary)}"
 
 
-def _refuse_first(wrong: np.ndarray, source: str, describe: Any) -> None:
-    """Raise for the first true entry of ``wrong``, whose first axis is the rows."""
+def _refuse_first(wrong: np.ndarray, source: str, describe: Any, first_row: int = 0) -> None:
+    """Raise for the first true entry of ``wrong``, whose first axis is the rows, counted from ``first_row``."""
     if wrong.any():
         position = [int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape)]
-        raise ValueError(f"{source} row {position[0]}: {describe(*position)}")
+        raise ValueError(f"{source} row {first_row + position[0]}: {describe(*position)}")
 
 
-def check_edges(adjacency: np.ndarray, num_nodes: np.ndarray, source: str) -> None:
+def check_edges(adjacency: np.ndarray, num_nodes: np.ndarray, source: str, first_row: int = 0) -> None:
     """Raise ValueError for entries other than 0 and 1, self-loops, backward edges and edges outside the nodes."""
     _refuse_first(
         ~((adjacency == 0) | (adjacency == 1)),
         source,
         lambda r, x, y: f"adjacency[{x}][{y}] must be 0 or 1, got {adjacency[r, x, y]}",
+        first_row,
     )
     size = adjacency.shape[1]
     _refuse_first(
@@ -330,10 +343,12 @@ def check_edges(adjacency: np.ndarray, num_nodes: np.ndarray, source: str) -> No
             if x == y
             else f"edge {x} -> {y} goes backward, nodes must be in topological order"
         ),
+        first_row,
     )
     outside = np.arange(size) >= np.asarray(num_nodes)[:, None]
     _refuse_first(
         (adjacency != 0) & outside[:, None, :],
         source,
         lambda r, x, y: f"edge {x} -> {y} leaves the architecture of {num_nodes[r]} nodes",
+        first_row,
     )

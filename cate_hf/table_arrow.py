@@ -1,67 +1,67 @@
-"""Tables of architectures as Arrow and Parquet, by buffers and offsets: no Python loop over rows.
+"""Tables of architectures as Arrow, by buffers and offsets: no Python loop over rows.
 
-The public form has the columns `operations` (list of names) and `adjacency` (list of rows of 0/1), and any others. The
-packed form, for caches, is the table's own arrays. The order of the vocabulary is kept in the schema's metadata.
+The columns are `operations` (list of names, or of class labels as data sets have them), `adjacency` (list of rows of
+0/1), and any others. The order of the vocabulary is kept in the schema's metadata. Some thousand rows are converted at
+a time: the matrices of many architectures would be large, and Arrow's offsets overflow.
 """
 
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from cate_hf.files import atomic_output
 from cate_hf.table import PADDING, ArchitectureTable, unknown_operation
 
-_VOCABULARY_KEY = b"cate_hf.vocabulary"
-_PACKED_KEY = b"cate_hf.packed"
-_PACKED = ("operation_codes", "edge_bits", "num_nodes")
+if TYPE_CHECKING:
+    import datasets
+
+VOCABULARY_KEY = b"cate_hf.vocabulary"
+FEATURES_KEY = b"huggingface"  # where the library datasets keeps a table's features
+PART_ROWS = 16_384  # converted at a time
+_GRAPH = ("operations", "adjacency")
 
 
-def write_parquet(
-    table: ArchitectureTable, path: str | os.PathLike, overwrite: bool = False, packed: bool = False
-) -> None:
-    """Write either form; the file appears whole or not at all."""
-    arrow = _to_packed(table) if packed else to_arrow(table)
-    with atomic_output(path, overwrite) as temporary:
-        pq.write_table(arrow, temporary, compression="zstd", compression_level=1, write_page_checksum=True)
+def to_arrow(table: ArchitectureTable, class_labels: bool = False) -> pa.Table:
+    """The table as Arrow.
 
-
-def read_parquet(path: str | os.PathLike, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
-    """Read either form.
-
-    Raises:
-        ValueError: naming the file, and row and field of what is wrong.
-        FileNotFoundError: no such file.
+    Args:
+        class_labels: give operations as int64, their positions in the vocabulary, and put the features that the library
+            `datasets` reads, `List(ClassLabel)` and `List(List(uint8))`, into the schema's metadata.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        arrow = pq.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
-    if _PACKED_KEY in (arrow.schema.metadata or {}):
-        return _from_packed(arrow, str(path))
-    return from_arrow(arrow, str(path), vocabulary)
+    starts = range(0, max(len(table), 1), PART_ROWS)
+    return pa.concat_tables([_part_to_arrow(table[start : start + PART_ROWS], class_labels) for start in starts])
 
 
-def to_arrow(table: ArchitectureTable) -> pa.Table:
-    """The public form."""
+def _part_to_arrow(table: ArchitectureTable, class_labels: bool) -> pa.Table:
     size, counts = table.max_nodes, table.num_nodes.astype(np.int64)
     used = np.arange(size) < counts[:, None]  # (N, L)
-    names = pa.DictionaryArray.from_arrays(
-        pa.array(table.operation_codes[used].astype(np.int32)), pa.array(table.vocabulary, pa.string())
-    ).dictionary_decode()
+    codes = table.operation_codes[used]
+    metadata = {VOCABULARY_KEY: json.dumps(table.vocabulary)}
+    if class_labels:
+        operations = pa.array(codes.astype(np.int64))
+        metadata[FEATURES_KEY] = json.dumps({"info": {"features": _graph_features(table.vocabulary)}})
+    else:
+        vocabulary = pa.array(table.vocabulary, pa.string())
+        operations = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), vocabulary).dictionary_decode()
     rows = _offsets(counts)
-    inner = pa.ListArray.from_arrays(
-        _offsets(np.repeat(counts, counts)), pa.array(table.adjacency()[used[:, :, None] & used[:, None, :]])
-    )
-    columns = {"operations": pa.ListArray.from_arrays(rows, names), "adjacency": pa.ListArray.from_arrays(rows, inner)}
+    adjacency = table.adjacency()
+    entries = adjacency.ravel() if used.all() else adjacency[used[:, :, None] & used[:, None, :]]
+    inner = pa.ListArray.from_arrays(_offsets(np.repeat(counts, counts)), pa.array(entries))
+    graph = (pa.ListArray.from_arrays(rows, operations), pa.ListArray.from_arrays(rows, inner))
+    columns = dict(zip(_GRAPH, graph, strict=True))
     columns |= {name: _column_to_arrow(values) for name, values in table.columns.items()}
-    return pa.table(columns).replace_schema_metadata({_VOCABULARY_KEY: json.dumps(table.vocabulary)})
+    return pa.table(columns).replace_schema_metadata(metadata)
+
+
+def _graph_features(vocabulary: Sequence[str]) -> dict:
+    """`datasets.Features` of the graph columns as that library writes them down; it infers those of the others."""
+    return {
+        "operations": {"feature": {"names": list(vocabulary), "_type": "ClassLabel"}, "_type": "List"},
+        "adjacency": {"feature": {"feature": {"dtype": "uint8", "_type": "Value"}, "_type": "List"}, "_type": "List"},
+    }
 
 
 def from_arrow(arrow: pa.Table, source: str, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
@@ -70,61 +70,152 @@ def from_arrow(arrow: pa.Table, source: str, vocabulary: Sequence[str] | None = 
     Raises:
         ValueError: naming source, row and field of what is wrong.
     """
-    for name in ("operations", "adjacency"):
-        if name not in arrow.column_names:
-            raise ValueError(f"{source}: no column {name!r}; it has {', '.join(arrow.column_names) or 'none'}")
-    names, counts = _flat_lists(arrow["operations"], source, "operations", "a list of names")
-    if pa.types.is_dictionary(names.type):
-        names = names.dictionary_decode()
-    if len(arrow) and not (pa.types.is_string(names.type) or pa.types.is_large_string(names.type)):
-        raise ValueError(f"{source}: column 'operations' holds {names.type}, expected names")
-    stored = (arrow.schema.metadata or {}).get(_VOCABULARY_KEY)
-    if vocabulary is None:
-        vocabulary = json.loads(stored) if stored else [str(n) for n in pc.unique(names).to_pylist() if n is not None]
-    codes = (
-        pc.index_in(names, value_set=pa.array(list(vocabulary), names.type)) if len(names) else pa.array([], pa.int32())
-    )
+    parts = (arrow.slice(start, PART_ROWS) for start in range(0, len(arrow), PART_ROWS))
+    return from_parts(parts, arrow.schema, source, vocabulary)
+
+
+def from_dataset(
+    dataset: "datasets.Dataset | datasets.IterableDataset", vocabulary: Sequence[str] | None = None
+) -> ArchitectureTable:
+    """The architectures of a data set, in its order of rows.
+
+    Raises:
+        ValueError: naming row and field of what is wrong.
+    """
+    if dataset.features is None:
+        raise ValueError("dataset: it does not say what its columns hold (features)")
+    schema = dataset.features.arrow_schema
+    stored = getattr(dataset, "data", None)  # an IterableDataset has none
+    if stored is not None and VOCABULARY_KEY in (stored.schema.metadata or {}):
+        schema = schema.with_metadata({**schema.metadata, VOCABULARY_KEY: stored.schema.metadata[VOCABULARY_KEY]})
+    return from_parts(dataset.with_format("arrow").iter(PART_ROWS), schema, "dataset", vocabulary)
+
+
+def from_parts(
+    parts: Iterable[pa.Table], schema: pa.Schema, source: str, vocabulary: Sequence[str] | None = None
+) -> ArchitectureTable:
+    """`from_arrow` of tables that follow each other and have this schema."""
+    for name in _GRAPH:
+        if name not in schema.names:
+            raise ValueError(f"{source}: no column {name!r}; it has {', '.join(schema.names) or 'none'}")
+    class_names, stored = _stored_names(schema, source)
+    vocabulary = vocabulary or class_names or stored
+    chunks = {name: [] for name in schema.names if name not in _GRAPH}
+    tables, rows = [], 0
+    for part in parts:
+        tables.append(_graphs(part, _Place(source, rows), vocabulary, class_names))
+        rows += len(part)
+        for name in chunks:
+            chunks[name].extend(part[name].chunks)
+    if not tables:
+        none = np.zeros((0, 2), np.uint8)
+        tables = [ArchitectureTable.from_arrays(vocabulary or (), none, np.zeros((0, 2, 2), np.uint8))]
+    columns = {
+        name: _column_from_arrow(pa.chunked_array(chunks, schema.field(name).type)) for name, chunks in chunks.items()
+    }
+    return ArchitectureTable.concatenate(tables).replace_columns(columns)
+
+
+def _stored_names(schema: pa.Schema, source: str) -> tuple[list[str] | None, list[str] | None]:
+    """Names of the operations by the features in a schema's metadata, and by this package's own key."""
+    metadata = schema.metadata or {}
+    try:
+        features = json.loads(metadata.get(FEATURES_KEY, "{}")).get("info", {}).get("features") or {}
+        names = features.get("operations", {}).get("feature", {}).get("names")
+        stored = json.loads(metadata.get(VOCABULARY_KEY, "null"))
+    except (ValueError, AttributeError, RecursionError):
+        raise ValueError(f"{source}: the metadata of the columns cannot be read") from None
+    for found in (names, stored):
+        if found is not None and not (isinstance(found, list) and all(isinstance(name, str) for name in found)):
+            raise ValueError(f"{source}: the metadata of the columns has {found!r:.80}, expected names of operations")
+    return names, stored
+
+
+class _Place(NamedTuple):
+    """What errors call a part: the whole that it is of, and the number of its first row there."""
+
+    source: str
+    first_row: int
+
+    def row(self, row: int, *fields: str) -> str:
+        return ", ".join([f"{self.source}, row {self.first_row + int(row)}", *fields])
+
+
+def _graphs(
+    part: pa.Table, place: _Place, vocabulary: Sequence[str] | None, class_names: Sequence[str] | None
+) -> ArchitectureTable:
+    """The architectures of some rows, without their columns."""
+    values, counts = _flat_lists(part["operations"], place, "operations", "a list of names")
     row_of, node_of = _positions(counts)
-    if codes.null_count:
-        at = int(np.flatnonzero(codes.is_null().to_numpy(zero_copy_only=False))[0])
-        problem = unknown_operation(names[at].as_py(), vocabulary)
-        raise ValueError(f"{source}, row {row_of[at]}, operations: node {node_of[at]}: {problem}")
+    labels, names = _labels(values, class_names, place)
+    if labels.null_count:
+        at = int(np.flatnonzero(labels.is_null().to_numpy(zero_copy_only=False))[0])
+        problem = unknown_operation(None, vocabulary or names)
+        raise ValueError(f"{place.row(row_of[at], 'operations')}: node {node_of[at]}: {problem}")
+    labels = labels.to_numpy(zero_copy_only=False)
+    vocabulary = list(names if vocabulary is None else vocabulary)
+    known = (labels >= 0) & (labels < len(names))
+    # The last entry is of class labels that have no name.
+    code_of = np.array([*(vocabulary.index(name) if name in vocabulary else -1 for name in names), -1])
+    codes = code_of[np.where(known, labels, len(names))]
+    if (codes < 0).any():
+        at = int(np.argmax(codes < 0))
+        problem = unknown_operation(names[labels[at]] if known[at] else int(labels[at]), vocabulary)
+        raise ValueError(f"{place.row(row_of[at], 'operations')}: node {node_of[at]}: {problem}")
     size = int(counts.max(initial=2))
     if size >= PADDING:
-        raise ValueError(f"{source}, row {int(counts.argmax())}: {size} nodes, at most {PADDING - 1} are possible")
-    matrix = np.full((len(arrow), size), PADDING, dtype=np.uint8)
-    matrix[row_of, node_of] = codes.to_numpy(zero_copy_only=False)
-    adjacency = _adjacency(arrow["adjacency"], counts, size, source)
-    columns = {
-        name: _column_from_arrow(arrow[name]) for name in arrow.column_names if name not in ("operations", "adjacency")
-    }
-    return ArchitectureTable.from_arrays(vocabulary, matrix, adjacency, columns, source)
+        raise ValueError(f"{place.row(counts.argmax())}: {size} nodes, at most {PADDING - 1} are possible")
+    matrix = np.full((len(part), size), PADDING, dtype=np.uint8)
+    matrix[row_of, node_of] = codes
+    adjacency = _adjacency(part["adjacency"], counts, size, place)
+    return ArchitectureTable.from_arrays(vocabulary, matrix, adjacency, None, place.source, place.first_row)
 
 
-def _adjacency(column: pa.ChunkedArray, counts: np.ndarray, size: int, source: str) -> np.ndarray:
-    lists, rows = _flat_lists(column, source, "adjacency", "a list of rows")
-    _refuse_where(rows != counts, source, "adjacency", lambda r: f"{rows[r]} rows for {counts[r]} operations")
+def _labels(values: pa.Array, class_names: Sequence[str] | None, place: _Place) -> tuple[pa.Array, Sequence[str]]:
+    """Operations as positions in a list of names, and that list."""
+    if pa.types.is_integer(values.type) and class_names is not None:
+        return values, class_names
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()  # its entries may be in any order, or unused
+    if len(values) and not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        hint = ", or class labels with their names in the metadata" if pa.types.is_integer(values.type) else ""
+        raise ValueError(f"{place.source}: column 'operations' holds {values.type}, expected names{hint}")
+    encoded = values.dictionary_encode()
+    return encoded.indices, encoded.dictionary.to_pylist()
+
+
+def _adjacency(column: pa.ChunkedArray, counts: np.ndarray, size: int, place: _Place) -> np.ndarray:
+    lists, rows = _flat_lists(column, place, "adjacency", "a list of rows")
+    wrong = np.flatnonzero(rows != counts)
+    if len(wrong):
+        row = int(wrong[0])
+        raise ValueError(f"{place.row(row, 'adjacency')}: {rows[row]} rows for {counts[row]} operations")
     row_of, node_of = _positions(counts)
-    values, lengths = _flat_lists(pa.chunked_array([lists]), source, "adjacency", "a list of rows of 0 and 1", row_of)
+    values, lengths = _flat_lists(pa.chunked_array([lists]), place, "adjacency", "a list of rows of 0 and 1", row_of)
     expected = np.repeat(counts, counts)
     ragged = np.flatnonzero(lengths != expected)
     if len(ragged):
         at = int(ragged[0])
         raise ValueError(
-            f"{source}, row {row_of[at]}, adjacency: row {node_of[at]} has {lengths[at]} entries, "
+            f"{place.row(row_of[at], 'adjacency')}: row {node_of[at]} has {lengths[at]} entries, "
             f"expected {expected[at]}"
         )
-    entry_row = np.repeat(row_of, lengths)
     if len(values) and not (pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)):
-        raise ValueError(f"{source}, row 0, adjacency: entries are {values.type}, expected integers 0 or 1")
+        raise ValueError(f"{place.row(0, 'adjacency')}: entries are {values.type}, expected integers 0 or 1")
+
+    def owner(entry: int) -> int:
+        return row_of[np.searchsorted(np.cumsum(lengths), entry, side="right")]
+
     if values.null_count:
         at = int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
-        raise ValueError(f"{source}, row {entry_row[at]}, adjacency: an entry is missing, expected 0 or 1")
+        raise ValueError(f"{place.row(owner(at), 'adjacency')}: an entry is missing, expected 0 or 1")
     numbers = values.to_numpy(zero_copy_only=False)
     wrong = np.flatnonzero((numbers != 0) & (numbers != 1))
     if len(wrong):
         at = int(wrong[0])
-        raise ValueError(f"{source}, row {entry_row[at]}, adjacency: entry {numbers[at]}, expected 0 or 1")
+        raise ValueError(f"{place.row(owner(at), 'adjacency')}: entry {numbers[at]}, expected 0 or 1")
+    if (counts == size).all():
+        return numbers.astype(np.uint8).reshape(-1, size, size)
     used = np.arange(size) < counts[:, None]
     adjacency = np.zeros((len(counts), size, size), dtype=np.uint8)
     adjacency[used[:, :, None] & used[:, None, :]] = numbers
@@ -132,7 +223,7 @@ def _adjacency(column: pa.ChunkedArray, counts: np.ndarray, size: int, source: s
 
 
 def _flat_lists(
-    column: pa.ChunkedArray, source: str, field: str, expected: str, row_of: np.ndarray | None = None
+    column: pa.ChunkedArray, place: _Place, field: str, expected: str, row_of: np.ndarray | None = None
 ) -> tuple[pa.Array, np.ndarray]:
     """The values of a list column end to end, and the length of each list (N,) int64."""
     if pa.types.is_null(column.type) and len(column) == 0:
@@ -140,21 +231,13 @@ def _flat_lists(
     if not (
         pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
     ):
-        raise ValueError(f"{source}: column {field!r} holds {column.type}, expected {expected}")
+        raise ValueError(f"{place.source}: column {field!r} holds {column.type}, expected {expected}")
     array = column.combine_chunks()
     if array.null_count:
         at = int(np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))[0])
-        raise ValueError(
-            f"{source}, row {at if row_of is None else row_of[at]}: {field} is missing, expected {expected}"
-        )
+        raise ValueError(f"{place.row(at if row_of is None else row_of[at])}: {field} is missing, expected {expected}")
     lengths = pc.list_value_length(array).to_numpy(zero_copy_only=False).astype(np.int64)
     return array.flatten(), lengths
-
-
-def _refuse_where(wrong: np.ndarray, source: str, field: str, describe) -> None:
-    rows = np.flatnonzero(wrong)
-    if len(rows):
-        raise ValueError(f"{source}, row {rows[0]}, {field}: {describe(int(rows[0]))}")
 
 
 def _positions(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +252,7 @@ def _offsets(counts: np.ndarray) -> pa.Array:
 
 def _column_to_arrow(values: np.ndarray) -> pa.Array:
     if values.dtype.kind == "S":
-        return _fixed_binary(values).cast(pa.binary()).cast(pa.string()) if values.dtype.itemsize else pa.array([])
+        return fixed_binary(values).cast(pa.binary()).cast(pa.string()) if values.dtype.itemsize else pa.array([])
     return pa.array(list(values)) if values.ndim > 1 else pa.array(values)
 
 
@@ -182,42 +265,8 @@ def _column_from_arrow(column: pa.ChunkedArray) -> np.ndarray:
     return values.to_numpy(zero_copy_only=False)
 
 
-def _fixed_binary(array: np.ndarray) -> pa.FixedSizeBinaryArray:
+def fixed_binary(array: np.ndarray) -> pa.FixedSizeBinaryArray:
+    """The rows of an array as Arrow values of that many bytes."""
     array = np.ascontiguousarray(array)
     width = array.dtype.itemsize if array.ndim == 1 else array.shape[1] * array.dtype.itemsize
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(array), [None, pa.py_buffer(array)])
-
-
-def _to_packed(table: ArchitectureTable) -> pa.Table:
-    columns = {
-        "operation_codes": _fixed_binary(table.operation_codes),
-        "edge_bits": _fixed_binary(table.edge_bits),
-        "num_nodes": pa.array(table.num_nodes),
-    }
-    columns |= {k: _fixed_binary(v) if v.dtype.kind == "S" else pa.array(v) for k, v in table.columns.items()}
-    metadata = {_PACKED_KEY: b"1", _VOCABULARY_KEY: json.dumps(table.vocabulary)}
-    return pa.table(columns).replace_schema_metadata(metadata)
-
-
-def _from_packed(arrow: pa.Table, source: str) -> ArchitectureTable:
-    try:
-        vocabulary = json.loads(arrow.schema.metadata[_VOCABULARY_KEY])
-        codes, bits = (_bytes_of(arrow[name]) for name in ("operation_codes", "edge_bits"))
-        columns = {}
-        for name in arrow.column_names:
-            if name not in _PACKED:
-                packed = pa.types.is_fixed_size_binary(arrow[name].type)
-                raw = _bytes_of(arrow[name]) if packed else arrow[name].to_numpy()
-                columns[name] = raw.view(f"S{raw.shape[1]}").ravel() if packed else raw
-        return ArchitectureTable(vocabulary, codes, bits, arrow["num_nodes"].to_numpy(), columns)
-    except (KeyError, ValueError, AttributeError) as error:
-        raise ValueError(f"{source}: a packed table that cannot be read ({error})") from None
-
-
-def _bytes_of(column: pa.ChunkedArray) -> np.ndarray:
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks)
-    width = array.type.byte_width
-    raw = np.frombuffer(array.buffers()[1], dtype=np.uint8, count=len(array) * width, offset=array.offset * width)
-    return raw.reshape(len(array), width)

@@ -82,7 +82,7 @@ def test_written_pairs_come_back(tmp_path):
     with pytest.raises(FileExistsError):
         write_pairs("nasbench101", tmp_path / "pairs")
     (tmp_path / "pairs" / "train.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match=r"train.parquet: cannot be read"):
+    with pytest.raises(ValueError, match=r"train.parquet: cannot be read as pairs"):
         read_pairs(tmp_path / "pairs")
     (tmp_path / "pairs" / "pairs.json").unlink()
     with pytest.raises(ValueError, match=r"pairs.json is missing"):

@@ -43,6 +43,74 @@ def test_on_axes_given():
     assert len(arrows) == CELL.num_edges
 
 
+def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    def full(self, path, **settings):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    CELL.draw(tmp_path / "cell.png")
+    before = (tmp_path / "cell.png").read_bytes()
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(OSError, match="No space left"):
+        CELL.draw(tmp_path / "cell.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["cell.png"]
+    assert (tmp_path / "cell.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("LayerNormalization", "Layer\nNormalization"),
+        ("Conv3x3/s2/d2/dw", "Conv3x3/\ns2/d2/dw"),
+        ("sep_conv_3x3", "sep_conv_3x3"),
+        ("two\nlines", "two lines"),
+        ("x" * 60, "x" * 12 + "…" + "x" * 12),
+        ("  ", "  "),
+    ],
+)
+def test_labels(name, label):
+    axes = Architecture([name, "output"], [[0, 1], [0, 0]]).draw()
+    assert label in {text.get_text() for text in axes.texts}
+
+
+@pytest.mark.parametrize("name", ["c_{k-2}", "LayerNormalization", "W" * 60, "dil_conv_5x5"])
+def test_labels_fit_their_nodes(name):
+    axes = Architecture([name, "output"], [[0, 1], [0, 0]]).draw()
+    axes.figure.canvas.draw()
+    label = max(axes.texts, key=lambda text: len(text.get_text())).get_window_extent()
+    box = next(patch for patch in axes.patches if type(patch).__name__ == "FancyBboxPatch").get_window_extent()
+    assert box.x0 < label.x0 < label.x1 < box.x1
+
+
+def test_long_edges_are_straight():
+    # A chain and an edge past it: neither the edge nor the chain goes up and down.
+    adjacency = np.eye(8, k=1, dtype=int)
+    adjacency[0, 7] = 1
+    points, chains = _layout(Architecture(["node"] * 8, adjacency))
+    (passing,) = (chain for chain in chains if len(chain) > 2)
+    assert np.ptp(points[passing[1:-1], 1]) < 0.15
+    assert np.ptp(points[1:7, 1]) < 0.3
+
+
+def test_crowded_graphs():
+    dense = Architecture(["node"] * 24, np.triu(np.ones((24, 24), dtype=int), 1))
+    points, chains = _layout(dense)
+    assert len(points) == 24 + sum(range(23))  # one place a node and a layer that its edges pass
+    assert len(chains) == dense.num_edges
+    with pytest.raises(ValueError, match="cannot draw 200 nodes and 19,900 edges: too many"):
+        Architecture(["node"] * 200, np.triu(np.ones((200, 200), dtype=int), 1)).draw()
+
+
+def test_large_pictures_have_fewer_pixels(tmp_path):
+    from matplotlib.image import imread
+
+    chain = Architecture(["node"] * 254, np.eye(254, k=1, dtype=int))
+    chain.draw(tmp_path / "chain.png")
+    assert 15_000 < imread(tmp_path / "chain.png").shape[1] <= 20_000
+
+
 def test_notebook_picture():
     assert CELL._repr_png_().startswith(b"\x89PNG")
 

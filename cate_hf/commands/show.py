@@ -1,0 +1,119 @@
+"""`cate show`: one architecture, as a table and as a picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cate_hf.architecture import Architecture
+    from cate_hf.spaces import Space as SearchSpace
+
+_COST_NAMES = {"flops": "FLOPs"}
+_LEAST_WIDTH = 100  # of the tables, where the output is no terminal or a narrow one
+
+
+def show(
+    arch: Annotated[
+        str,
+        typer.Argument(
+            help="A file (.json, .jsonl, .parquet, .dot, .onnx), JSON, or with --space a hash or the space's notation.",
+            show_default=False,
+        ),
+    ],
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="Search space that it is of: a name, such as nasbench101, or a YAML file.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Picture to write: .svg, .png or .pdf.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")] = False,
+) -> None:
+    """Show an architecture: operations, edges, hash, costs and its space's notation.
+
+    Of a file with several architectures the first is shown.
+    Of a normal and a reduction cell both are; the pictures' names get -normal and -reduction.
+
+    Examples:
+
+      cate show 02e5a0247bbdcf2860b7e96f74961594 --space nasbench101 --output cell.svg
+
+      cate show my_network.onnx --output network.png
+    """
+    from cate_hf.drawing import check_picture
+    from cate_hf.files import check_output
+    from cate_hf.graph_formats.read import read_architecture
+    from cate_hf.spaces import get_space
+
+    search_space = None if space is None else get_space(space)
+    if output is not None:
+        check_picture(output)
+        check_output(output, overwrite)
+    found = read_architecture(arch, search_space)
+    cells = {"": found} if hasattr(found, "operations") else {"normal": found.normal, "reduction": found.reduction}
+    pictures = {}
+    if output is not None:
+        pictures = {name: output.with_stem(f"{output.stem}-{name}" if name else output.stem) for name in cells}
+        for path in pictures.values():
+            check_output(path, overwrite)
+    _print(cells, facts(found, search_space))
+    for name, path in pictures.items():
+        cells[name].draw(path)
+        typer.echo(f"wrote {path}")
+
+
+def facts(architecture: Any, space: "SearchSpace | None") -> dict[str, str]:
+    """What is known of an architecture, or of a pair of cells, by name, as text."""
+    if space is None:
+        return {"hash": f"{architecture.hash()} (by the names of its operations; a space has its own)"}
+    known = {"space": space.name, "hash": space.hash(architecture)}
+    for name in space.cost_names:
+        if hasattr(architecture, "operations"):
+            cost = space.costs(space.table([architecture]), name)[0].item()
+        else:
+            cost = getattr(space, name)(architecture)
+        known[_COST_NAMES.get(name, name)] = f"{cost:,}"
+    if native := space.native(architecture):
+        known["notation"] = native
+    return known
+
+
+def _print(cells: "dict[str, Architecture]", known: dict[str, str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=max(Console().width, _LEAST_WIDTH))
+    for name, cell in cells.items():
+        size = f"{cell.num_nodes} nodes, {cell.num_edges} edges"
+        console.print(_nodes(cell, f"{name} cell: {size}" if name else size))
+    view = Table.grid(padding=(0, 2))
+    long = {}
+    for name, text in known.items():
+        if len(name) + 2 + len(text) < console.width:
+            view.add_row(Text(name), Text(text))
+        else:  # in one piece, so that it can be copied
+            long[name] = text
+    console.print(view)
+    for name, text in long.items():
+        typer.echo(f"{name}\n{text}")
+
+
+def _nodes(cell: "Architecture", title: str) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    view = Table(title=title, title_justify="left")
+    view.add_column("node", justify="right")
+    for name in ("operation", "from", "to"):
+        view.add_column(name)
+    for node, operation in enumerate(cell.operations):
+        before, after = cell.adjacency[:, node].nonzero()[0], cell.adjacency[node].nonzero()[0]
+        # Text, because a name may have what rich takes for markup.
+        view.add_row(str(node), Text(operation), ", ".join(map(str, before)), ", ".join(map(str, after)))
+    return view

@@ -55,6 +55,7 @@ def cell_hash(adjacency: np.ndarray, labels: Sequence[int]) -> str:
 _SINES = (np.abs(np.sin(np.arange(1, 65, dtype=np.float64))) * 2**32).astype(np.uint32)
 _SHIFTS = np.repeat(np.array([[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]]), 4, axis=0).ravel()
 _START = np.array([0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476], dtype=np.uint32)
+_FEW = 256  # cells of one size that are hashed faster one by one
 _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype="<u2")
 
 
@@ -128,8 +129,8 @@ def _hexadecimal(digests: np.ndarray) -> np.ndarray:
 def text_hashes(texts: np.ndarray) -> np.ndarray:
     """The MD5 (N,) S32, hexadecimal, of N texts of the same length: (N, length) bytes."""
     n, length = texts.shape
-    if not n:
-        return np.empty(0, dtype="S32")
+    if n < 128:  # too few for array operations to be worth it
+        return np.array([md5(row.tobytes(), usedforsecurity=False).hexdigest() for row in texts], dtype="S32")
     messages = _buffer(n, length)
     messages[:, :length] = texts
     return _hexadecimal(_md5(messages, length))
@@ -226,6 +227,9 @@ def cell_hashes(
 
     def work(chunk):
         size, rows = chunk
+        if len(rows) < _FEW:
+            hashes[rows] = [cell_hash(adjacency[row, :size, :size], labels[row, :size]) for row in rows]
+            return len(rows)
         hashes[rows] = _hash_same_size(adjacency[rows, :size, :size], labels[rows, :size])
         return len(rows)
 

@@ -107,12 +107,11 @@ def canonical_keys(operations: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     keys = np.empty(len(numbers), dtype=np.int64)
     order = np.argsort(numbers.astype(np.uint8), kind="stable")
     ends = np.cumsum(np.bincount(numbers, minlength=len(table.inputs)))
-    for number, places in enumerate(table.places):
+    for number in np.unique(numbers).tolist():
         rows = order[ends[number - 1] if number else 0 : ends[number]]
-        if len(rows):
-            cells = operations[rows].astype(np.float64)  # exact far beyond 7^8, and much faster to multiply
-            labelling = (cells @ _WEIGHTS[places].T.astype(np.float64)).min(axis=1)
-            keys[rows] = table.canonical[number] * LABELLINGS + labelling.astype(np.int64)
+        cells = operations[rows].astype(np.float64)  # exact far beyond 7^8, and much faster to multiply
+        labelling = (cells @ _WEIGHTS[table.places[number]].T.astype(np.float64)).min(axis=1)
+        keys[rows] = table.canonical[number] * LABELLINGS + labelling.astype(np.int64)
     return keys
 
 

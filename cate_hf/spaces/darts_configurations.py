@@ -5,7 +5,6 @@ intermediate nodes. The edges that are there carry an operation, `...edge_normal
 nodes 3 to 5 are said again, lower first, `...inputs_node_normal_3: 0_2`. The order of a node's entries is not kept.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,9 +21,10 @@ EDGES = 14
 ABSENT = 255
 """Code of an edge that is not there."""
 _OFFSETS = np.array([0, 2, 5, 9])  # the first edge of each intermediate node
-_ENDS = [(node, value) for node in range(NODES) for value in range(2 + node)]
 _NOT_THERE = (None, "#na#")
-_KEY = re.compile(re.escape(PREFIX) + r"(edge|inputs_node)_(\w+?)_(\d+)")
+_NUMBERS = {"edge": range(EDGES), "inputs_node": range(3, 6)}
+# Hyperparameter -> its cell, kind and number.
+_KEYS = {f"{PREFIX}{kind}_{cell}_{i}": (cell, kind, i) for cell in CELLS for kind in _NUMBERS for i in _NUMBERS[kind]}
 
 
 def to_edges(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,17 +60,16 @@ def from_configuration(settings: Mapping[str, Any], source: str = "configuration
     """
     if not isinstance(settings, Mapping):
         raise ValueError(f"{source}: expected a dictionary of hyperparameters, got {type(settings).__name__}")
-    edges = {name: {} for name in CELLS}
-    stated = {name: {} for name in CELLS}
+    found = {(cell, kind): {} for cell in CELLS for kind in _NUMBERS}
     for key, value in settings.items():
-        match = _KEY.fullmatch(key) if isinstance(key, str) else None
-        if not match or value in _NOT_THERE:
-            continue
-        kind, cell, number = match[1], match[2], int(match[3][:4])
-        if cell not in CELLS or number not in (range(EDGES) if kind == "edge" else range(3, 6)):
+        if key in _KEYS:
+            cell, kind, number = _KEYS[key]
+            if value not in _NOT_THERE:
+                found[cell, kind][number] = value
+        elif isinstance(key, str) and key.startswith(tuple(f"{PREFIX}{kind}_" for kind in _NUMBERS)):
             raise ValueError(f"{source}: unknown hyperparameter {key!r:.80}")
-        (edges if kind == "edge" else stated)[cell][number] = value
-    return Genotype(*(part for name in CELLS for part in (_cell(name, edges[name], stated[name], source), CONCAT)))
+    cells = (_cell(name, found[name, "edge"], found[name, "inputs_node"], source) for name in CELLS)
+    return Genotype(*(part for cell in cells for part in (cell, CONCAT)))
 
 
 def _cell(name: str, edges: dict[int, Any], stated: dict[int, Any], source: str) -> list[tuple[str, int]]:

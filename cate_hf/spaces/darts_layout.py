@@ -71,8 +71,8 @@ def why_not(architecture: "Architecture") -> str:
     names, adjacency = architecture.operations, architecture.adjacency.astype(bool)
     if len(names) != CELL_NODES:
         return (
-            f"{len(names)} nodes; a darts cell has {CELL_NODES}: two inputs, {_ENTRIES} operations, {NODES} sums and "
-            "the output"
+            f"{len(names)} nodes, counting those between inputs and output that are on a path; a darts cell has "
+            f"{CELL_NODES}: two inputs, {_ENTRIES} operations, {NODES} sums and the output"
         )
     if names.count("sum") != NODES:
         return (
@@ -86,9 +86,6 @@ def why_not(architecture: "Architecture") -> str:
         if name in OPERATIONS:
             if len(kinds) != 1:
                 return f"node {node} ({name}) reads {len(kinds)} nodes; an operation reads one"
-            if kinds[0] in OPERATIONS:
-                found = f"node {sources[node][0]} ({kinds[0]})"
-                return f"node {node} ({name}) reads {found}; an operation reads an input or a sum"
             targets = np.flatnonzero(adjacency[node]).tolist()
             if len(targets) != 1 or names[targets[0]] != "sum":
                 found = ", ".join(f"node {target} ({names[target]})" for target in targets) or "nothing"

@@ -82,6 +82,8 @@ class Darts(Space):
 
     def hash(self, architecture: "Architecture | CellPair") -> str:
         """The hash of a cell, or of two; a pair of isomorphic cells has the hash of the cell."""
+        if not isinstance(architecture, CellPair):
+            return super().hash(architecture)
         keys = (darts_canonical.canonical_keys(*part) for part in self._cells_of(architecture))
         return darts_canonical.cell_hashes(*keys)[0].decode()
 

@@ -232,7 +232,10 @@ class Space(ABC):
             return table[rng.choice(len(table), size=n, replace=n > len(table))]
         return self._sample_unique(n, rng, progress)
 
-    def _sample_unique(self, n: int, rng: np.random.Generator, progress: bool) -> ArchitectureTable:
+    def _sample_unique(
+        self, n: int, rng: np.random.Generator, progress: bool, fewer: bool = False
+    ) -> ArchitectureTable:
+        """n different architectures; with `fewer` as many as are found, of a space that has not so many."""
         from cate_hf.progress import progress_bar
 
         table = self._draw(0, rng).with_columns(hash=np.empty(0, "S32"))
@@ -247,6 +250,8 @@ class Space(ABC):
                 table = both[np.sort(first)[:n]]
                 advance(len(table) - found)
                 dry = 0 if len(table) > found else dry + 1
+                if dry == _DRY_ROUNDS and fewer:
+                    break
                 if dry == _DRY_ROUNDS:
                     raise ValueError(f"{self.name}: {n} different architectures were asked for, {len(table)} found")
         return self.with_costs(table)

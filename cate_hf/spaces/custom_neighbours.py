@@ -1,0 +1,35 @@
+"""What is one edge or one operation away from an architecture, as a table."""
+
+import numpy as np
+
+from cate_hf.table import ArchitectureTable
+
+
+def one_step_away(table: ArchitectureTable, num_inputs: int) -> tuple[ArchitectureTable, np.ndarray]:
+    """All drawings one edge (added, removed) or one operation away from the one row of a table, valid or not.
+
+    Returns:
+        the drawings, and (N,) bool: an edge was removed, so that nodes may have to be pruned.
+    """
+    size, operations = int(table.num_nodes[0]), len(table.vocabulary) - num_inputs - 1
+    pairs = np.array([x + y * (y - 1) // 2 for y in range(num_inputs, size) for x in range(y)], dtype=np.intp)
+    flipped = np.repeat(table.edge_bits, len(pairs), axis=0)
+    bit = (1 << (pairs & 7)).astype(np.uint8)
+    rows = np.arange(len(pairs))
+    flipped[rows, pairs >> 3] ^= bit
+    removed = (flipped[rows, pairs >> 3] & bit) == 0
+
+    between = np.repeat(np.arange(num_inputs, size - 1), operations)
+    codes = np.tile(np.arange(num_inputs, num_inputs + operations, dtype=np.uint8), max(size - 1 - num_inputs, 0))
+    other = codes != table.operation_codes[0, between]
+    between, codes = between[other], codes[other]
+    relabelled = np.repeat(table.operation_codes, len(codes), axis=0)
+    relabelled[np.arange(len(codes)), between] = codes
+
+    drawings = ArchitectureTable(
+        table.vocabulary,
+        np.concatenate([np.repeat(table.operation_codes, len(pairs), axis=0), relabelled]),
+        np.concatenate([flipped, np.repeat(table.edge_bits, len(codes), axis=0)]),
+        np.repeat(table.num_nodes, len(pairs) + len(codes)),
+    )
+    return drawings, np.concatenate([removed, np.zeros(len(codes), dtype=bool)])

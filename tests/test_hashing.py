@@ -5,12 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cate_hf import hashing
 from cate_hf.hashing import _buffer, _md5, cell_hash, cell_hashes
 from tests.strategies import architectures, redrawings
 
 relaxed = settings(deadline=None, max_examples=60)
 
 LABELS = {"input": -1, "output": -2, "conv3x3-bn-relu": 0, "conv1x1-bn-relu": 1, "maxpool3x3": 2}
+
+
+@pytest.fixture(scope="module", params=[0, 256], ids=["by arrays", "one by one"])
+def few(request):
+    """Whether a few cells are hashed by arrays, as many are, or one by one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashing, "_FEW", request.param)
+        yield
 
 
 def labels_of(arch):
@@ -60,15 +69,15 @@ def test_the_hash_does_not_depend_on_the_drawing(data):
 
 
 @relaxed
-@given(st.lists(architectures(), min_size=1, max_size=12))
-def test_many_agree_with_one_by_one(archs):
+@given(archs=st.lists(architectures(), min_size=1, max_size=12))
+def test_many_agree_with_one_by_one(few, archs):
     expected = [cell_hash(arch.adjacency, labels_of(arch)) for arch in archs]
     hashes = cell_hashes(*as_arrays(archs))
     assert hashes.dtype == np.dtype("S32")
     assert [value.decode() for value in hashes] == expected
 
 
-def test_graphs_of_another_space():
+def test_graphs_of_another_space(few):
     """Fifteen nodes, and degrees far above NAS-Bench-101's."""
     rng = np.random.default_rng(0)
     adjacency = np.triu(rng.integers(0, 2, (20, 15, 15)), 1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from cate_hf import Architecture
+from cate_hf import Architecture, get_space
 from cate_hf.drawing import _HEIGHT, _WIDTH, _layout, operation_colour
 from tests.strategies import VOCABULARY, architectures
 
@@ -135,6 +135,16 @@ def test_colours_of_known_vocabularies_differ():
 @settings(deadline=None, max_examples=60)
 @given(architectures(max_nodes=9))
 def test_layout(arch):
+    check_layout(arch)
+
+
+@pytest.mark.parametrize("space", ["darts", "nasbench201"])
+def test_layout_of_cells(space):
+    for cell in get_space(space).sample(30, seed=0):
+        check_layout(cell)
+
+
+def check_layout(arch):
     points, chains = _layout(arch)
     nodes = points[: arch.num_nodes]
     for i, j in arch.edges:  # every edge goes to the right

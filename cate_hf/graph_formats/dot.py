@@ -35,7 +35,7 @@ _TOKEN = re.compile(
 _BRACKET = re.compile("[<>]")
 _IDS = ("name", "number", "quoted", "html")
 _KEYWORDS = ("strict", "graph", "digraph", "subgraph", "node", "edge")
-_MAX_DEPTH = 100
+_MAX_DEPTH, _MOST_EDGES = 100, 1_000_000
 
 
 def from_dot(
@@ -261,6 +261,8 @@ class _Parser:
             if single and len(chain) == 1:
                 self.nodes[chain[0][0]].update(given)
         for sources, targets in pairwise(chain):
+            if len(sources) * len(targets) > _MOST_EDGES:
+                raise self._error(f"{len(sources) * len(targets):,} edges at once")
             self.edges |= dict.fromkeys((x, y) for x in sources for y in targets)
         return [name for names in chain for name in names]
 

@@ -123,6 +123,16 @@ def test_two_cells_of_darts(shown, tmp_path):
     shown(DARTS_V2, space="darts", output=tmp_path / "v2.png", overwrite=True)
 
 
+def test_a_cell_of_nasbench201(shown, tmp_path):
+    text = "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
+    printed = shown(text, space="nasbench201", output=tmp_path / "cell.png")
+    assert [row[1] for row in rows(printed)][1:-1] == ["nor_conv_3x3", "avg_pool_3x3", "skip_connect", "nor_conv_1x1"]
+    assert text in printed.split()
+    nothing = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    assert "2 nodes, 0 edges" in shown(nothing, space="nasbench201", output=tmp_path / "none.png")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_names_are_printed_as_they_are(shown):
     names = ["[bold]input[/bold]", "[/red]", "c_{k-2}"]
     assert [row[1] for row in rows(shown(Architecture(names, [[0, 1, 0], [0, 0, 1], [0, 0, 0]]).to_json()))] == names

@@ -127,6 +127,10 @@ class TestReading:
         ("digraph { conv-3x3 -> b }", "line 1: '-3x3' must be put in quotes"),
         ('digraph { a [label=""]; a -> b }', "node 'a': the operation must be a name, got ''"),
         ("digraph {" + "{" * 200 + "}" * 200 + "}", "subgraphs are nested more than 100 deep"),
+        (
+            "digraph { {" + (block := " ".join(f"a{i}" for i in range(2000))) + "} -> {" + block + "} }",
+            "4,000,000 edges",
+        ),
         ("digraph {" + ";".join(f"a{i} -> a{i + 1}" for i in range(254)) + "}", "255 nodes, .* at most 254"),
         ("\x89PNG {", "must be put in quotes|expected digraph"),
     ],
@@ -192,6 +196,17 @@ def test_fuzz_tokens(text):
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, len(RESIDUAL)), st.integers(0, 8))
 def test_fuzz_mutations(text, place, cut):
     read_or_refuse(RESIDUAL[:place] + text + RESIDUAL[place + cut :])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@settings(deadline=None, max_examples=20)
+@given(architectures())
+def test_pydot_reads_what_is_written(arch):
+    pydot = pytest.importorskip("pydot")
+    (other,) = pydot.graph_from_dot_data(arch.to_dot())
+    labels = {node.get_name(): node.get("label") for node in other.get_nodes() if node.get_name() != "node"}
+    assert labels == {str(i): f'"{name}"' for i, name in enumerate(arch.operations)}
+    assert [(int(e.get_source()), int(e.get_destination())) for e in other.get_edges()] == arch.edges
 
 
 IDENTIFIERS = st.sampled_from(["a", "b_1", "conv", '"x y"', '"q\\"r"', "n1", "Z"])

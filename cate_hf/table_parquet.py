@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -43,15 +44,13 @@ def write_parquet(
 
 
 def write_groups(groups: Iterator[pa.Table], path: str | os.PathLike) -> None:
-    """Write tables of one schema as the row groups of a file."""
+    """Write tables of one schema, at least one, as the row groups of a file; no group of a table without rows."""
     first = next(groups)
-    with pq.ParquetWriter(
-        path, first.schema, compression="zstd", compression_level=1, write_page_checksum=True
-    ) as writer:
-        writer.write_table(first)
-        del first
-        for group in groups:
-            writer.write_table(group)
+    settings = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True}
+    with pq.ParquetWriter(path, first.schema, **settings) as writer:
+        for group in chain([first], groups):
+            if len(group):  # the library datasets cannot read a group without rows
+                writer.write_table(group)
 
 
 def read_parquet(path: str | os.PathLike, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:

@@ -1,141 +1,51 @@
-"""Computation-aware pairs: architectures of about the same cost (Yan et al. 2021, section 3.2).
+"""Sets of computation-aware pairs (Yan et al. 2021, section 3.2), and folders of them.
 
 A set of pairs is two columns of row numbers into ONE table of architectures; no matrix is copied.
 """
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cate_hf.data.facts import architecture_facts, pair_facts
+from cate_hf.data.pairing import (
+    PairSettings,
+    checked_costs,
+    default_settings,
+    default_window,
+    make_pairs,
+    split_by_first,
+)
 from cate_hf.files import atomic_output, check_output
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
 from cate_hf.table import ArchitectureTable
+from cate_hf.table_parquet import GROUP_ROWS, readable_parquet, write_groups, write_parquet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "PairSettings",
+    "build_pairs",
+    "default_settings",
+    "make_pairs",
+    "read_pairs",
+    "space_of",
+    "split_by_first",
+    "write_pairs",
+]
 
 ARCHITECTURES_FILE = "architectures.parquet"
 FACTS_FILE = "pairs.json"
 SPACE_FILE = "space.yaml"
 SPLITS = ("train", "validation")
-
-
-@dataclass(frozen=True)
-class PairSettings:
-    """How pairs are chosen.
-
-    Attributes:
-        cost: "parameters" or "flops", or any cost the space knows.
-        window: the largest difference of cost within a pair, in units of the cost; None for `default_window`.
-        partners: the most earlier partners an architecture gets (K of the paper).
-        validation_fraction: share of first architectures whose pairs are held out.
-        seed: of the choice of partners and of the split.
-    """
-
-    cost: str = "parameters"
-    window: float | int | None = None
-    partners: int = 2
-    validation_fraction: float = 0.05
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.window is not None and not 0 <= self.window < float("inf"):
-            raise ValueError(f"window must be a number, 0 or more, in units of {self.cost}, not {self.window}")
-        if self.partners < 1:
-            raise ValueError(f"partners must be at least 1, not {self.partners}")
-        if not 0 <= self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction must be in [0, 1), not {self.validation_fraction}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, not {self.seed}")
-
-
-def default_settings(space: str | os.PathLike | Space, **overrides) -> PairSettings:
-    """The space's own pair settings (those of the paper where it has them), with overrides that are not None.
-
-    A space without settings of its own is paired by the first of its costs. Its window is one of its own cost: by
-    another cost, and where it has none, the window is `default_window` of the architectures that are paired.
-
-    Raises:
-        ValueError: the space has no cost, or a setting is out of its range.
-    """
-    space = get_space(space)
-    if not space.cost_names and not overrides.get("cost"):
-        raise ValueError(f"{space.name} has no cost to pair its architectures by; give its operations costs")
-    own = {"cost": next(iter(space.cost_names), None)} | space.pairing
-    given = {name: value for name, value in overrides.items() if value is not None}
-    if given.get("cost", own["cost"]) != own["cost"]:
-        own.pop("window", None)
-    return PairSettings(**(own | given))
-
-
-def default_window(costs: np.ndarray) -> float | int:
-    """The window of a space that states none: a quarter of the costs' interquartile range.
-
-    That is what 2,000,000 parameters, the paper's window, are on NAS-Bench-101. Where half of the architectures cost
-    the same, a twenty-fifth of the whole range (on NAS-Bench-101 the same again). Of whole costs, rounded down.
-    """
-    if not len(costs):
-        return 0
-    low, first, third, high = np.quantile(costs, [0, 0.25, 0.75, 1])
-    window = float(third - first) / 4 or float(high - low) / 25
-    return int(window) if costs.dtype.kind in "iub" else window
-
-
-def make_pairs(costs: np.ndarray, window: float | int, partners: int, seed: int) -> np.ndarray:
-    """Pairs of rows whose costs differ by at most `window`.
-
-    The rows are sorted by cost; each gets up to `partners` distinct earlier rows drawn uniformly from those within the
-    window. Both members of a pair are row numbers of `costs` in its given order.
-
-    Args:
-        costs: (N,) numbers.
-
-    Returns:
-        (P, 2) int32: first (the later in the order) and second.
-
-    Raises:
-        ValueError: a cost is missing (NaN) or infinite; names the row.
-    """
-    costs = _checked_costs(costs)
-    order = np.argsort(costs, kind="stable")
-    sorted_costs = costs[order]
-    start = np.searchsorted(sorted_costs, sorted_costs - window, side="left")
-    candidates = np.arange(len(costs)) - start  # earlier rows within the window
-    rng = np.random.default_rng(seed)
-    chosen = np.empty((len(costs), 0), np.int64)  # offsets from `start`, sorted along each row
-    pairs = [np.empty((0, 2), np.int64)]
-    for rank in range(partners):
-        enough = np.flatnonzero(candidates > rank)
-        if not len(enough):
-            break
-        # The rank-th draw is among candidates - rank; stepping over each chosen offset makes it distinct.
-        offset = rng.integers(0, np.maximum(candidates - rank, 1))
-        for column in range(rank):
-            offset += offset >= chosen[:, column]
-        chosen = np.sort(np.column_stack([chosen, offset]), axis=1)
-        pairs.append(np.column_stack([order[enough], order[start[enough] + offset[enough]]]))
-    return np.concatenate(pairs).astype(np.int32)
-
-
-def _checked_costs(costs: np.ndarray) -> np.ndarray:
-    """Signed whole numbers, or floats without NaN and infinity."""
-    costs = np.asarray(costs)
-    if costs.dtype.kind in "iub":
-        return costs.astype(np.int64)  # unsigned numbers would wrap round below the window
-    costs = costs.astype(np.float64)
-    wrong = np.flatnonzero(~np.isfinite(costs))
-    if len(wrong):
-        raise ValueError(f"costs, row {wrong[0]}: {costs[wrong[0]]}, expected a finite number")
-    return costs
-
-
-def split_by_first(pairs: np.ndarray, rows: int, validation_fraction: float, seed: int) -> dict[str, np.ndarray]:
-    """Hold out all pairs of a random share of the first architectures: {"train": (P, 2), "validation": (Q, 2)}."""
-    held_out = np.random.default_rng([seed, 1]).random(rows) < validation_fraction
-    mask = held_out[pairs[:, 0]]
-    return {"train": pairs[~mask], "validation": pairs[mask]}
+PAIR_COLUMNS = ("first", "second")
 
 
 def build_pairs(
@@ -148,40 +58,23 @@ def build_pairs(
         settings: `default_settings` when None.
 
     Raises:
-        ValueError: the space has no such cost, or one that is not a number.
+        ValueError: the space has no such cost, or one that is not a number, or no pair is found.
     """
     space = get_space(space)
     settings = settings or default_settings(space)
     table = space.pool(progress=progress)
-    costs = _checked_costs(space.costs(table, settings.cost))
-    window = default_window(costs) if settings.window is None else settings.window
-    settings = replace(settings, window=int(window) if float(window).is_integer() else float(window))
+    costs = checked_costs(space.costs(table, settings.cost))
+    if settings.window is None:
+        settings = replace(settings, window=default_window(costs))
     pairs = make_pairs(costs, settings.window, settings.partners, settings.seed)
+    if not len(pairs):
+        raise ValueError(
+            f"{space.name}: no two of the {len(table):,} architectures are within {settings.window:,} {settings.cost}; "
+            "choose a wider window (--window)"
+        )
     splits = split_by_first(pairs, len(table), settings.validation_fraction, settings.seed)
-    gaps = costs[pairs[:, 0]] - costs[pairs[:, 1]]
-    is_first = np.bincount(pairs[:, 0], minlength=len(table)) > 0
-    is_second = np.bincount(pairs[:, 1], minlength=len(table)) > 0
-    facts = {
-        "space": space.name,
-        "space_version": space.version,
-        "architectures": len(table),
-        "pairs": len(pairs),
-        "train_pairs": len(splits["train"]),
-        "validation_pairs": len(splits["validation"]),
-        "without_partner": int((~is_first).sum()),
-        "in_no_pair": int((~(is_first | is_second)).sum()),
-        "cost_gap_quantiles": quantiles(gaps),
-        **asdict(settings),
-    }
+    facts = architecture_facts(space, table) | pair_facts(space, settings, splits, costs)
     return table, splits, facts
-
-
-def quantiles(values: np.ndarray, at: Sequence[float] = (0, 0.25, 0.5, 0.75, 1)) -> dict[str, float | int]:
-    """{"0.5": the median, ...}: whole numbers of whole numbers; empty of nothing."""
-    if not len(values):
-        return {}
-    number = int if values.dtype.kind in "iu" else float
-    return {str(q): number(value) for q, value in zip(at, np.quantile(values, at), strict=True)}
 
 
 def write_pairs(
@@ -202,25 +95,31 @@ def write_pairs(
     Raises:
         FileExistsError: the output exists and `overwrite` is false.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from cate_hf.hub.cards import render_dataset_card
 
     check_output(output, overwrite)
     space = get_space(space)
     table, splits, facts = build_pairs(space, settings, progress)
+    card = render_dataset_card(facts)
     with atomic_output(output, overwrite) as folder:
         folder.mkdir(parents=True)
-        table.to_parquet(folder / ARCHITECTURES_FILE)
-        for split, pairs in splits.items():
-            columns = {"first": pairs[:, 0], "second": pairs[:, 1]}
-            pq.write_table(pa.table(columns), folder / f"{split}.parquet")
+        write_parquet(table, folder / ARCHITECTURES_FILE, class_labels=True)
+        write_splits(splits, folder)
         if (definition := space.definition()) is not None:
             (folder / SPACE_FILE).write_text(definition, encoding="utf-8")
         (folder / FACTS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(render_dataset_card(facts), encoding="utf-8")
+        (folder / "README.md").write_text(card, encoding="utf-8")
     return facts
+
+
+def write_splits(splits: dict[str, np.ndarray], folder: Path) -> None:
+    """Write each split of pairs (P, 2) as a Parquet file of the columns first and second, int32."""
+    import pyarrow as pa
+
+    for split, pairs in splits.items():
+        parts = (pairs[start : start + GROUP_ROWS] for start in range(0, max(len(pairs), 1), GROUP_ROWS))
+        tables = (pa.table({"first": part[:, 0].copy(), "second": part[:, 1].copy()}) for part in parts)
+        write_groups(tables, folder / f"{split}.parquet")
 
 
 def read_pairs(folder: str | os.PathLike) -> tuple[ArchitectureTable, dict[str, np.ndarray], dict]:
@@ -229,13 +128,46 @@ def read_pairs(folder: str | os.PathLike) -> tuple[ArchitectureTable, dict[str, 
     Raises:
         ValueError: naming the file, and the row, of what is missing or wrong.
     """
+    facts = check_folder(folder)
+    table = ArchitectureTable.from_parquet(Path(folder) / ARCHITECTURES_FILE)
+    return table, {split: _read_split(Path(folder) / f"{split}.parquet", len(table)) for split in SPLITS}, facts
+
+
+def check_folder(folder: str | os.PathLike) -> dict:
+    """The facts of a folder that `write_pairs` wrote.
+
+    Raises:
+        ValueError: a file of it is missing, or the facts cannot be read.
+    """
     folder = Path(folder)
     for name in (FACTS_FILE, ARCHITECTURES_FILE, *(f"{split}.parquet" for split in SPLITS)):
         if not (folder / name).is_file():
             raise ValueError(f"{folder}: not a folder of pairs: {name} is missing (make one with `cate pairs`)")
-    facts = _read_facts(folder / FACTS_FILE)
-    table = ArchitectureTable.from_parquet(folder / ARCHITECTURES_FILE)
-    return table, {split: _read_split(folder / f"{split}.parquet", len(table)) for split in SPLITS}, facts
+    return _read_facts(folder / FACTS_FILE)
+
+
+def space_of(folder: str | os.PathLike) -> Space:
+    """The search space whose pairs a folder holds: of its own description there, or of the name in its facts.
+
+    Raises:
+        ValueError: it is not a folder of pairs, or the space is not known.
+    """
+    facts = check_folder(folder)
+    definition = Path(folder) / SPACE_FILE
+    return get_space(definition if definition.is_file() else facts["space"])
+
+
+def check_pairs(folder: str | os.PathLike) -> None:
+    """Check all pairs of a folder, a part at a time.
+
+    Raises:
+        ValueError: naming the file, and the row, of what is wrong.
+    """
+    with readable_parquet(Path(folder) / ARCHITECTURES_FILE) as file:
+        rows = file.metadata.num_rows
+    for split in SPLITS:
+        for _ in _split_parts(Path(folder) / f"{split}.parquet", rows):
+            pass
 
 
 def _read_facts(path: Path) -> dict:
@@ -255,55 +187,40 @@ def _read_facts(path: Path) -> dict:
 
 
 def _read_split(path: Path, rows: int) -> np.ndarray:
-    """(P, 2) int32: columns first and second, checked to be row numbers below `rows`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """(P, 2) int32: all pairs of a file."""
+    return np.concatenate([np.empty((0, 2), np.int32), *_split_parts(path, rows)])
 
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as pairs ({str(error).splitlines()[0]})") from None
-    pairs = np.empty((len(table), 2), np.int32)
-    for column, name in enumerate(("first", "second")):
-        if name not in table.column_names:
-            raise ValueError(f"{path}: no column {name!r}; it has {', '.join(table.column_names) or 'none'}")
-        values = table[name]
+
+def _split_parts(path: Path, rows: int) -> Iterator[np.ndarray]:
+    """(p, 2) int32 at a time, checked to be row numbers below `rows`."""
+    with readable_parquet(path) as file:
+        done = 0
+        for batch in file.iter_batches(GROUP_ROWS):
+            yield _checked_pairs(batch, rows, path, done)
+            done += len(batch)
+
+
+def _checked_pairs(batch: "pa.RecordBatch", rows: int, path: str | os.PathLike, first_row: int) -> np.ndarray:
+    """(p, 2) int32: columns first and second of some rows of a file, of which the first is `first_row`."""
+    import pyarrow as pa
+
+    pairs = np.empty((len(batch), 2), np.int32)
+    for column, name in enumerate(PAIR_COLUMNS):
+        if name not in batch.schema.names:
+            raise ValueError(f"{path}: no column {name!r}; it has {', '.join(batch.schema.names) or 'none'}")
+        values = batch[name]
         if not pa.types.is_integer(values.type):
             raise ValueError(f"{path}: column {name!r} holds {values.type}, expected row numbers")
         if values.null_count:
-            row = int(np.flatnonzero(values.is_null().to_numpy())[0])
+            row = first_row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
             raise ValueError(f"{path}, row {row}: {name} is missing, expected a row number")
-        numbers = values.to_numpy()
+        numbers = values.to_numpy(zero_copy_only=False)
         outside = np.flatnonzero((numbers < 0) | (numbers >= rows))
         if len(outside):
             row = int(outside[0])
             raise ValueError(
-                f"{path}, row {row}: {name} is {numbers[row]}: not a row of {ARCHITECTURES_FILE} ({rows} rows)"
+                f"{path}, row {first_row + row}: {name} is {numbers[row]}: "
+                f"not a row of {ARCHITECTURES_FILE} ({rows} rows)"
             )
         pairs[:, column] = numbers
     return pairs
-
-
-def load_pairs(space: str, **settings):
-    """Computation-aware pairs of a space (by name) or of a folder made by `cate pairs`.
-
-    Keyword arguments are those of `PairSettings`. Columns first and second are rows of the space's architectures
-    (`get_space(space).pool()`), or of the folder's architectures.parquet.
-
-    Returns:
-        a `datasets.DatasetDict` with the splits train and validation.
-    """
-    from datasets import Dataset, DatasetDict
-
-    if Path(space).is_dir():
-        if settings:
-            raise ValueError(
-                f"{space} is a folder of pairs, made with settings of its own: {sorted(settings)} not wanted"
-            )
-        _, splits, facts = read_pairs(space)
-    else:
-        _, splits, facts = build_pairs(space, default_settings(space, **settings))
-    columns = {s: Dataset.from_dict({"first": p[:, 0], "second": p[:, 1]}) for s, p in splits.items()}
-    for dataset in columns.values():
-        dataset.info.description = json.dumps(facts)
-    return DatasetDict(columns)

@@ -8,6 +8,7 @@ from importlib.resources import files
 # What of the pairs' facts a model's card shows.
 PAIR_FACTS = ("cost", "window", "partners", "seed", "validation_pairs")
 PAPER_URL = "https://arxiv.org/abs/2102.07108"
+_BAR = 24  # characters of the longest bar of a histogram
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,19 @@ class ModelCardFacts:
 
 @dataclass(frozen=True)
 class DatasetCardFacts:
-    """What a set of computation-aware pairs holds.
+    """What a set of computation-aware pairs holds, as `cate_hf.data.facts` computes it. What is None or empty is left
+    out of the card.
 
     Attributes:
         cost, window, partners, validation_fraction, seed: how pairs were made; the window is in units of the cost.
         cost_gap_quantiles: {"0.5": ...}: quantiles of the difference in cost of the two architectures of a pair.
+        cost_quantiles: {cost: {"0.5": ...}} of the architectures.
+        cost_histogram: of the cost that they are paired by: [{"from": ..., "to": ..., "count": ...}], ascending.
         without_partner: architectures that found no partner; in_no_pair: those that are nobody's partner either.
+        vocabulary: names of the operations in the order of their class labels.
+        nodes: {"7": architectures of 7 nodes}.
+        sampled: whether the architectures are a sample of the space, not all of it; distribution: drawn from what.
+        license: a Hub licence id.
     """
 
     space: str
@@ -87,6 +95,15 @@ class DatasetCardFacts:
     space_version: str | None = None
     validation_fraction: float | None = None
     cost_gap_quantiles: Mapping[str, float] = field(default_factory=dict)
+    cost_quantiles: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cost_histogram: Sequence[Mapping[str, float]] = ()
+    vocabulary: Sequence[str] = ()
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    max_nodes: int | None = None
+    max_edges: int | None = None
+    sampled: bool | None = None
+    distribution: str | None = None
+    license: str | None = None
     command: str | None = None
     title: str | None = None
 
@@ -112,9 +129,15 @@ def _environment():
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters["number"] = lambda value: f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    environment.filters["number"] = _number
+    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|")  # of a Markdown table
     environment.filters["percent"] = lambda value: f"{100 * value:.2f} %"
     return environment
+
+
+def _number(value: float) -> str:
+    """With commas; of fractions four digits, and none after the point where there are more before it."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"
 
 
 def _render(template: str, **values) -> str:
@@ -182,23 +205,65 @@ def render_model_card(facts: ModelCardFacts | Mapping, config, num_parameters: i
     )
 
 
+# Names of the Hub for numbers of rows, each with the number that it stays below.
+_SIZES = {
+    "n<1K": 1_000,
+    "1K<n<10K": 10_000,
+    "10K<n<100K": 100_000,
+    "100K<n<1M": 1_000_000,
+    "1M<n<10M": 10_000_000,
+    "10M<n<100M": 100_000_000,
+}
+
+
 def render_dataset_card(facts: DatasetCardFacts | Mapping) -> str:
-    """The README.md of a set of pairs. Raises ValueError for a fact with an unknown name."""
+    """The README.md of a folder of pairs; its metadata names the files of the configurations pairs and architectures.
+
+    Raises:
+        ValueError: a fact with an unknown name.
+    """
     from huggingface_hub import DatasetCardData
 
     facts = _facts(DatasetCardFacts, facts)
     title = facts.title or f"Computation-aware pairs of {facts.space} architectures"
-    sizes = [
-        (1_000, "n<1K"),
-        (10_000, "1K<n<10K"),
-        (100_000, "10K<n<100K"),
-        (1_000_000, "100K<n<1M"),
-        (10_000_000, "1M<n<10M"),
-    ]
+    numbers = {"train": facts.train_pairs, "validation": facts.validation_pairs}
+    # The library datasets has no splits without rows.
+    splits = {"pairs": {s: s for s, n in numbers.items() if n}, "architectures": {"train": "architectures"}}
     card_data = DatasetCardData(
-        license="apache-2.0",
+        license=facts.license,
         pretty_name=title,
-        size_categories=[next((name for limit, name in sizes if facts.pairs < limit), "10M<n<100M")],
+        size_categories=[next((name for name, limit in _SIZES.items() if facts.pairs < limit), "100M<n<1B")],
         tags=["cate", "neural-architecture-search", facts.space],
+        configs=[
+            {
+                "config_name": name,
+                **({"default": True} if name == "pairs" else {}),
+                "data_files": [{"split": split, "path": f"{file}.parquet"} for split, file in files.items()],
+            }
+            for name, files in splits.items()
+        ],
     )
-    return _render("dataset_card.md.jinja", metadata=card_data.to_yaml(), facts=facts, title=title, paper_url=PAPER_URL)
+    largest = max((row["count"] for row in facts.cost_histogram), default=1)
+    return _render(
+        "dataset_card.md.jinja",
+        metadata=card_data.to_yaml(),
+        facts=facts,
+        title=title,
+        nodes=_few_rows(facts.nodes),
+        bars=["█" * round(_BAR * row["count"] / largest) for row in facts.cost_histogram],
+        paper_url=PAPER_URL,
+    )
+
+
+def _few_rows(nodes: Mapping[str, int], most: int = 16) -> dict[str, int]:
+    """Counts by number of nodes; of many numbers, in ranges of equal length."""
+    numbers = sorted(map(int, nodes))
+    if len(numbers) <= most:
+        return {str(n): nodes[str(n)] for n in numbers}
+    step = -(-(numbers[-1] - numbers[0] + 1) // most)
+    rows = {}
+    for n in numbers:
+        low = numbers[0] + (n - numbers[0]) // step * step
+        key = f"{low}–{min(low + step - 1, numbers[-1])}"
+        rows[key] = rows.get(key, 0) + nodes[str(n)]
+    return rows

@@ -29,7 +29,7 @@ PUBLISHED = {
     "3d64db8180fb1b0207212f9032205064312b6907a3bbc81eabea10db2f5c7e9c": "nasbench_full.tfrecord",
 }
 # What reading a damaged file may raise; those of pyarrow are among them.
-_DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
 
 def load_runs(path: Path, progress: bool = True) -> tuple[RunResults, dict[str, Any]]:
@@ -112,8 +112,9 @@ def write_cache(path: Path, results: RunResults, source: dict[str, Any]) -> None
         columns["parameters"] = results.parameters
     for epochs in results.epochs:
         written, how[str(epochs)] = encode_runs(results.runs[epochs])
+        how[str(epochs)]["checksum"] = _checksum(results.runs[epochs])
         columns |= {f"{epochs}/{name}": values for name, values in written.items()}
-    metadata = {"version": VERSION, "source": source, "cells": _fingerprint(enumeration.columns["hash"]), "how": how}
+    metadata = {"version": VERSION, "source": source, "cells": _checksum(enumeration.columns["hash"]), "how": how}
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
     with atomic_output(path, overwrite=True) as temporary:
@@ -142,7 +143,7 @@ def read_cache(path: Path, progress: bool = False) -> tuple[RunResults, dict[str
         if metadata["version"] != VERSION:
             raise ValueError(f"version {metadata['version']}, this package reads {VERSION}")
         enumeration = get_space("nasbench101").enumerate(progress=progress)
-        if metadata["cells"] != _fingerprint(enumeration.columns["hash"]):
+        if metadata["cells"] != _checksum(enumeration.columns["hash"]):
             raise ValueError("it was written for another list of cells")
         columns = {name: table[name].to_numpy() for name in table.column_names}
         cells = columns.get("cell", np.arange(len(enumeration), dtype=np.int32))
@@ -160,16 +161,19 @@ def read_cache(path: Path, progress: bool = False) -> tuple[RunResults, dict[str
             with np.errstate(all="ignore"):  # what is wrong is found by its range
                 part = {n.removeprefix(f"{epochs}/"): c for n, c in columns.items() if n.startswith(f"{epochs}/")}
                 runs[int(epochs)] = decode_runs(part, how)
+            if _checksum(runs[int(epochs)]) != how["checksum"]:
+                raise ValueError("its numbers do not fit their checksum")
         if not runs:
             raise ValueError("it holds no runs")
         hashes = enumeration.columns["hash"] if len(cells) == len(enumeration) else enumeration.columns["hash"][cells]
         return RunResults(cells, hashes, parameters.astype(np.int64, copy=False), runs), dict(metadata["source"])
-    except _DAMAGED as error:
+    except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: cannot be read as runs of NAS-Bench-101 ({reason[:200]})") from None
 
 
-def _fingerprint(hashes: np.ndarray) -> str:
+def _checksum(numbers: np.ndarray) -> int:
+    """CRC32C, for what Parquet's own checksums do not cover, such as how the columns are written."""
     import google_crc32c
 
-    return f"{len(hashes)}-{google_crc32c.value(hashes.tobytes()):08x}"
+    return google_crc32c.value(numbers.tobytes())

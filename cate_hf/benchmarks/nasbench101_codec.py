@@ -103,7 +103,7 @@ def _near(name: str, run: int, whole: dict[str, np.ndarray], scales: dict[str, A
 def _as_whole(values: np.ndarray, scale: int) -> tuple[int, np.ndarray, np.ndarray] | None:
     """Whole numbers k (int32) whose k / scale, rounded to the values' type, is the value, or for times a number at most
     127 places beside it; and how many places. None where that does not hold for all."""
-    if values.max(initial=0) * scale > 2**30:  # differences fit int32 as well
+    if float(values.max(initial=0)) * scale > 2**30:  # differences fit int32 as well
         return None
     numbers = np.rint(values.astype(np.float64) * scale).astype(np.int32)
     bits = _bits(values.dtype)

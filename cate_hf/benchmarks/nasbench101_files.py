@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench101_cache import CACHE_PATTERN, METADATA_KEY, PUBLISHED, load_runs, read_cache
+from cate_hf.benchmarks.nasbench101_cache import CACHE_PATTERN, DAMAGED, METADATA_KEY, PUBLISHED, load_runs, read_cache
 from cate_hf.benchmarks.nasbench101_records import RUNS
 from cate_hf.benchmarks.nasbench101_tables import CSV_SUFFIX, read_table
 
@@ -58,7 +58,6 @@ def _find(path: Path) -> Path:
 
 def _kind(path: Path) -> str:
     """ "table", "cache" or "records"."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     suffix = path.suffix.lower()
@@ -69,7 +68,7 @@ def _kind(path: Path) -> str:
     if suffix in _PARQUET_SUFFIXES or head == b"PAR1":
         try:
             return "cache" if METADATA_KEY in (pq.read_schema(path).metadata or {}) else "table"
-        except (pa.ArrowException, OSError):
+        except DAMAGED:
             return "table"  # whose reader says what is wrong
     if head[:2] == b"\x1f\x8b":
         raise ValueError(f"{path}: compressed by gzip; unpack it first")

@@ -27,7 +27,7 @@ def read_table(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
     try:
         table, columns = _read_csv(path) if path.suffix.lower() == CSV_SUFFIX else _read_parquet(path)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError, ArithmeticError, RuntimeError) as error:
         kind = "CSV" if path.suffix.lower() == CSV_SUFFIX else "Parquet"
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path}: cannot be read as {kind} ({reason})") from None

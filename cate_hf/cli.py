@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from cate_hf.commands import encodings, searches, spaces, tables
+from cate_hf.commands import encodings, searches, show, spaces, tables
 
 INTERRUPTED = 130
 INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("spaces")(spaces.spaces)
+app.command("show")(show.show)
 app.command("enumerate")(tables.enumerate_space)
 app.command("pairs")(tables.pairs)
 app.command("encode")(encodings.encode)

@@ -17,7 +17,7 @@ from cate_hf import get_space, load_encoder
 from cate_hf.cli import main
 from tests.tiny import CELLS, LARGE, PLAIN, SKIP, save_tiny
 
-VERBS = ("enumerate", "pairs", "encode", "neighbours", "convert", "search")
+VERBS = ("enumerate", "pairs", "encode", "neighbours", "convert", "search", "show", "spaces")
 
 
 @pytest.fixture(scope="module")

@@ -303,8 +303,9 @@ class Space(ABC):
         """The inverse of `native`; None where the text does not look like it. Raises ValueError for a wrong one."""
         return None
 
-    def parse(self, text: str) -> "Architecture":
-        """An architecture from text: the space's own notation, JSON of operations and adjacency, or a hash.
+    def parse(self, text: str, progress: bool = False) -> "Architecture":
+        """An architecture from text: the space's own notation, JSON of operations and adjacency, or a hash (of one in
+        the space's pool).
 
         Raises:
             ValueError: none of them, or an architecture that is not of the space.
@@ -317,11 +318,12 @@ class Space(ABC):
         if text.startswith("{"):
             return self.validate(Architecture.from_json(text))
         if len(text) == _HASH_CHARACTERS and set(text) <= set("0123456789abcdef"):
-            pool = self.pool()
+            pool = self.pool(progress=progress)
             rows = np.flatnonzero(pool.columns["hash"] == text.encode())
             if len(rows):
                 return pool[int(rows[0])]
-            raise ValueError(f"no architecture of {self.name} has the hash {text!r}")
+            where = "" if self.size is not None else f"'s pool of {len(pool):,}"
+            raise ValueError(f"no architecture of {self.name}{where} has the hash {text!r}")
         raise ValueError(f"{text!r:.80} is neither a {self.name} architecture, nor JSON of one, nor a hash")
 
     def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":

@@ -4,6 +4,8 @@ A cell's codes are those of `nasbench201_network`: one of OPERATIONS for each of
 digits, such as 333132.
 """
 
+import random
+
 import numpy as np
 
 from cate_hf.spaces.nasbench201_network import EDGES, OPERATIONS
@@ -49,6 +51,13 @@ def positions(codes: np.ndarray) -> np.ndarray:
 def keys(codes: np.ndarray) -> np.ndarray:
     """(N, 6) codes -> (N,) int64 whose decimal digits are the codes: 333132."""
     return np.asarray(codes, dtype=np.int64) @ _POWERS_OF_TEN
+
+
+def indices(codes: np.ndarray) -> np.ndarray:
+    """(N, 6) codes -> (N,) int64 index in NAS-Bench-201 and NATS-Bench, whose order is a shuffle by the seed 88."""
+    order = list(range(len(OPERATIONS) ** len(EDGES)))
+    random.Random(88).shuffle(order)
+    return np.argsort(order)[positions(codes)]
 
 
 def texts(codes: np.ndarray) -> np.ndarray:

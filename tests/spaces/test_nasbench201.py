@@ -116,6 +116,14 @@ def test_the_published_best_cell():
     assert SPACE.parse(SPACE.hash(cell)) == cell
 
 
+def test_indices_of_the_benchmark(cells):
+    """Those that its authors' own code checks, and those of the best cells."""
+    known = {"421211": 0, "400103": 9, "442043": 123, "333132": 6111, "333133": 9930, "322133": 10676}
+    index = dict(zip(_keys(cells), cells.columns["index"].tolist(), strict=True))
+    assert {key: index[key] for key in known} == known
+    assert sorted(index.values()) == list(range(15_625))
+
+
 def test_dead_operations_and_cells_without_a_path():
     alone = Architecture(["input", "nor_conv_3x3", "output"], [[0, 1, 0], [0, 0, 1], [0, 0, 0]])
     assert SPACE.cell("000300") == SPACE.cell("200300") == SPACE.cell("023340") == alone  # 2→3 is none
@@ -167,7 +175,7 @@ def _networkx(cell):
 def test_neighbours_are_one_operation_away_and_mutual(graphs, row):
     neighbours = SPACE.neighbours(graphs[row])
     hashes = neighbours.columns["hash"]
-    assert len(np.unique(hashes)) == len(hashes) >= 16
+    assert len(np.unique(hashes)) == len(hashes) > 8
     assert graphs.columns["hash"][row] not in hashes
     assert np.array_equal(SPACE.hash_many(neighbours), hashes)
     codes = SPACE.cell_codes(graphs.columns["cell"][row])

@@ -33,8 +33,9 @@ class NasBench201(Space):
     `enumerate` gives every cell, `pool` every graph: the cell without dead operations, so that its costs are those of
     the graph. Both have the columns hash, parameters, flops, cell (the benchmark's string), code (an integer whose six
     digits are the operations on the edges 0→1, 0→2, 1→2, 0→3, 1→3, 2→3: 0 none, 1 skip_connect, 2 nor_conv_1x1,
-    3 nor_conv_3x3, 4 avg_pool_3x3) and isomorphism_class (of 6,466, see `nasbench201_cells.isomorphism_classes`). Cells
-    have the costs of all their operations, dead ones included, as the benchmark counts them.
+    3 nor_conv_3x3, 4 avg_pool_3x3), index (the benchmark's) and isomorphism_class (of 6,466, see
+    `nasbench201_cells.isomorphism_classes`). Cells have the costs of all their operations, dead ones included, as the
+    benchmark counts them.
     """
 
     name = "nasbench201"
@@ -75,6 +76,7 @@ class NasBench201(Space):
             "flops": flops,
             "cell": nasbench201_cells.texts(codes),
             "code": nasbench201_cells.keys(codes),
+            "index": nasbench201_cells.indices(codes),
             "isomorphism_class": nasbench201_cells.isomorphism_classes(codes),
         }
         return table.with_columns(**columns)[np.argsort(hashes, kind="stable")]

@@ -260,6 +260,8 @@ def test_layers_are_those_of_the_evaluation_network():
         (1, 1),
         (2, 2),
     }
+    pooled = reduction.operations[1](torch.ones(1, 2, 6, 6))
+    assert torch.equal(pooled, torch.ones(1, 2, 3, 3))  # the padding does not count in the mean
     assert all(layer.affine for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
 
 

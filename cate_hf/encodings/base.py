@@ -1,0 +1,102 @@
+"""What every encoding offers, and what the encoding-dependent subroutines of a search need of it.
+
+White et al. ("A Study on Encodings for Neural Architecture Search", NeurIPS 2020, section 4) find three places where a
+search depends on its encoding: drawing an architecture, perturbing one, and training a predictor on vectors.
+"""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from cate_hf.spaces import Space, get_space
+from cate_hf.table import ArchitectureTable
+
+if TYPE_CHECKING:
+    import os
+
+    from cate_hf.architecture import Architecture
+
+
+@runtime_checkable
+class Encoding(Protocol):
+    """Architectures of one search space as vectors. Any object with these members is an encoding; `BaseEncoding` has
+    all but `dim` and `transform`.
+
+    Attributes:
+        name: what `get_encoding` knows it by.
+        space: whose architectures it encodes.
+        dim: D, the length of a vector.
+        learned: whether it has to be trained: by `fit`, or before as a checkpoint was.
+        by_table: whether a step from an architecture is one to another row of a table of encodings (see `perturb`).
+    """
+
+    name: str
+    space: Space
+    dim: int
+    learned: bool
+    by_table: bool
+
+    def fit(self, table: ArchitectureTable, progress: bool = False) -> "Encoding":
+        """Learn from architectures, without labels. Does nothing where there is nothing to learn."""
+        ...
+
+    def transform(self, table: ArchitectureTable) -> np.ndarray:
+        """(N, D) float32, one row an architecture, whatever the others are.
+
+        Raises:
+            ValueError: an architecture of another space; the row is named.
+        """
+        ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> ArchitectureTable:
+        """n valid architectures with a column hash, drawn independently, so that they may repeat."""
+        ...
+
+    def perturb(self, architecture: "Architecture", rng: np.random.Generator) -> "Architecture | None":
+        """A valid architecture one random step away, never isomorphic to the given one; None where no step was found.
+
+        Where `by_table` is true there are no steps of the encoding's own and this is always None: the search itself
+        takes the nearest row (in `distance`) that it has not visited, of its table of encodings.
+        """
+        ...
+
+    def distance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """(N, M) float64 distances between vectors (N, D) and (M, D)."""
+        ...
+
+
+class BaseEncoding(Encoding, ABC):
+    """What encodings have in common: no training, rows of the space's pool as samples, steps by table, L2."""
+
+    name: str
+    learned: ClassVar[bool] = False
+    by_table: ClassVar[bool] = True
+    dim: int
+
+    def __init__(self, space: "str | os.PathLike | Space"):
+        self.space = get_space(space)
+
+    def fit(self, table: ArchitectureTable, progress: bool = False) -> "Encoding":
+        return self
+
+    @abstractmethod
+    def transform(self, table: ArchitectureTable) -> np.ndarray: ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> ArchitectureTable:
+        """Rows of the space's pool, each as likely as any other."""
+        pool = self.space.pool()
+        table = pool[rng.integers(len(pool), size=n)]
+        return table.replace_columns({"hash": table.columns["hash"]})
+
+    def perturb(self, architecture: "Architecture", rng: np.random.Generator) -> "Architecture | None":
+        return None
+
+    def distance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Euclidean."""
+        from scipy.spatial.distance import cdist
+
+        return cdist(a, b)
+
+    def __repr__(self) -> str:
+        return f"<encoding {self.name} of {self.space.name}: {self.dim} numbers an architecture>"

@@ -1,0 +1,109 @@
+"""Names of the encodings."""
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable
+from typing import Any
+
+from cate_hf.encodings.base import Encoding
+from cate_hf.names import unknown
+from cate_hf.spaces import Space, get_space
+
+GROUP = "cate_hf.encodings"
+"""Entry point group by which installed packages add encodings: a name, and what makes one of a space."""
+
+# Where the package's own are. A module is imported when an encoding of it is made, and a name is known where it exists.
+_OWN = {
+    "adjacency": "cate_hf.encodings.adjacency:AdjacencyEncoding",
+    "adjacency-onehot": "cate_hf.encodings.adjacency:AdjacencyEncoding",
+    "adjacency-categorical": "cate_hf.encodings.adjacency:CategoricalAdjacencyEncoding",
+    "adjacency-continuous": "cate_hf.encodings.adjacency:ContinuousAdjacencyEncoding",
+    "path": "cate_hf.encodings.paths:PathEncoding",
+    "path-truncated": "cate_hf.encodings.paths:TruncatedPathEncoding",
+    "path-categorical": "cate_hf.encodings.paths:CategoricalPathEncoding",
+    "path-categorical-truncated": "cate_hf.encodings.paths:TruncatedCategoricalPathEncoding",
+    "path-continuous": "cate_hf.encodings.paths:ContinuousPathEncoding",
+    "path-continuous-truncated": "cate_hf.encodings.paths:TruncatedContinuousPathEncoding",
+    "d-vae": "cate_hf.encodings.dvae:DVaeEncoding",
+    "arch2vec": "cate_hf.encodings.arch2vec:Arch2VecEncoding",
+    "cate": "cate_hf.encodings.checkpoint:CateEncoding",
+    "structure": "cate_hf.encodings.structure:StructureEncoding",
+    "zero-cost": "cate_hf.encodings.zero_cost:ZeroCostEncoding",
+    "parameters": "cate_hf.encodings.baselines:ParametersEncoding",
+    "random": "cate_hf.encodings.baselines:RandomEncoding",
+}
+_registered: dict[str, Callable[..., Encoding]] = {}
+
+
+def encoding_names() -> list[str]:
+    """Names of all encodings that are known: the package's, installed ones and registered ones."""
+    own = {name for name, place in _OWN.items() if importlib.util.find_spec(place.split(":")[0])}
+    return sorted({*own, *_registered, *_entry_points()})
+
+
+def register_encoding(name: str, factory: Callable[..., Encoding], replace: bool = False) -> None:
+    """Make an encoding of one's own known by a name, in this process.
+
+    Args:
+        factory: makes the encoding of a `Space`, such as a subclass of `BaseEncoding`.
+        replace: whether the name may be registered anew.
+
+    Raises:
+        ValueError: another encoding has that name already.
+    """
+    if name in _OWN or (name in _registered and not replace):
+        raise ValueError(f"there is an encoding called {name!r} already; choose another name")
+    _registered[name] = factory
+
+
+def get_encoding(name: str | os.PathLike, space: "str | os.PathLike | Space", **settings: Any) -> Encoding:
+    """An encoding of a search space.
+
+    Args:
+        name: one of `encoding_names()`, or a CATE checkpoint: a bundled one's name, or a folder. "cate" is the
+            checkpoint that is bundled for the space.
+        space: a space's name, the YAML file of one, or a `Space`.
+        **settings: of the encoding.
+
+    Raises:
+        ValueError: nothing of that name (the message has the nearest), or an encoding that the space cannot have, such
+            as a checkpoint of another.
+    """
+    space = get_space(space)
+    factory = _find(name)
+    if factory is None:
+        from cate_hf.encodings.checkpoint import CateEncoding
+
+        return CateEncoding(space, checkpoint=name, **settings)
+    encoding = factory(space, **settings)
+    if not isinstance(encoding, Encoding):
+        raise ValueError(f"encoding {name!r}: {type(encoding).__name__} lacks {', '.join(_lacking(encoding))}")
+    return encoding
+
+
+def _find(name: str | os.PathLike) -> Callable[..., Encoding] | None:
+    """What makes the encoding of a name; None for a checkpoint."""
+    if name in _registered:
+        return _registered[name]
+    if name in encoding_names():
+        if name not in _OWN:
+            return _entry_points()[name].load()
+        module, class_name = _OWN[name].split(":")
+        return getattr(importlib.import_module(module), class_name)
+    from cate_hf.hub.checkpoints import checkpoint_names
+
+    if name in checkpoint_names() or os.path.exists(name):
+        return None
+    raise unknown("encoding", name, [*encoding_names(), *checkpoint_names()])
+
+
+def _lacking(encoding: object) -> list[str]:
+    members = [*Encoding.__annotations__, "fit", "transform", "sample", "perturb", "distance"]
+    return [member for member in members if not hasattr(encoding, member)]
+
+
+def _entry_points() -> dict[str, Any]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP)}

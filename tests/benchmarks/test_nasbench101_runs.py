@@ -535,6 +535,13 @@ def test_the_whole_file(nasbench101_table, tmp_path, cache):
     assert bench.best()[0] == "02e5a0247bbdcf2860b7e96f74961594"
 
 
+def test_a_search_is_offered_the_cells_of_the_file(bench):
+    candidates = bench.candidates()
+    assert sorted(candidates.columns["hash"].tolist()) == sorted(CELLS.columns["hash"].tolist())
+    assert set(candidates.columns) >= {"hash", "parameters", "flops"}
+    assert np.isfinite(bench.query_many(candidates)).all()
+
+
 def test_results_know_their_epochs():
     results = RunResults(np.arange(2), CELLS.columns["hash"][:2], np.ones(2), {108: np.zeros((8, 3, 2))})
     assert results.epochs == [108]

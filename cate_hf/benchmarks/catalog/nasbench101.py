@@ -83,6 +83,12 @@ class NasBench101Benchmark(Benchmark):
         """Names of the fields."""
         return [*reversed(FIELDS), *self._columns] if self._runs else list(self._columns)
 
+    def candidates(self, progress: bool = False) -> "ArchitectureTable":
+        """The cells that a search may ask for: those that the file has, with columns hash and the costs."""
+        cells = super().candidates(progress)
+        absent = self._search(cells.columns["hash"])[1]
+        return cells[np.delete(np.arange(len(cells)), absent)] if len(absent) else cells
+
     def reset(self) -> None:
         """Set the simulated time to zero and the drawing of runs to its seed."""
         self.simulated_seconds = 0.0

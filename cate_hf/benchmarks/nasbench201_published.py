@@ -63,11 +63,16 @@ def _number(kind: _Number, raw: bytes) -> int | float | bool:
     return np.frombuffer(raw, dtype=np.dtype(kind.code), count=1)[0].item()
 
 
+def _bytes(text: str, _: str = "latin1") -> bytes:
+    return text.encode("latin1")  # how older pickles write bytes
+
+
 def _nothing(*_: Any) -> None:
     return None
 
 
-_NAMES = {("collections", "OrderedDict"): OrderedDict, ("numpy", "dtype"): _Number}
+_NAMES = {("collections", "OrderedDict"): OrderedDict, ("numpy", "dtype"): _Number, ("_codecs", "encode"): _bytes}
+_NAMES |= {(builtins, "set"): set for builtins in ("builtins", "__builtin__")}
 _NAMES |= {(f"numpy.{core}.multiarray", "scalar"): _number for core in ("core", "_core")}
 _NAMES |= {("torch._utils", f"_rebuild_{what}"): _nothing for what in ("tensor", "tensor_v2", "parameter")}
 _NAMES[("torch.storage", "_load_from_bytes")] = _nothing

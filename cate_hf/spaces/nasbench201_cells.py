@@ -53,6 +53,11 @@ def keys(codes: np.ndarray) -> np.ndarray:
     return np.asarray(codes, dtype=np.int64) @ _POWERS_OF_TEN
 
 
+def from_keys(keys: np.ndarray) -> np.ndarray:
+    """The inverse of `keys`: (N,) integers -> (N, 6) uint8 codes."""
+    return (np.asarray(keys)[:, None] // _POWERS_OF_TEN % 10).astype(np.uint8)
+
+
 def indices(codes: np.ndarray) -> np.ndarray:
     """(N, 6) codes -> (N,) int64 index in NAS-Bench-201 and NATS-Bench, whose order is a shuffle by the seed 88."""
     order = list(range(len(OPERATIONS) ** len(EDGES)))

@@ -97,7 +97,7 @@ class NasBench201Benchmark(Benchmark):
         known = ~np.isnan([self._cells[field] for field in self._runs]).all(axis=0)
         held = np.unique(graphs[known])
         self._graphs = np.where(known, np.searchsorted(held, graphs), -1)  # (15625,) row of this benchmark, or -1
-        chosen = nasbench201_cells.positions(space.codes(pool[held]))
+        chosen = nasbench201_cells.positions(nasbench201_cells.from_keys(pool.columns["code"][held]))
         columns = {}
         for name, values in self._cells.items():
             columns[name] = self._mean_over_cells(values, len(held)) if name in self._runs else values[chosen]
@@ -157,9 +157,11 @@ class NasBench201Benchmark(Benchmark):
         drawn = self._random.random((2, 1))
         known = {name: read(name, rows, run, drawn)[0].item() for name in (self.fields if field is None else [field])}
         result = Result({name: value for name, value in known.items() if not np.isnan(value)})
-        answer = result if field is None else result[field]
         if known.keys() & self._runs.keys() and not result.keys() & self._runs.keys():
-            raise ValueError(f"{self.name}: {architecture!r:.120} has no run {run} in {self.path}")
+            of = "" if run == "mean" else f" of run {run}"
+            what = "result" if field is None else f"{field!r}"
+            raise ValueError(f"{self.name}: no {what}{of} for {architecture!r:.120} in {self.path}")
+        answer = result if field is None else result[field]
         self._charge(field or self.default_field, rows, read)
         return answer
 

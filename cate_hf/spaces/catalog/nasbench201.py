@@ -95,7 +95,7 @@ class NasBench201(Space):
 
     @staticmethod
     def _distinct(cells: ArchitectureTable) -> ArchitectureTable:
-        operations = (_digits(cells.columns["code"]) > 0).sum(axis=1)
+        operations = (nasbench201_cells.from_keys(cells.columns["code"]) > 0).sum(axis=1)
         order = np.lexsort([cells.columns["code"], operations, cells.columns["hash"]])
         _, first = np.unique(cells.columns["hash"][order], return_index=True)
         return cells[order[first]]
@@ -104,7 +104,7 @@ class NasBench201(Space):
     def _graph_of_cell(self) -> np.ndarray:
         """(15625,) row of the pool for each cell, in the order of the cells' codes."""
         columns, rows = self._cells.columns, np.empty(self.size, dtype=np.int64)
-        rows[nasbench201_cells.positions(_digits(columns["code"]))] = self._find(columns["hash"])
+        rows[nasbench201_cells.positions(nasbench201_cells.from_keys(columns["code"]))] = self._find(columns["hash"])
         return rows
 
     def _find(self, hashes: np.ndarray) -> np.ndarray:
@@ -126,7 +126,7 @@ class NasBench201(Space):
         rows = self._find(self.hash_many(table))
         if (rows < 0).any():
             raise ValueError(f"row {int(np.argmin(rows))}: {_NO_CELL}")
-        return _digits(self._graphs.columns["code"][rows])
+        return nasbench201_cells.from_keys(self._graphs.columns["code"][rows])
 
     def from_codes(self, codes: np.ndarray) -> ArchitectureTable:
         """The graphs of cells, without columns.
@@ -218,8 +218,3 @@ class NasBench201(Space):
 SPACE = NasBench201
 
 _NO_CELL = "no NAS-Bench-201 cell has this graph: its nodes are operations on the 6 edges between 4 nodes"
-
-
-def _digits(keys: np.ndarray) -> np.ndarray:
-    """The inverse of `nasbench201_cells.keys`: (N,) -> (N, 6) uint8."""
-    return (np.asarray(keys)[:, None] // 10 ** np.arange(len(EDGES))[::-1] % 10).astype(np.uint8)

@@ -36,6 +36,10 @@ class Space(ABC):
         cost_names: costs that `costs` computes.
         pairing: settings of computation-aware pairs (see `cate_hf.data.pairs.PairSettings`).
         distribution: what `sample` draws from, in words.
+        free_edges: whether architectures may have any edges within the limits, rather than those of a fixed pattern.
+        transparent: operations that pass on what comes in: they are no part of a path's name in the path encodings.
+        path_lengths: the fewest and the most operations, transparent ones aside, on a path from an input to the output;
+            None where any number can be that `max_nodes` leaves.
     """
 
     name: ClassVar[str]
@@ -49,6 +53,9 @@ class Space(ABC):
     cost_names: ClassVar[tuple[str, ...]] = ("parameters", "flops")
     pairing: ClassVar[dict[str, Any]] = {}
     distribution: ClassVar[str] = "uniform over the unique architectures"
+    free_edges: ClassVar[bool] = True
+    transparent: ClassVar[tuple[str, ...]] = ()
+    path_lengths: ClassVar[tuple[int, int] | None] = None
 
     @staticmethod
     def from_file(path: str | os.PathLike, valid: "Callable[[Architecture], bool] | None" = None) -> "Space":

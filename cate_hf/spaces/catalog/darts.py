@@ -37,6 +37,9 @@ class Darts(Space):
     max_edges = 20
     pool_size = 1_000_000
     pairing = {"cost": "flops", "window": 5_000_000, "partners": 1}
+    free_edges = False
+    transparent = ("sum",)
+    path_lengths = (1, 4)
     distribution = "uniform over the 180 · 7^8 genotypes of a cell, duplicates by isomorphism removed"
 
     def cells(self, table: ArchitectureTable, source: str = "architectures") -> tuple[np.ndarray, np.ndarray]:

@@ -45,6 +45,8 @@ class NasBench201(Space):
     max_edges = nasbench201_cells.MAX_EDGES
     size = len(OPERATIONS) ** len(EDGES)
     distribution = "uniform over the 8,765 different graphs of the cells"
+    free_edges = False
+    path_lengths = (1, 3)
     # Parameters take 28 values, by how many convolutions of each kind a graph has. 28,000 are one 1×1 convolution in
     # every cell: with less, small groups find no partner; with this all graphs but one find tens of them.
     pairing = {"cost": "parameters", "window": 28_000, "partners": 16}

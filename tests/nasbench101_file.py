@@ -204,3 +204,18 @@ def write_file(
                 parts.append(frame(record(hashes[cell], epochs, *drawn[cell], message, lines, compact)))
             file.write(b"".join(parts))
     return len(order)
+
+
+def frames_of(content: bytes) -> list[bytes]:
+    """The data of each frame, by the lengths alone."""
+    parts, at = [], 0
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        parts.append(content[at + 12 : at + 12 + length])
+        at += 16 + length
+    return parts
+
+
+def starts_of(content: bytes) -> list[int]:
+    """Where each frame starts."""
+    return np.cumsum([0, *(16 + len(part) for part in frames_of(content))])[:-1].tolist()

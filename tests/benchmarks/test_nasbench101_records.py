@@ -7,12 +7,9 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from cate_hf import Architecture, get_space
-from cate_hf.benchmarks import nasbench101_layout, nasbench101_runs
-from cate_hf.benchmarks.nasbench101_cells import benchmark_cells
+from cate_hf.benchmarks import nasbench101_runs
 from cate_hf.benchmarks.nasbench101_records import FIELDS, model_metrics, parse_record, read_blocks
 from cate_hf.benchmarks.nasbench101_runs import read_runs
 from tests import nasbench101_file as file
@@ -37,34 +34,12 @@ def written(table, runs, tmp_path_factory):
     return path
 
 
-def frames(content: bytes) -> list[bytes]:
-    """The data of each frame, by the lengths alone."""
-    parts, at = [], 0
-    while at < len(content):
-        (length,) = struct.unpack_from("<Q", content, at)
-        parts.append(content[at + 12 : at + 12 + length])
-        at += 16 + length
-    return parts
-
-
-def starts(content: bytes) -> list[int]:
-    return np.cumsum([0, *(16 + len(part) for part in frames(content))])[:-1].tolist()
-
-
 def refused(path, content: bytes) -> str:
     path.write_bytes(content)
     with pytest.raises(ValueError, match=re.escape(str(path))) as error:
         read_runs(path)
     assert "\n" not in str(error.value)
     return str(error.value)
-
-
-def outcome(path):
-    """Results and None, or None and what the error says."""
-    try:
-        return read_runs(path), None
-    except ValueError as error:
-        return None, str(error)
 
 
 def check_equal(results, table, runs):
@@ -108,7 +83,7 @@ def test_records_read_as_arrays_and_one_by_one_are_equal(table, runs, tmp_path, 
 def test_blocks_cut_anywhere_give_the_same_records(written):
     content = written.read_bytes()
     whole = [b.data[s:e] for b in read_blocks(written) for s, e in zip(b.starts, b.ends, strict=True)]
-    assert whole == frames(content)
+    assert whole == file.frames_of(content)
     for size in (1, 7, 500, 4096):
         blocks = list(read_blocks(written, size))
         assert [b.data[s:e] for b in blocks for s, e in zip(b.starts, b.ends, strict=True)] == whole
@@ -215,7 +190,7 @@ def test_what_is_wrong_with_a_record_is_said_with_its_number(tmp_path, table, da
 
 
 def test_the_first_wrong_record_is_named(written, tmp_path):
-    parts = frames(written.read_bytes())
+    parts = file.frames_of(written.read_bytes())
     rng = np.random.default_rng(0)
     for _ in range(20):
         wrong = np.sort(rng.choice(len(parts), 4, replace=False)).tolist()
@@ -232,7 +207,7 @@ def test_an_accuracy_out_of_range_among_records_read_as_arrays(table, runs, tmp_
     bad[108][17, 1, FIELDS.index("validation_accuracy")] = np.float32(1.5)
     path = tmp_path / "x.tfrecord"
     file.write_file(path, table, bad)
-    number = next(n for n, part in enumerate(frames(path.read_bytes())) if parse_record(part).values[6] == 1.5)
+    number = next(n for n, part in enumerate(file.frames_of(path.read_bytes())) if parse_record(part).values[6] == 1.5)
     assert f"record {number} (" in refused(path, path.read_bytes())
 
 
@@ -267,7 +242,7 @@ def test_other_drawings_of_a_cell_are_found_out(tmp_path):
 
 
 def test_runs_that_lack_and_a_fourth(table, runs, tmp_path):
-    parts = [p for p in frames(written_bytes(tmp_path, table, runs)) if b", 108, " in p]
+    parts = [p for p in file.frames_of(written_bytes(tmp_path, table, runs)) if b", 108, " in p]
     first = json.loads(parts[0])[0]
     kept, seen = [], 0
     for part in parts:
@@ -311,106 +286,9 @@ def test_foreign_files_are_refused_in_one_line(tmp_path, content, said):
 
 def test_a_cut_file_says_where_it_ends(written, tmp_path):
     content = written.read_bytes()
-    beginnings = starts(content)
+    beginnings = file.starts_of(content)
     for number in (0, 1, 100, len(beginnings) - 1):
         for left in (1, 11, 12, 13, 300):
             said = refused(tmp_path / "cut.tfrecord", content[: beginnings[number] + left])
             assert f"record {number} (counted from 0, at byte {beginnings[number]}): " in said
             assert f"ends inside it, after {left} bytes; it is truncated" in said
-
-
-FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@FUZZ
-@given(st.data())
-def test_every_changed_byte_is_noticed(written, tmp_path, data):
-    content = bytearray(written.read_bytes())
-    at = data.draw(st.integers(0, len(content) - 1))
-    content[at] ^= data.draw(st.integers(1, 255))
-    number = int(np.searchsorted(starts(written.read_bytes()), at, side="right")) - 1
-    assert f"record {number} (" in refused(tmp_path / "x.tfrecord", bytes(content))
-
-
-@FUZZ
-@given(st.data())
-def test_bytes_cut_out_or_put_in_are_noticed(written, tmp_path, data):
-    content = written.read_bytes()
-    at = data.draw(st.integers(0, len(content) - 1))
-    new = content[:at] + data.draw(st.binary(max_size=20)) + content[at + data.draw(st.integers(0, 900)) :]
-    path = tmp_path / "x.tfrecord"
-    path.write_bytes(new)
-    results, said = outcome(path)
-    if said is not None:
-        assert re.fullmatch(re.escape(str(path)) + r": record \d+ \(counted from 0, at byte \d+\): [^\n]*", said)
-    else:  # a whole record was cut out, or nothing
-        rest = frames(new)
-        assert set(rest) <= set(frames(content))
-        assert sum(results.num_runs(epochs).sum() for epochs in results.epochs) == len(rest)
-
-
-@FUZZ
-@given(st.data())
-def test_damage_under_a_right_checksum_raises_nothing_else(written, tmp_path, data):
-    """What a wrong writer would produce: any bytes, parts of another kind, any message."""
-    parts = frames(written.read_bytes())
-    number = data.draw(st.integers(0, len(parts) - 1))
-    way = data.draw(st.sampled_from(["bytes", "field", "message"]))
-    if way == "bytes":
-        part = bytearray(parts[number])
-        for _ in range(data.draw(st.integers(1, 4))):
-            part[data.draw(st.integers(0, len(part) - 1))] = data.draw(st.integers(0, 255))
-        new = bytes(part)
-    else:
-        fields = json.loads(parts[number])
-        if way == "field":
-            anything = st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.lists(st.integers(), max_size=3))
-            fields[data.draw(st.integers(0, 4))] = data.draw(anything)
-        else:
-            raw = bytearray(base64.b64decode(fields[4]))
-            for _ in range(data.draw(st.integers(1, 4))):
-                raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-            fields[4] = base64.b64encode(raw[: data.draw(st.integers(0, len(raw)))]).decode()
-        new = json.dumps(fields).encode()
-    path = tmp_path / "x.tfrecord"
-    path.write_bytes(b"".join(file.frame(new if n == number else part) for n, part in enumerate(parts)))
-    results, said = outcome(path)
-    if said is not None:  # a fourth run is found at the last of them
-        which = r"\d+" if "a fourth run" in said else str(number)
-        assert re.fullmatch(re.escape(str(path)) + rf": record {which} \(counted from 0, at byte \d+\): [^\n]*", said)
-    else:  # still a record that makes sense: its numbers are those that the parser of single records finds
-        record = parse_record(new)
-        row = results.hashes.tolist().index(record.hash.encode())
-        found = results.runs[record.epochs][:, :, row].T
-        assert any(np.array_equal(values, np.array(record.values)) for values in found)
-
-
-@FUZZ
-@given(st.data())
-def test_layouts_learnt_from_odd_records_read_what_the_parser_reads(written, table, tmp_path, data):
-    """Messages with fields left out, in another order or unknown, and texts spaced otherwise."""
-    part = data.draw(st.sampled_from(frames(written.read_bytes())))
-    hash_, epochs, adjacency, operations, text = json.loads(part)
-    raw = base64.b64decode(text)
-    start, rest = raw[:47], raw[47:]
-    epoch = start[2:11]
-    start = data.draw(st.sampled_from([start, b"\x0a\x00", b"\x0a\x09" + epoch, b"\x0a\x0b" + epoch + b"2\x00"]))
-    tail = data.draw(st.sampled_from([b"", b"\x20\x01", rest[-9:]]))
-    rest = data.draw(st.sampled_from([rest, rest[:-9], rest[-9:] + rest[:-9]]))
-    new = base64.b64encode(start + rest + tail).decode()
-    separator = data.draw(st.sampled_from([", ", ",", " , "]))
-    escape = data.draw(st.booleans())
-    line = json.dumps([hash_, epochs, adjacency, operations, new], separators=(separator, ": ")).encode()
-    if escape:
-        line = line.replace(b"/", b"\\/")
-    record = parse_record(line)
-    cells = benchmark_cells()
-    try:
-        layout = nasbench101_layout.Layout(line, record, cells)
-    except (ValueError, LookupError):
-        return
-    fits, rows, values, parameters = layout.read(np.frombuffer(line, dtype=np.uint8)[None])
-    assert fits[0]
-    assert cells.hashes[rows[0]].decode() == record.hash
-    assert values[0].tolist() == record.values
-    assert parameters[0] == record.parameters

@@ -1,13 +1,16 @@
 """How well frozen encodings rank cells by accuracy: encoding → ridge or Gaussian process on a few labelled cells, and
 Kendall τ on 4,000 other cells, beside the one-hot adjacency encoding on the same cells.
 
-    python bench/frozen_tau.py --benchmark cells.parquet [--model NAME_OR_FOLDER ...] [--encodings F.parquet ...]
-                               [--labels 50 150 424] [--seeds 5] [--development] [--output tau.json] [--overwrite]
+    python bench/frozen_tau.py [--space nasbench101] --benchmark cells.parquet
+    python bench/frozen_tau.py --space nasbench201
+        [--field FIELD] [--model NAME_OR_FOLDER ...] [--encodings F.parquet ...]
+        [--labels 50 150 424] [--seeds 5] [--development] [--output tau.json] [--overwrite]
 
-The target is log(1 - mean test accuracy). The test cells are drawn once; --development draws another 4,000, which no
-final figure uses, for choices during training. Each seed draws its labelled cells from the rest. "best" is the better
-of the two predictors by mean τ on those 4,000 cells, for each encoding and number of labels: a yardstick of encodings,
-not of predictors. Without --model and --encodings, the bundled checkpoint is measured.
+The target is log(1 - accuracy) of the space's benchmark: mean test accuracy on NAS-Bench-101, mean validation accuracy
+on CIFAR-10 on NAS-Bench-201, unless --field names another. The test cells are drawn once; --development draws another
+4,000, which no final figure uses, for choices during training. Each seed draws its labelled cells from the rest. "best"
+is the better of the two predictors by mean τ on those 4,000 cells, for each encoding and number of labels: a yardstick
+of encodings, not of predictors. Without --model and --encodings, the bundled checkpoint of the space is measured.
 """
 
 import argparse
@@ -25,7 +28,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cate_hf.benchmarks import load_benchmark
+from cate_hf.benchmarks import find_benchmark
 from cate_hf.files import atomic_output, check_output
 from cate_hf.search.run import encode_candidates
 from cate_hf.spaces import get_space
@@ -79,7 +82,9 @@ def spread(values: list[float]) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--benchmark", required=True)
+    parser.add_argument("--space", default="nasbench101")
+    parser.add_argument("--benchmark", help="file of results, or a benchmark's name; the space's own when not given")
+    parser.add_argument("--field", help="an accuracy of the benchmark; the first that it has when not given")
     parser.add_argument("--model", nargs="*", default=[])
     parser.add_argument("--encodings", nargs="*", default=[])
     parser.add_argument("--labels", nargs="+", type=int, default=[50, 150, 424])
@@ -88,28 +93,29 @@ def main() -> int:
     parser.add_argument("--output")
     parser.add_argument("--overwrite", action="store_true")
     options = parser.parse_args()
-    sources = [*options.model, *options.encodings] or ["nasbench101"]
+    sources = [*options.model, *options.encodings] or [options.space]
     try:
         if options.output:
             check_output(options.output, options.overwrite)
-        benchmark = load_benchmark("nasbench101", options.benchmark)
-        table = get_space("nasbench101").enumerate()
+        benchmark = find_benchmark(options.space, options.benchmark)
+        table = get_space(options.space).pool()
+        field = options.field or benchmark.default_field
         most = len(table) - 2 * TEST_CELLS
+        if most < 2:
+            raise ValueError(f"{options.space} has {len(table):,} architectures, not enough beside 2 × {TEST_CELLS:,}")
         if options.seeds < 1 or not all(2 <= n <= most for n in options.labels):
             raise ValueError(f"--seeds must be at least 1 and --labels from 2 to {most}")
-        target = np.log(1 - benchmark.query_many(table, "test_accuracy"))
+        target = np.log(1 - benchmark.query_many(table, field))
         results = {}
         for source in [*sources, "adjacency"]:
-            encodings = encode_candidates(source, "nasbench101", table, progress=True)
+            encodings = encode_candidates(source, options.space, table, progress=True)
             name = source if Path(source).name in results else Path(source).name
             results[name] = taus(encodings, target, options.labels, options.seeds, options.development)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     which = "development" if options.development else "test"
-    print(
-        f"Kendall τ, {TEST_CELLS:,} {which} cells, {options.seeds} seeds; oracle: {benchmark.oracle('test_accuracy')}\n"
-    )
+    print(f"Kendall τ, {TEST_CELLS:,} {which} cells, {options.seeds} seeds; oracle: {benchmark.oracle(field)}\n")
     print("| encoding | predictor |" + "".join(f" {n} |" for n in options.labels))
     print("|---|---|" + "---|" * len(options.labels))
     for name, by_labels in results.items():
@@ -125,7 +131,8 @@ def main() -> int:
         report = {
             "split": which,
             "seeds": options.seeds,
-            "oracle": benchmark.oracle("test_accuracy"),
+            "space": options.space,
+            "oracle": benchmark.oracle(field),
             "tau": results,
             "best": {name: {n: best(taus_)[:2] for n, taus_ in by.items()} for name, by in results.items()},
         }

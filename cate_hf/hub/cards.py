@@ -155,7 +155,7 @@ def _eval_results(facts: ModelCardFacts) -> list:
         EvalResult(
             task_type="feature-extraction",
             dataset_type=facts.space,
-            dataset_name=f"{facts.space} (test accuracy of unseen architectures)",
+            dataset_name=f"{facts.space} (accuracy of unseen architectures)",
             metric_type="kendall_tau",
             metric_name=f"Kendall tau, frozen encoding, {labelled} labelled architectures",
             metric_value=round(float(tau), 4),

@@ -36,7 +36,7 @@ def bundle(run: Path, output: Path, tau_file: Path | None, overwrite: bool = Fal
         }
         facts["tau_protocol"] = (
             f"The better of ridge and a Gaussian process, mean of {measured['seeds']} seeds, 4,000 test cells, "
-            "oracle: mean test accuracy of 3 runs (`bench/frozen_tau.py`)."
+            f"oracle: {measured['oracle']} (`bench/frozen_tau.py`)."
         )
     model = load_model(run, CateForPreTraining)
     described = run / SPACE_FILE

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cate_hf.architecture import Architecture
 
-_ATTEMPTS = 200_000  # in vain, before a space is said to be empty
+_ATTEMPTS, _ATTEMPTS_IN_PYTHON = 200_000, 50_000  # in vain, before a space is said to be empty
 _CHUNK = 65_536
 
 
@@ -200,7 +200,8 @@ class CustomSpace(Space):
         from cate_hf.spaces.custom_draw import draw_rows
 
         parts, found, attempts = [self._as_table(*draw_rows(self._limits, 0, rng))], 0, 0
-        while found < n and attempts < max(_ATTEMPTS, 64 * n):
+        most = max(_ATTEMPTS if self.valid is None else _ATTEMPTS_IN_PYTHON, 64 * n)
+        while found < n and attempts < most:
             count = min(max(n - found, 1024), _CHUNK)
             parts.append(self._met(self._as_table(*draw_rows(self._limits, count, rng))))
             found += len(parts[-1])

@@ -237,7 +237,7 @@ def _fixed_operations(
 ) -> dict[int, str]:
     fixed = {}
     for key, operation in _mapping(value, "fixed_operations", None, "operations by node, such as {1: conv}").items():
-        field = f"fixed_operations.{key!s:.20}"
+        field = f"fixed_operations.{key!r:.20}"
         node = _node(key, field, nodes, inputs, None)
         if node < len(inputs):
             raise ValueError(f"{field}: node {node} is an input")

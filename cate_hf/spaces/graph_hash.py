@@ -7,9 +7,9 @@ of one colour are left, each of them in turn is marked and the colours are refin
 multiset of what comes out. The work for n nodes and e edges is at most n (n + e), or n times that with such nodes.
 
 Isomorphic graphs always have one hash. Graphs that are not isomorphic have different ones (up to 2^-64 a pair, roughly)
-unless refinement with one marked node cannot tell them apart. No graph of up to 7 nodes with three operations is such;
-regular structures are: two layers of 16 nodes each that are joined like the 4 × 4 rook's graph and like the Shrikhande
-graph, node by node under a third layer, 50 nodes in all, share a hash.
+unless refinement with one marked node cannot tell them apart. No two cells of NAS-Bench-101 are such; some of many
+nodes in a regular pattern are: two layers of 16 nodes joined once as the 4 × 4 rook's graph, once as the Shrikhande
+graph, and node by node to a third layer, 50 nodes in all, share a hash.
 
 All of it is arithmetic modulo 2^64 on numbers that depend on names alone: hashes are the same on every platform, in
 every version, and of every space that uses the same names for its operations.

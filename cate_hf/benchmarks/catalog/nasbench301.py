@@ -1,0 +1,18 @@
+"""NAS-Bench-301 (Siems et al., ICLR 2022): accuracies and runtimes of DARTS networks as surrogate models predict them.
+
+`load_benchmark("nasbench301", path=...)` takes any of three, and its repr says which it is:
+
+- the labels table, a Parquet file of genotypes and their labels (`cate_hf.benchmarks.nasbench301_labels`);
+- `surrogate.onnx` with `surrogate_encoding.json` beside it (`cate_hf.benchmarks.nasbench301_onnx`);
+- a folder of the official ensembles (`cate_hf.benchmarks.nasbench301_ensembles`): of a release, or one of them.
+
+What was checked of the last: the inputs of the models against ConfigSpace 0.4.12 on 10,000 genotypes; predictions
+against the official code with boosters trained by XGBoost 0.90 to 3.2 and LightGBM 2.3 and 3.0, and with graph networks
+of random weights. The released files themselves were not at hand.
+
+All numbers are predictions of models that were trained on few unusual cells; see `NasBench301.reliable_many`.
+"""
+
+from cate_hf.benchmarks.nasbench301_base import NasBench301
+
+BENCHMARK = NasBench301

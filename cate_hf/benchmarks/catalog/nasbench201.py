@@ -101,7 +101,7 @@ class NasBench201Benchmark(Benchmark):
         columns = {}
         for name, values in self._cells.items():
             columns[name] = self._mean_over_cells(values, len(held)) if name in self._runs else values[chosen]
-        super().__init__(self._source, space, pool.columns["hash"][held], columns)
+        super().__init__(self._source if path is None else path, space, pool.columns["hash"][held], columns)
         self._pool_rows = held
         self.reset()
 

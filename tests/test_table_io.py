@@ -1,5 +1,6 @@
 import json
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cate_hf import ArchitectureTable
+from cate_hf import Architecture, ArchitectureTable
 from cate_hf.table_arrow import from_arrow, to_arrow
 from cate_hf.table_io import read_architectures
+from cate_hf.table_parquet import write_parquet as write_table
 from tests.strategies import VOCABULARY, architectures
 
 relaxed = settings(deadline=None, max_examples=40)
@@ -42,6 +44,82 @@ class TestRoundTrips:
         assert back.vocabulary == VOCABULARY
         assert same(back, table)
         assert back.columns["i"].tolist() == list(range(len(archs)))
+
+    @relaxed
+    @given(st.lists(architectures(), max_size=6), st.booleans())
+    def test_class_labels(self, archs, streamed):
+        table = ArchitectureTable.from_architectures(archs, VOCABULARY, {"i": np.arange(len(archs))})
+        arrow = to_arrow(table, class_labels=True)
+        back = from_arrow(arrow, "arrow")
+        assert back.vocabulary == VOCABULARY
+        assert same(back, table)
+        assert from_arrow(arrow, "arrow", VOCABULARY[::-1]).vocabulary == VOCABULARY[::-1]
+        assert list(from_arrow(arrow, "arrow", VOCABULARY[::-1])) == list(table)
+        dataset = datasets.Dataset(arrow)
+        if streamed and archs:
+            dataset = dataset.to_iterable_dataset()
+        assert dataset.features["operations"] == datasets.List(datasets.ClassLabel(names=list(VOCABULARY)))
+        assert dataset.features["adjacency"] == datasets.List(datasets.List(datasets.Value("uint8")))
+        back = ArchitectureTable.from_dataset(dataset)
+        assert back.vocabulary == VOCABULARY
+        assert same(back, table)
+
+    def test_parts_are_put_together(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("cate_hf.table_arrow.PART_ROWS", 3)
+        monkeypatch.setattr("cate_hf.table_parquet.PART_ROWS", 3)
+        monkeypatch.setattr("cate_hf.table_parquet.GROUP_ROWS", 5)
+        short = Architecture(["input", "output"], [[0, 1], [0, 0]])
+        archs = [Architecture(OPERATIONS, ADJACENCY) if i in (4, 9) else short for i in range(11)]
+        table = ArchitectureTable.from_architectures(
+            archs, columns={"hash": np.array(["0" * 31 + c for c in "0123456789a"])}
+        )
+        for class_labels in (False, True):
+            write_table(table, tmp_path / "t.parquet", overwrite=True, class_labels=class_labels)
+            assert pq.read_metadata(tmp_path / "t.parquet").num_row_groups == 3
+            back = ArchitectureTable.from_parquet(tmp_path / "t.parquet")
+            assert same(back, table)
+            assert np.array_equal(back.columns["hash"], table.columns["hash"])
+            assert same(from_arrow(to_arrow(table, class_labels), "arrow"), table)
+        # Without the order of the vocabulary: by first appearance over all parts.
+        rows = to_arrow(table).replace_schema_metadata(None)
+        assert from_arrow(rows, "arrow").vocabulary == ("input", "output", "maxpool3x3")
+        rows = [{"operations": list(a.operations), "adjacency": a.adjacency.tolist()} for a in archs]
+        rows[7]["adjacency"] = [[0, 0], [1, 0]]
+        write_parquet(tmp_path / "bad.parquet", rows)
+        with pytest.raises(ValueError, match=r"bad.parquet row 7: edge 1 -> 0 goes backward"):
+            ArchitectureTable.from_parquet(tmp_path / "bad.parquet")
+        rows[7]["adjacency"] = [[0, 2], [0, 0]]
+        write_parquet(tmp_path / "bad.parquet", rows)
+        with pytest.raises(ValueError, match=r"bad.parquet, row 7, adjacency: entry 2, expected 0 or 1"):
+            ArchitectureTable.from_parquet(tmp_path / "bad.parquet")
+
+    @pytest.mark.parametrize(
+        ("labels", "names", "message"),
+        [
+            (
+                [0, 5, 1],
+                ["input", "output"],
+                r"row 0, operations: node 1: unknown operation 5, known are input",
+            ),
+            ([0, -1, 1], ["input", "output"], r"row 0, operations: node 1: unknown operation -1"),
+            ([0, None, 1], ["input", "output"], r"row 0, operations: node 1: unknown operation None"),
+            ([0, 1, 1], "input", r"the metadata of the columns has 'input', expected names of operations"),
+            ([0, 1, 1], [3, 4], r"the metadata of the columns has \[3, 4\], expected names of operations"),
+            ([0, 1, 1], None, r"column 'operations' holds int64, expected names"),
+        ],
+    )
+    def test_class_labels_that_are_wrong(self, labels, names, message):
+        features = {"operations": {"feature": {"names": names, "_type": "ClassLabel"}, "_type": "List"}}
+        arrow = pa.table({"operations": [labels], "adjacency": [ADJACENCY]})
+        arrow = arrow.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+        with pytest.raises(ValueError, match=f"^x[:,] {message}"):
+            from_arrow(arrow, "x")
+
+    @pytest.mark.parametrize("metadata", ["{", "[]", '{"info": []}', '{"info": {"features": {"operations": 3}}}'])
+    def test_metadata_that_cannot_be_read(self, metadata):
+        arrow = pa.table({"operations": [OPERATIONS], "adjacency": [ADJACENCY]})
+        with pytest.raises(ValueError, match="x: the metadata of the columns cannot be read"):
+            from_arrow(arrow.replace_schema_metadata({"huggingface": metadata}), "x")
 
     @pytest.mark.parametrize("packed", [False, True])
     def test_parquet(self, tmp_path, packed):

@@ -1,63 +1,45 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import yaml
+from huggingface_hub import DatasetCard
 
-from cate_hf.data import load_pairs, make_pairs, write_pairs
-from cate_hf.data.pairs import PairSettings, build_pairs, default_settings, read_pairs, split_by_first
+from cate_hf import ArchitectureTable, get_space
+from cate_hf.data import write_pairs
+from cate_hf.data.pairs import build_pairs, check_pairs, default_settings, read_pairs, space_of
+from cate_hf.spaces.custom import CustomSpace
 
+# What a user does who has the library datasets alone.
+PLAIN = """
+import json, sys
+from datasets import load_dataset, load_dataset_builder, get_dataset_config_names
 
-@settings(deadline=None)
-@given(
-    costs=st.lists(st.integers(0, 60), min_size=1, max_size=60),
-    window=st.integers(0, 30),
-    partners=st.integers(1, 5),
-    seed=st.integers(0, 2**31),
-)
-def test_pairs_are_what_the_method_says(costs, window, partners, seed):
-    costs = np.array(costs)
-    pairs = make_pairs(costs, window, partners, seed)
-    assert pairs.dtype == np.int32
-    gaps = costs[pairs[:, 0]] - costs[pairs[:, 1]]
-    assert ((gaps >= 0) & (gaps <= window)).all()
-    assert (pairs[:, 0] != pairs[:, 1]).all()
-    assert len(np.unique(np.sort(pairs, axis=1), axis=0)) == len(pairs)  # nothing twice, in either order
-    position = np.empty(len(costs), int)
-    position[np.argsort(costs, kind="stable")] = np.arange(len(costs))
-    assert (position[pairs[:, 1]] < position[pairs[:, 0]]).all()
-    earlier = [int(((costs[i] - costs <= window) & (position < position[i])).sum()) for i in range(len(costs))]
-    counts = np.bincount(pairs[:, 0], minlength=len(costs))
-    assert counts.tolist() == [min(partners, n) for n in earlier]
-    assert np.array_equal(pairs, make_pairs(costs, window, partners, seed))
+folder = sys.argv[1]
+pairs, architectures = load_dataset(folder), load_dataset(folder, "architectures", split="train")
+streamed = load_dataset(folder, "architectures", split="train", streaming=True)
+assert not any(name.split(".")[0] == "cate_hf" for name in sys.modules)
+print(json.dumps({
+    "configs": get_dataset_config_names(folder),
+    "splits": {name: len(split) for name, split in pairs.items()},
+    "features": [repr(found.features) for found in (pairs["train"], architectures, streamed)],
+    "row": [architectures[n] for n in pairs["train"][5].values()],
+    "streamed": next(iter(streamed)) == architectures[0],
+}))
+"""
 
 
-def test_partners_are_drawn_uniformly():
-    costs = np.zeros(11)
-    counts = np.zeros(11)
-    for seed in range(4000):
-        pairs = make_pairs(costs, 0, 2, seed)
-        counts[pairs[pairs[:, 0] == 10, 1]] += 1
-    assert counts[10] == 0
-    assert np.abs(counts[:10] / 800 - 1).max() < 0.15  # 5 standard deviations of a binomial share of 1 / 5
-
-
-def test_split_holds_out_whole_architectures():
-    pairs = make_pairs(np.arange(5000), 20, 2, seed=0)
-    splits = split_by_first(pairs, 5000, 0.05, seed=0)
-    assert len(splits["train"]) + len(splits["validation"]) == len(pairs)
-    assert not set(splits["train"][:, 0]) & set(splits["validation"][:, 0])
-    assert 0.03 < len(splits["validation"]) / len(pairs) < 0.07
-
-
-@pytest.mark.parametrize("fields", [{"window": -1}, {"partners": 0}, {"validation_fraction": 1.0}])
-def test_settings_are_checked(fields):
-    with pytest.raises(ValueError, match=next(iter(fields))):
-        PairSettings(**fields)
+@pytest.fixture
+def folder(small, tmp_path):
+    write_pairs(small, tmp_path / "made")
+    return tmp_path / "made"
 
 
 def test_nasbench101_pairs_are_the_papers():
-    settings_ = default_settings("nasbench101")
-    assert (settings_.cost, settings_.window, settings_.partners) == ("parameters", 2_000_000, 2)
     table, splits, facts = build_pairs("nasbench101")
     assert facts["pairs"] == 847_233  # two for each of 423,624 cells but those at the start of a gap
     assert facts["train_pairs"] == len(splits["train"])
@@ -66,24 +48,155 @@ def test_nasbench101_pairs_are_the_papers():
     assert 0 <= gaps.min() <= gaps.max() <= 2_000_000
 
 
+def test_of_a_name_a_path_and_an_object(small):
+    space = CustomSpace.from_file(small)
+    for given in (small, space, "small"):  # a space from a file is known by its name afterwards
+        table, splits, facts = build_pairs(given)
+        assert facts["space"] == "small"
+        assert facts["window"] == 0.75
+        assert set(table.columns) == {"hash", "latency", "parameters"}
+        pairs = np.concatenate([*splits.values()])
+        gaps = table.columns["latency"][pairs[:, 0]] - table.columns["latency"][pairs[:, 1]]
+        assert 0 <= gaps.min() < gaps.max() == 0.75
+    with pytest.raises(ValueError, match="unknown cost 'beauty'"):
+        build_pairs(small, default_settings(small, cost="beauty"))
+
+
+def test_of_a_sample_where_a_space_cannot_be_listed(cache):
+    space = CustomSpace(name="wide", operations=["a", "b", "c"], nodes=[2, 20], pool=500)
+    table, splits, facts = build_pairs(space)
+    assert facts["architectures"] == len(table) == 500
+    assert facts["sampled"]
+    again, others, _ = build_pairs(space)
+    assert np.array_equal(table.columns["hash"], again.columns["hash"])
+    assert all(np.array_equal(splits[split], others[split]) for split in splits)
+
+
 def test_written_pairs_come_back(tmp_path):
     facts = write_pairs("nasbench101", tmp_path / "pairs", default_settings("nasbench101", cost="flops", window=10**7))
     table, splits, read_facts = read_pairs(tmp_path / "pairs")
     assert read_facts == facts
     assert facts["cost"] == "flops"
-    assert len(table) == facts["architectures"] == 423_624
+    pool = get_space("nasbench101").pool()
+    assert np.array_equal(table.edge_bits, pool.edge_bits)
+    assert np.array_equal(table.operation_codes, pool.operation_codes)
     assert len(splits["train"]) == facts["train_pairs"]
-    card = (tmp_path / "pairs" / "README.md").read_text()
-    assert f"{facts['pairs']:,}" in card
-    dataset = load_pairs(str(tmp_path / "pairs"))
-    assert dataset["train"].column_names == ["first", "second"]
-    assert dataset["validation"].num_rows == facts["validation_pairs"]
-    assert dataset["train"][5] == {"first": int(splits["train"][5, 0]), "second": int(splits["train"][5, 1])}
+    assert f"{facts['pairs']:,}" in (tmp_path / "pairs" / "README.md").read_text()
+    assert not (tmp_path / "pairs" / "space.yaml").exists()
+    assert space_of(tmp_path / "pairs").name == "nasbench101"
     with pytest.raises(FileExistsError):
         write_pairs("nasbench101", tmp_path / "pairs")
-    (tmp_path / "pairs" / "train.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match=r"train.parquet: cannot be read as pairs"):
-        read_pairs(tmp_path / "pairs")
-    (tmp_path / "pairs" / "pairs.json").unlink()
-    with pytest.raises(ValueError, match=r"pairs.json is missing"):
-        read_pairs(tmp_path / "pairs")
+
+
+def test_a_described_space_goes_with_its_pairs(folder, small):
+    described = space_of(folder)
+    assert described.definition() == get_space(small).definition()
+    assert yaml.safe_load((folder / "space.yaml").read_text())["name"] == "small"
+    assert np.array_equal(described.pool().columns["hash"], read_pairs(folder)[0].columns["hash"])
+
+
+def test_the_library_datasets_alone_reads_the_folder(folder, small, tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-I", "-c", PLAIN, str(folder)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)},
+    )
+    assert process.returncode == 0, process.stderr
+    found = json.loads(process.stdout.splitlines()[-1])
+    _, splits, facts = build_pairs(small)
+    assert found["configs"] == ["pairs", "architectures"]
+    assert found["splits"] == {"train": facts["train_pairs"], "validation": facts["validation_pairs"]}
+    architectures = (
+        "{'operations': List(ClassLabel(names=['input', 'conv', 'pool', 'output'])), "
+        "'adjacency': List(List(Value('uint8'))), 'hash': Value('string'), 'latency': Value('float64'), "
+        "'parameters': Value('int64')}"
+    )
+    assert found["features"] == ["{'first': Value('int32'), 'second': Value('int32')}", architectures, architectures]
+    assert found["streamed"]
+    pool = get_space(small).pool()
+    for row, number in zip(found["row"], splits["train"][5], strict=True):
+        assert row["hash"] == pool.columns["hash"][number].decode()
+        assert [pool.vocabulary[label] for label in row["operations"]] == list(pool[int(number)].operations)
+
+
+def test_the_card_says_what_is_in_the_folder(folder):
+    card = DatasetCard.load(folder / "README.md")
+    table, splits, facts = read_pairs(folder)
+    assert [config["config_name"] for config in card.data.configs] == ["pairs", "architectures"]
+    for config in card.data.configs:
+        assert all((folder / file["path"]).is_file() for file in config["data_files"])
+    assert card.data.license is None  # of a user's space nobody but the user knows it
+    assert card.data.size_categories == ["10K<n<100K"]
+    for fact in (
+        f"| architectures | {len(table):,} |",
+        f"| for training | {len(splits['train']):,} |",
+        "| 2 | `pool` |",
+        f"| 6 | {int((table.num_nodes == 6).sum()):,} |",
+        f"| 0.5 | {np.median(table.columns['latency']):,.4g} | {int(np.median(table.columns['parameters'])):,} |",
+    ):
+        assert fact in card.text
+    assert facts["command"] in card.text
+
+
+class TestDamagedFolders:
+    def test_facts(self, folder):
+        path = folder / "pairs.json"
+        facts = json.loads(path.read_text())
+        for text, message in (
+            ("{", "cannot be read as JSON"),
+            ("\xff\xfe", "cannot be read as JSON"),
+            ("[" * 100_000, "cannot be read as JSON"),
+            ("[]", "expected an object of facts"),
+            (json.dumps(facts | {"space": 3}), "'space' is 3, expected a value of type str"),
+            (json.dumps({"space": "small"}), "'architectures' is None, expected a value of type int"),
+        ):
+            path.write_bytes(text.encode("latin-1"))
+            with pytest.raises(ValueError, match=f"pairs.json: {message}") as raised:
+                read_pairs(folder)
+            assert "\n" not in str(raised.value)
+        path.unlink()
+        with pytest.raises(ValueError, match="pairs.json is missing"):
+            read_pairs(folder)
+
+    @pytest.mark.parametrize(
+        ("columns", "message"),
+        [
+            ({"first": [1]}, "no column 'second'; it has first"),
+            ({"first": [1], "second": ["x"]}, "column 'second' holds string, expected row numbers"),
+            ({"first": [1.5], "second": [1]}, "column 'first' holds double, expected row numbers"),
+            ({"first": [1, 2], "second": [0, None]}, "row 1: second is missing, expected a row number"),
+            ({"first": [1, 2], "second": [0, -1]}, "row 1: second is -1: not a row of architectures.parquet"),
+            ({"first": [1, 2, 2**40], "second": [0, 0, 0]}, f"row 2: first is {2**40}: not a row of"),
+        ],
+    )
+    def test_pairs(self, folder, columns, message):
+        pq.write_table(pa.table(columns), folder / "validation.parquet")
+        for check in (read_pairs, check_pairs):
+            with pytest.raises(ValueError, match=rf"validation.parquet[:,] {message}"):
+                check(folder)
+
+    def test_rows_are_counted_through_the_parts(self, folder, monkeypatch):
+        monkeypatch.setattr("cate_hf.data.pairs.GROUP_ROWS", 10)
+        rows = np.zeros(95, int)
+        rows[77] = 10**6
+        pq.write_table(pa.table({"first": np.ones(95, int), "second": rows}), folder / "train.parquet")
+        with pytest.raises(ValueError, match=r"train.parquet, row 77: second is 1000000"):
+            read_pairs(folder)
+
+    @pytest.mark.parametrize("name", ["train.parquet", "architectures.parquet"])
+    def test_files(self, folder, name):
+        path = folder / name
+        whole = path.read_bytes()
+        for damaged in (b"", b"PAR1", whole[: len(whole) // 2], whole[:500] + b"\x00" * 50 + whole[550:]):
+            path.write_bytes(damaged)
+            with pytest.raises(ValueError, match=f"{name}: ") as raised:
+                read_pairs(folder)
+            assert "\n" not in str(raised.value)
+
+    def test_other_architectures(self, folder):
+        table = ArchitectureTable.from_parquet(folder / "architectures.parquet")
+        table[:100].to_parquet(folder / "architectures.parquet", overwrite=True)
+        with pytest.raises(ValueError, match=r"not a row of architectures.parquet \(100 rows\)"):
+            read_pairs(folder)

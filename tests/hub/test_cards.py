@@ -119,16 +119,48 @@ def test_unknown_facts_and_template_fields_are_refused(monkeypatch):
 def test_dataset_card():
     full = PAIRS | {
         "cost_gap_quantiles": {"0.5": 12_345},
+        "cost_quantiles": {"parameters": {"0": 227_274, "1": 49_979_274}, "latency": {"0": 0.25, "1": 1234567.5}},
+        "cost_histogram": [{"from": 0, "to": 10.5, "count": 400_000}, {"from": 10.5, "to": 21.0, "count": 23_624}],
         "in_no_pair": 1,
         "validation_fraction": 0.05,
         "command": "cate pairs",
+        "vocabulary": ["input", "a|b", "output"],
+        "nodes": {"2": 1, "7": 423_623},
+        "max_nodes": 7,
+        "max_edges": 9,
+        "sampled": False,
+        "license": "apache-2.0",
     }
     for facts in (PAIRS, full):
         text = render_dataset_card(facts)
         data = DatasetCard(text).data
-        assert data.license == "apache-2.0"
+        assert data.license == facts.get("license")
         assert data.size_categories == ["100K<n<1M"]
+        assert [config["config_name"] for config in data.configs] == ["pairs", "architectures"]
+        assert [config.get("default") for config in data.configs] == [True, None]
         assert "847,000" in text
         assert "found no partner | 3 |" in text
-        check_markdown(text)
+        check_markdown(text.replace("\\|", "/"))
     assert "12,345" in text
+    assert "| 1 | 49,979,274 | 1,234,568 |" in text
+    assert "| 1 | `a\\|b` |" in text
+    assert "| 7 | 423,623 |" in text
+    assert "All 423,624 different architectures" in text
+    assert "| 0 | 10.5 | 400,000 | " + 24 * "█" + " |" in text
+    assert "| 10.5 | 21 | 23,624 | █ |" in text
+
+
+def test_dataset_card_of_a_sample_and_of_many_sizes():
+    nodes = {str(n): 10 for n in range(2, 101)}
+    text = render_dataset_card(PAIRS | {"sampled": True, "distribution": "like this", "nodes": nodes})
+    assert "423,624 different architectures of the space, drawn with seed 0: like this." in text
+    ranges = [tuple(map(int, found)) for found in re.findall(r"^\| (\d+)–(\d+) \| (\d+) \|$", text, re.M)]
+    assert len(ranges) <= 16
+    assert sum(count for _, _, count in ranges) == 990
+    assert all(count == 10 * (high - low + 1) for low, high, count in ranges)
+    assert "No licence is stated" in text
+
+
+def test_a_split_without_pairs_is_no_split_of_the_card():
+    data = DatasetCard(render_dataset_card(PAIRS | {"validation_pairs": 0})).data
+    assert [file["split"] for file in data.configs[0]["data_files"]] == ["train"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cate_hf.encodings.base import BaseEncoding
-from cate_hf.encodings.random_graphs import architectures_of, are_common, draw_until, largest_batch, space_draw
+from cate_hf.encodings.random_graphs import architectures_of, are_common, draw_from_space, draw_until, largest_batch
 from cate_hf.spaces import Space
 from cate_hf.table import PADDING, ArchitectureTable
 
@@ -100,8 +100,18 @@ class ByAdjacency(BaseEncoding):
 
     def sample(self, n: int, rng: np.random.Generator) -> ArchitectureTable:
         """n valid architectures with a column hash, drawn independently, as the class says."""
-        table = draw_until(self.space, n, rng, self._draw) if self._common else space_draw(self.space, n, rng)
+        if self._common:
+            table = draw_until(self.space, n, rng, self._draw)
+        elif self.space.size is None:
+            table = draw_from_space(self.space, n, rng)
+        else:
+            return self._listed[rng.integers(len(self._listed), size=n)]
         return table.with_columns(hash=self.space.hash_many(table))
+
+    @cached_property
+    def _listed(self) -> ArchitectureTable:
+        table = self.space.enumerate(progress=True)
+        return table.replace_columns({"hash": table.columns["hash"]})
 
     def perturb(self, architecture: "Architecture", rng: np.random.Generator) -> "Architecture | None":
         """A random step from an architecture as it is drawn, to one that is not isomorphic to it, as the class says.

@@ -5,6 +5,7 @@ search depends on its encoding: drawing an architecture, perturbing one, and tra
 """
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -83,11 +84,15 @@ class BaseEncoding(Encoding, ABC):
     @abstractmethod
     def transform(self, table: ArchitectureTable) -> np.ndarray: ...
 
+    @cached_property
+    def pool(self) -> ArchitectureTable:
+        """The space's pool, with a column hash alone."""
+        pool = self.space.pool(progress=True)
+        return pool.replace_columns({"hash": pool.columns["hash"]})
+
     def sample(self, n: int, rng: np.random.Generator) -> ArchitectureTable:
         """Rows of the space's pool, each as likely as any other."""
-        pool = self.space.pool()
-        table = pool[rng.integers(len(pool), size=n)]
-        return table.replace_columns({"hash": table.columns["hash"]})
+        return self.pool[rng.integers(len(self.pool), size=n)]
 
     def perturb(self, architecture: "Architecture", rng: np.random.Generator) -> "Architecture | None":
         return None

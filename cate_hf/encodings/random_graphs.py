@@ -95,12 +95,9 @@ def draw_until(
     return ArchitectureTable.concatenate(found)[:n]
 
 
-def space_draw(space: Space, n: int, rng: np.random.Generator) -> ArchitectureTable:
-    """n architectures, drawn independently as the space itself draws them: where it can be listed, rows of the list."""
-    if space.size is None:
-        found = [space._draw(n, rng)]
-        while (missing := n - sum(map(len, found))) > 0:
-            found.append(space._draw(missing, rng))
-        return ArchitectureTable.concatenate(found)[:n]
-    table = space.enumerate()
-    return table[rng.integers(len(table), size=n)].replace_columns({})
+def draw_from_space(space: Space, n: int, rng: np.random.Generator) -> ArchitectureTable:
+    """n architectures drawn independently as a space draws them that is not listed."""
+    found = [space._draw(n, rng)]
+    while (missing := n - sum(map(len, found))) > 0:
+        found.append(space._draw(missing, rng))
+    return ArchitectureTable.concatenate(found)[:n]

@@ -40,6 +40,7 @@ class Space(ABC):
         transparent: operations that pass on what comes in: they are no part of a path's name in the path encodings.
         path_lengths: the fewest and the most operations, transparent ones aside, on a path from an input to the output;
             None where any number can be that `max_nodes` leaves.
+        most_paths: the most different paths that an architecture has; None where it is not known.
     """
 
     name: ClassVar[str]
@@ -56,6 +57,7 @@ class Space(ABC):
     free_edges: ClassVar[bool] = True
     transparent: ClassVar[tuple[str, ...]] = ()
     path_lengths: ClassVar[tuple[int, int] | None] = None
+    most_paths: ClassVar[int | None] = None
 
     @staticmethod
     def from_file(path: str | os.PathLike, valid: "Callable[[Architecture], bool] | None" = None) -> "Space":

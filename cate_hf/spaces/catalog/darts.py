@@ -40,6 +40,7 @@ class Darts(Space):
     free_edges = False
     transparent = ("sum",)
     path_lengths = (1, 4)
+    most_paths = 18
     distribution = "uniform over the 180 · 7^8 genotypes of a cell, duplicates by isomorphism removed"
 
     def cells(self, table: ArchitectureTable, source: str = "architectures") -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ class NasBench101(Space):
     max_nodes = 7
     max_edges = 9
     size = 423_624
+    most_paths = 8
     pairing = {"cost": "parameters", "window": 2_000_000, "partners": 2}
 
     def hash_many(self, table: ArchitectureTable, on_progress=None) -> np.ndarray:

@@ -56,6 +56,7 @@ _SINES = (np.abs(np.sin(np.arange(1, 65, dtype=np.float64))) * 2**32).astype(np.
 _SHIFTS = np.repeat(np.array([[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]]), 4, axis=0).ravel()
 _START = np.array([0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476], dtype=np.uint32)
 _FEW = 256  # cells of one size that are hashed faster one by one
+_FEW_FOR_THREADS = 1024  # starting threads takes longer than hashing so many cells
 _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype="<u2")
 
 
@@ -233,6 +234,12 @@ def cell_hashes(
         hashes[rows] = _hash_same_size(adjacency[rows, :size, :size], labels[rows, :size])
         return len(rows)
 
+    if len(num_nodes) < _FEW_FOR_THREADS:
+        for chunk in chunks:
+            work(chunk)
+        if on_progress is not None:
+            on_progress(len(num_nodes))
+        return hashes
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:  # NumPy lets threads run side by side
         for count in pool.map(work, chunks):
             if on_progress is not None:

@@ -124,8 +124,8 @@ class ByAdjacency(BaseEncoding):
             drawing = self._spread(start.widen(self.space.max_nodes))
             for count, steps in _PROPOSALS:
                 found = self._propose(*drawing, min(count, largest_batch(self.space)), steps, rng)
-                for first in range(0, len(found), 8):  # hashes take longer than proposals, and most steps are real
-                    both = ArchitectureTable.concatenate([start, found[first : first + 8]])
+                for first in range(0, len(found), 2):  # hashes take longer than proposals, and most steps are real
+                    both = ArchitectureTable.concatenate([start, found[first : first + 2]])
                     hashes = self.space.hash_many(both)
                     others = np.flatnonzero(hashes != hashes[0])
                     if len(others):

@@ -88,8 +88,8 @@ def draw_until(
     """n architectures: as many random graphs as it takes."""
     found, drawn = [draw(0, rng)], 0
     while (count := sum(map(len, found))) < n:
-        share = max(count, 1) / max(drawn, 256)  # of those drawn so far that were architectures
-        batch = min(int(1.1 * (n - count) / share) + 64, largest_batch(space))
+        share = max(count, 1) / drawn if drawn else 0.5  # of those drawn so far that were architectures
+        batch = min(int(1.1 * (n - count) / share) + 16, largest_batch(space))
         found.append(draw(batch, rng))
         drawn += batch
     return ArchitectureTable.concatenate(found)[:n]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 VOCABULARY_KEY = b"cate_hf.vocabulary"
 FEATURES_KEY = b"huggingface"  # where the library datasets keeps a table's features
 PART_ROWS = 16_384  # converted at a time
-_GRAPH = ("operations", "adjacency")
+GRAPH_COLUMNS = ("operations", "adjacency")
 
 
 def to_arrow(table: ArchitectureTable, class_labels: bool = False) -> pa.Table:
@@ -51,7 +51,7 @@ def _part_to_arrow(table: ArchitectureTable, class_labels: bool) -> pa.Table:
     entries = adjacency.ravel() if used.all() else adjacency[used[:, :, None] & used[:, None, :]]
     inner = pa.ListArray.from_arrays(_offsets(np.repeat(counts, counts)), pa.array(entries))
     graph = (pa.ListArray.from_arrays(rows, operations), pa.ListArray.from_arrays(rows, inner))
-    columns = dict(zip(_GRAPH, graph, strict=True))
+    columns = dict(zip(GRAPH_COLUMNS, graph, strict=True))
     columns |= {name: _column_to_arrow(values) for name, values in table.columns.items()}
     return pa.table(columns).replace_schema_metadata(metadata)
 
@@ -95,12 +95,12 @@ def from_parts(
     parts: Iterable[pa.Table], schema: pa.Schema, source: str, vocabulary: Sequence[str] | None = None
 ) -> ArchitectureTable:
     """`from_arrow` of tables that follow each other and have this schema."""
-    for name in _GRAPH:
+    for name in GRAPH_COLUMNS:
         if name not in schema.names:
             raise ValueError(f"{source}: no column {name!r}; it has {', '.join(schema.names) or 'none'}")
     class_names, stored = _stored_names(schema, source)
     vocabulary = vocabulary or class_names or stored
-    chunks = {name: [] for name in schema.names if name not in _GRAPH}
+    chunks = {name: [] for name in schema.names if name not in GRAPH_COLUMNS}
     tables, rows = [], 0
     for part in parts:
         tables.append(_graphs(part, _Place(source, rows), vocabulary, class_names))

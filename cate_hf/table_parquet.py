@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 
 from cate_hf.files import atomic_output
 from cate_hf.table import ArchitectureTable
-from cate_hf.table_arrow import PART_ROWS, VOCABULARY_KEY, fixed_binary, from_parts, to_arrow
+from cate_hf.table_arrow import GRAPH_COLUMNS, PART_ROWS, VOCABULARY_KEY, fixed_binary, from_parts, to_arrow
 
 GROUP_ROWS = 65_536
 """Rows of a row group at most: what a reader of a stream holds at a time."""
-_GROUP_ENTRIES = 1 << 28  # adjacency entries of a row group at most
+_GROUP_ENTRIES = 1 << 23  # adjacency entries of a row group at most, about
 _PACKED_KEY = b"cate_hf.packed"
 _PACKED = ("operation_codes", "edge_bits", "num_nodes")
 
@@ -53,8 +53,13 @@ def write_groups(groups: Iterator[pa.Table], path: str | os.PathLike) -> None:
                 writer.write_table(group)
 
 
-def read_parquet(path: str | os.PathLike, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
+def read_parquet(
+    path: str | os.PathLike, vocabulary: Sequence[str] | None = None, graphs_only: bool = False
+) -> ArchitectureTable:
     """Read either form.
+
+    Args:
+        graphs_only: leave the columns beside the architectures out.
 
     Raises:
         ValueError: naming the file, and row and field of what is wrong.
@@ -64,9 +69,11 @@ def read_parquet(path: str | os.PathLike, vocabulary: Sequence[str] | None = Non
         raise FileNotFoundError(f"{path}: no such file")
     with readable_parquet(path) as file:
         schema = file.schema_arrow
+        names = [name for name in schema.names if not graphs_only or name in (*GRAPH_COLUMNS, *_PACKED)]
         if _PACKED_KEY in (schema.metadata or {}):
-            return _from_packed(file.read(), str(path))
-        parts = (pa.Table.from_batches([batch], schema) for batch in file.iter_batches(PART_ROWS))
+            return _from_packed(file.read(names), str(path))
+        schema = pa.schema([schema.field(name) for name in names], schema.metadata)
+        parts = (pa.Table.from_batches([batch]) for batch in file.iter_batches(PART_ROWS, columns=names))
         return from_parts(parts, schema, str(path), vocabulary)
 
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cate_hf.table import ArchitectureTable
-from cate_hf.table_arrow import to_arrow
-from cate_hf.table_parquet import readable_parquet
+from cate_hf.table_arrow import GRAPH_COLUMNS, to_arrow
+from cate_hf.table_parquet import read_parquet, readable_parquet
 
 _JOINED_ROWS = 2_048  # pairs that get their architectures at a time
 _SIDES = {"first": "", "second": "pair_"}  # a pair's column → prefix of its architecture's columns, as the model's
@@ -87,7 +87,7 @@ class PairJoin:
         """Features of the columns that are added."""
         found = datasets.Features.from_arrow_schema(pq.read_schema(self.path))
         return datasets.Features(
-            {f"{prefix}{name}": found[name] for prefix in _SIDES.values() for name in ("operations", "adjacency")}
+            {f"{prefix}{name}": found[name] for prefix in _SIDES.values() for name in GRAPH_COLUMNS}
         )
 
     def table(self, pairs: pa.Table) -> pa.Table:
@@ -96,7 +96,7 @@ class PairJoin:
         table = _architectures(self.path, status.st_mtime_ns, status.st_size)
         for side, prefix in _SIDES.items():
             graphs = to_arrow(table[pairs[side].to_numpy()], class_labels=True).combine_chunks()
-            for name in ("operations", "adjacency"):
+            for name in GRAPH_COLUMNS:
                 pairs = pairs.append_column(f"{prefix}{name}", graphs[name])
         return pairs
 
@@ -108,4 +108,4 @@ class PairJoin:
 @lru_cache(maxsize=2)
 def _architectures(path: str, changed: int, size: int) -> ArchitectureTable:
     """The architectures of a file as it was at that time, without their columns."""
-    return ArchitectureTable.from_parquet(path).replace_columns({})
+    return read_parquet(path, graphs_only=True)

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from cate_hf.commands import encodings, searches, show, spaces, tables
+from cate_hf.commands import comparisons, encodings, searches, show, spaces, tables
 
 INTERRUPTED = 130
 INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
@@ -30,6 +30,7 @@ app.command("encode")(encodings.encode)
 app.command("neighbours")(encodings.neighbours)
 app.command("convert")(encodings.convert)
 app.command("search")(searches.search)
+app.command("compare")(comparisons.compare)
 
 
 def show_version(wanted: bool) -> None:

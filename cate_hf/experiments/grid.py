@@ -1,0 +1,167 @@
+"""The grid of trials of a comparison: a file each, written whole, so that what is finished is never done again."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cate_hf.benchmarks import find_benchmark
+from cate_hf.experiments.settings import NO_ENCODING, CompareSettings, check_folder, select
+from cate_hf.files import atomic_output
+from cate_hf.progress import progress_bar
+from cate_hf.search.evaluation import Evaluation
+from cate_hf.search.run import run_trial
+from cate_hf.spaces import get_space
+
+TRIALS_FOLDER, VECTORS_FOLDER = "trials", "encodings"
+BACKENDS = ("loky", "ray")
+
+
+def slug(name: str) -> str:
+    """A name as a part of a file's name."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name.replace(NO_ENCODING, "none"))
+
+
+def trial_file(folder: Path, algorithm: str, encoding: str, seed: int) -> Path:
+    return folder / TRIALS_FOLDER / f"{slug(algorithm)}--{slug(encoding)}--{seed}.json"
+
+
+@lru_cache(maxsize=1)
+def _evaluation(settings: CompareSettings) -> Evaluation:
+    """Candidates and their values, once a process."""
+    benchmark = find_benchmark(settings.space, settings.benchmark)
+    candidates = benchmark.candidates()
+    guide = settings.guide_field or benchmark.default_field
+    evaluation = Evaluation(benchmark, candidates[select(candidates, settings)], guide, settings.report_field or guide)
+    if settings.queries > len(evaluation.candidates):
+        raise ValueError(
+            f"queries must be 1 to {len(evaluation.candidates)}, the candidates with results, not {settings.queries}"
+        )
+    return evaluation
+
+
+def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> dict[str, Any]:
+    """Check the folder, compute each encoding's vectors of the candidates once, and return what is compared.
+
+    Raises:
+        ValueError: the folder holds something else, or a name, field or budget that does not fit.
+    """
+    from cate_hf.search.run import encode_candidates
+
+    evaluation = _evaluation(settings)
+    check_folder(folder, settings)
+    (folder / TRIALS_FOLDER).mkdir(exist_ok=True)
+    (folder / VECTORS_FOLDER).mkdir(exist_ok=True)
+    for encoding in dict.fromkeys(e for _, e in settings.arms() if e != NO_ENCODING):
+        file = folder / VECTORS_FOLDER / f"{slug(encoding)}.npy"
+        if not file.is_file():
+            vectors = encode_candidates(encoding, settings.space, evaluation.candidates, progress)
+            with atomic_output(file) as temporary:
+                np.save(temporary, np.ascontiguousarray(vectors, dtype=np.float32))
+    benchmark = evaluation.benchmark
+    return {
+        "space": get_space(settings.space).name,
+        "benchmark": benchmark.name,
+        "candidates": len(evaluation.candidates),
+        "best_possible": evaluation.best_possible,
+        "guide_field": evaluation.guide_field,
+        "report_field": evaluation.report_field,
+        "guided_by": benchmark.oracle(evaluation.guide_field),
+        "reported": benchmark.oracle(evaluation.report_field),
+    }
+
+
+def run_one(folder: Path, settings: CompareSettings, algorithm: str, encoding: str, seed: int) -> Path:
+    """One trial, in any process."""
+    file = trial_file(folder, algorithm, encoding, seed)
+    vectors = None
+    if encoding != NO_ENCODING:
+        vectors = np.load(folder / VECTORS_FOLDER / f"{slug(encoding)}.npy", mmap_mode="r", allow_pickle=False)
+    evaluation = _evaluation(settings)
+    trial = run_trial(get_space(settings.space), evaluation, algorithm, settings.queries, seed, vectors)
+    trial |= {"algorithm": algorithm, "encoding": encoding}
+    with atomic_output(file, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(trial) + "\n", encoding="utf-8")
+    return file
+
+
+def run_grid(
+    folder: Path, settings: CompareSettings, jobs: int = 1, backend: str = "loky", progress: bool = False
+) -> dict[str, Any]:
+    """All trials that the folder lacks; Ctrl-C, or a kill, leaves those that are finished.
+
+    Args:
+        jobs: processes at a time; one runs in this process.
+        backend: of joblib: "loky" (processes of this machine) or "ray" (a cluster that runs already, or a local one).
+
+    Returns:
+        what is compared (see `prepare`), with `settings`.
+
+    Raises:
+        ValueError: as `prepare`, or a backend that is not installed.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, not {jobs}")
+    folder = Path(folder).absolute()
+    facts = prepare(folder, settings, progress)
+    tasks = [
+        (algorithm, encoding, settings.seed + number)
+        for number in range(settings.trials)  # all arms of a seed first: an interrupted grid is still a comparison
+        for algorithm, encoding in settings.arms()
+    ]
+    left = [task for task in tasks if not trial_file(folder, *task).is_file()]
+    with progress_bar("trials", len(tasks), "trials", progress) as advance:
+        advance(len(tasks) - len(left))
+        for _ in _run(folder, settings, left, jobs, backend):
+            advance(1)
+    return facts | {"settings": asdict(settings)}
+
+
+def _run(folder: Path, settings: CompareSettings, tasks: list, jobs: int, backend: str) -> Iterator[Path]:
+    if jobs == 1 and backend == "loky":
+        yield from (run_one(folder, settings, *task) for task in tasks)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    if backend == "ray":
+        _register_ray()
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    # Jobs share the processors: threads beyond them only get into each other's way.
+    options = {"inner_max_num_threads": threads} if backend == "loky" else {}
+    with parallel_config(backend, n_jobs=jobs, **options):
+        work = (delayed(_limited)(threads, folder, settings, *task) for task in tasks)
+        yield from Parallel(return_as="generator_unordered" if backend == "loky" else "generator")(work)
+
+
+def _limited(threads: int, *arguments: Any) -> Path:
+    import torch
+
+    torch.set_num_threads(threads)
+    return run_one(*arguments)
+
+
+def _register_ray() -> None:
+    try:
+        import ray
+        from ray.util.joblib import register_ray
+    except ImportError:
+        raise ValueError("the backend ray needs the package ray: pip install 'cate_hf[ray]'") from None
+    if not ray.is_initialized():
+        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
+    register_ray()
+
+
+def read_trials(folder: Path, settings: CompareSettings) -> dict[tuple[str, str], list[dict]]:
+    """The finished trials of each arm, by seed."""
+    found: dict[tuple[str, str], list[dict]] = {}
+    for algorithm, encoding in settings.arms():
+        files = (trial_file(folder, algorithm, encoding, settings.seed + n) for n in range(settings.trials))
+        found[algorithm, encoding] = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+    return found

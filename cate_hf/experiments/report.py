@@ -1,0 +1,211 @@
+"""What a comparison came to: every trial as a table, a summary in Markdown, LaTeX and CSV, figures of regret."""
+
+import csv
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cate_hf.experiments.grid import read_trials, slug
+from cate_hf.experiments.settings import NO_ENCODING, CompareSettings
+from cate_hf.files import atomic_output
+from cate_hf.search.run import CHECKPOINTS
+
+REFERENCE = "cate"  # the encoding that the others are tested against
+_PACKAGES = ("cate_hf", "numpy", "scipy", "torch")
+
+
+def summarise(trials: dict[tuple[str, str], list[dict]], best_possible: float | None) -> list[dict[str, Any]]:
+    """One row an arm, the best first: mean and standard error of the regret (or of the best so far, where the best
+    possible is not known) at 50, 100, 150 queries and at the end, rank at the end, and the p-value of Wilcoxon's
+    signed-rank test against the encoding `cate` under the same algorithm, over the seeds that both have.
+
+    Arms without a finished trial are left out.
+    """
+    measure, sign = ("best_so_far", -1) if best_possible is None else ("regret", 1)
+    rows = []
+    for (algorithm, encoding), runs in trials.items():
+        if not runs:
+            continue
+        curves = np.array([run[measure] for run in runs])
+        points = sorted({q for q in CHECKPOINTS if q <= curves.shape[1]} | {curves.shape[1]})
+        error = curves.std(axis=0, ddof=1) / len(curves) ** 0.5 if len(curves) > 1 else np.full(curves.shape[1], np.nan)
+        rows.append(
+            {
+                "algorithm": algorithm,
+                "encoding": encoding,
+                "trials": len(runs),
+                "measure": measure,
+                "at": {q: (float(curves[:, q - 1].mean()), float(error[q - 1])) for q in points},
+                "seconds": float(np.mean([run["seconds"] for run in runs])),
+                "p_value": _wilcoxon(runs, trials.get((algorithm, REFERENCE), []), measure, encoding),
+            }
+        )
+    rows.sort(key=lambda row: sign * row["at"][max(row["at"])][0])
+    return [row | {"rank": rank} for rank, row in enumerate(rows, 1)]
+
+
+def _wilcoxon(runs: list[dict], reference: list[dict], measure: str, encoding: str) -> float | None:
+    from scipy.stats import wilcoxon
+
+    if encoding in (REFERENCE, NO_ENCODING):
+        return None
+    other = {run["seed"]: run[measure][-1] for run in reference}
+    differences = np.array([run[measure][-1] - other[run["seed"]] for run in runs if run["seed"] in other])
+    if np.count_nonzero(differences) < 2:
+        return None
+    return float(wilcoxon(differences).pvalue)
+
+
+def footer(facts: dict[str, Any], settings: CompareSettings, command: str | None) -> list[str]:
+    """Oracle, candidates, seeds and versions, a line each."""
+    last = settings.seed + settings.trials - 1
+    where = f" with {settings.where}" if settings.where else ""
+    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    lines = [
+        f"Guided by: {facts['guided_by']}. Judged by: {facts['reported']} ({facts['benchmark']}).",
+        f"{facts['candidates']:,} candidates of {facts['space']}{where}; seeds {settings.seed} to {last}; "
+        "mean ± standard error over the trials.",
+    ]
+    if facts["best_possible"] is not None:
+        lines.append(f"Regret is the distance to the best candidate, {facts['best_possible']:.6g}.")
+    if any(encoding == REFERENCE for _, encoding in settings.arms()):
+        lines.append(f"p: Wilcoxon's signed-rank test against {REFERENCE} under the same algorithm, paired by seed.")
+    lines.append(f"{versions}, Python {platform.python_version()}.")
+    return lines + ([f"`{command}`"] if command else [])
+
+
+def write_report(folder: Path, facts: dict[str, Any], settings: CompareSettings, command: str | None = None) -> str:
+    """Write trials.parquet, summary.csv, table.md, table.tex and the figures into the folder; returns the Markdown."""
+    trials = read_trials(folder, settings)
+    rows = summarise(trials, facts["best_possible"])
+    if not rows:
+        raise ValueError(f"{folder}: no trial is finished yet")
+    notes = footer(facts, settings, command)
+    markdown = markdown_table(rows, facts["report_field"]) + "\n" + "\n".join(f"{line}  " for line in notes) + "\n"
+    _write(folder / "table.md", markdown)
+    _write(folder / "table.tex", latex_table(rows, facts["report_field"], notes))
+    _write_summary(folder / "summary.csv", rows)
+    _write_trials(folder / "trials.parquet", trials)
+    for algorithm in settings.algorithms:
+        draw(folder / f"regret-{slug(algorithm)}", facts, trials, algorithm)
+    return markdown
+
+
+def _cells(rows: list[dict], field: str) -> tuple[list[str], list[list[str]], list[tuple[int, int]]]:
+    """Header, cells as text, and (row, column) of the best of each column of numbers."""
+    points = sorted({q for row in rows for q in row["at"]})
+    percent = field.endswith("accuracy")
+    scale = 100 if percent else 1
+    name = ("regret" if rows[0]["measure"] == "regret" else "best") + (", %" if percent else "")
+    header = ["rank", "algorithm", "encoding", "trials", *(f"{name} @{q}" for q in points), "p", "s a trial"]
+    body, best = [], []
+    for row in rows:
+        numbers = [_number(row["at"].get(q), scale) for q in points]
+        p = "–" if row["p_value"] is None else f"{row['p_value']:.3g}"
+        leading = [str(row["rank"]), row["algorithm"], row["encoding"], str(row["trials"])]
+        body.append([*leading, *numbers, p, f"{row['seconds']:.1f}"])
+    choose = np.nanargmin if rows[0]["measure"] == "regret" else np.nanargmax
+    for column, q in enumerate(points):
+        means = [row["at"][q][0] if q in row["at"] else np.nan for row in rows]
+        best.append((int(choose(means)), 4 + column))
+    return header, body, best
+
+
+def _number(pair: tuple[float, float] | None, scale: float) -> str:
+    if pair is None:
+        return "–"
+    spread = "" if np.isnan(pair[1]) else f" ± {scale * pair[1]:.3f}"
+    return f"{scale * pair[0]:.3f}{spread}"
+
+
+def markdown_table(rows: list[dict], field: str) -> str:
+    """The summary, the best of each column in bold."""
+    header, body, best = _cells(rows, field)
+    for row, column in best:
+        body[row][column] = f"**{body[row][column]}**"
+    lines = [header, ["---"] * len(header), *body]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def latex_table(rows: list[dict], field: str, notes: list[str]) -> str:
+    """The same as a LaTeX table of booktabs."""
+    header, body, best = _cells(rows, field)
+    body = [[_latex(cell) for cell in line] for line in body]
+    for row, column in best:
+        body[row][column] = rf"\textbf{{{body[row][column]}}}"
+    lines = [
+        rf"\begin{{tabular}}{{rll{'r' * (len(header) - 3)}}}",
+        r"\toprule",
+        " & ".join(map(_latex, header)) + r" \\",
+        r"\midrule",
+        *(" & ".join(line) + r" \\" for line in body),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join([*(f"% {note}" for note in notes), *lines]) + "\n"
+
+
+def _latex(text: str) -> str:
+    for plain, escaped in (("%", r"\%"), ("_", r"\_"), ("±", r"$\pm$"), ("–", "--"), ("&", r"\&"), ("#", r"\#")):
+        text = text.replace(plain, escaped)
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_output(path, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _write_summary(path: Path, rows: list[dict]) -> None:
+    points = sorted({q for row in rows for q in row["at"]})
+    plain = ("rank", "algorithm", "encoding", "trials", "measure", "p_value", "seconds")
+    names = [f"{kind}_{q}" for q in points for kind in ("mean", "standard_error")]
+    with atomic_output(path, overwrite=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*plain, *names])
+        for row in rows:
+            numbers = [value for q in points for value in row["at"].get(q, (None, None))]
+            writer.writerow([row[name] for name in plain] + numbers)
+
+
+def _write_trials(path: Path, trials: dict[tuple[str, str], list[dict]]) -> None:
+    """One row a query of every trial."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, list] = {
+        name: []
+        for name in ("algorithm", "encoding", "seed", "query", "hash", "value", "reported", "best_so_far", "regret")
+    }
+    for (algorithm, encoding), runs in trials.items():
+        for run in runs:
+            count = len(run["queries"])
+            columns["algorithm"] += [algorithm] * count
+            columns["encoding"] += [encoding] * count
+            columns["seed"] += [run["seed"]] * count
+            columns["query"] += range(1, count + 1)
+            for name in ("hash", "value", "reported"):
+                columns[name] += [query[name] for query in run["queries"]]
+            columns["best_so_far"] += run["best_so_far"]
+            columns["regret"] += run["regret"] or [None] * count
+    with atomic_output(path, overwrite=True) as temporary:
+        pq.write_table(pa.table(columns), temporary, compression="zstd")
+
+
+def draw(stem: Path, facts: dict[str, Any], trials: dict[tuple[str, str], list[dict]], algorithm: str) -> None:
+    """Regret of one algorithm with each encoding, and of those without any beside it, as PNG and SVG."""
+    from cate_hf.search.figure import draw_regret
+
+    if facts["best_possible"] is None:
+        return
+    results = {
+        (encoding if name == algorithm and encoding != NO_ENCODING else name): facts | {"trials": runs}
+        for (name, encoding), runs in trials.items()
+        if runs and (name == algorithm or encoding == NO_ENCODING)
+    }
+    for suffix in (".png", ".svg"):
+        if results:
+            draw_regret(results, stem.with_suffix(suffix), overwrite=True)

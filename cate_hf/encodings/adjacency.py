@@ -48,7 +48,7 @@ class ByAdjacency(BaseEncoding):
         self.operations = len(self.space.vocabulary) - inputs - 1
 
     def transform(self, table: ArchitectureTable) -> np.ndarray:
-        table = self.space.table(table).widen(self.space.max_nodes)
+        table = self.own_table(table).widen(self.space.max_nodes)
         vectors = np.zeros((len(table), self.dim), dtype=np.float32)
         for first in range(0, len(table), _CHUNK):
             rows = slice(first, first + _CHUNK)

@@ -15,6 +15,7 @@ from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from cate_hf.architecture import Architecture
 
@@ -83,6 +84,19 @@ class BaseEncoding(Encoding, ABC):
 
     @abstractmethod
     def transform(self, table: ArchitectureTable) -> np.ndarray: ...
+
+    def own_table(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> ArchitectureTable:
+        """Architectures as a table over the space's vocabulary.
+
+        Raises:
+            ValueError: an operation of another space, or more nodes than the space allows; the row is named.
+        """
+        table = self.space.table(architectures)
+        if int(table.num_nodes.max(initial=0)) > self.space.max_nodes:
+            row = int(np.argmax(table.num_nodes > self.space.max_nodes))
+            limit = f"a {self.space.name} architecture has at most {self.space.max_nodes}"
+            raise ValueError(f"architectures row {row}: {table.num_nodes[row]} nodes; {limit}")
+        return table
 
     @cached_property
     def pool(self) -> ArchitectureTable:

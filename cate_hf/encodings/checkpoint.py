@@ -50,4 +50,4 @@ class CateEncoding(BaseEncoding):
         self.batch_size, self.dim = batch_size, self.encoder.dim
 
     def transform(self, table: ArchitectureTable) -> np.ndarray:
-        return self.encoder.encode(self.space.table(table), self.batch_size)
+        return self.encoder.encode(self.own_table(table), self.batch_size)

@@ -64,7 +64,9 @@ class PathNumbers:
         for start in range(0, len(table), _CHUNK):
             rows = slice(start, start + _CHUNK)
             arrays = table.operation_codes[rows], table.edge_bits[rows], table.num_nodes[rows]
-            parts.append(_number(*arrays, self.space.num_inputs, letters, powers, suffixes, first, counts[rows]))
+            found = _number(*arrays, self.space.num_inputs, letters, powers, suffixes, first, counts[rows])
+            base = np.repeat(np.arange(len(counts[rows])) * self.count, counts[rows])
+            parts.append(np.sort(base + found) - base)
         return np.concatenate(parts), counts
 
     def texts(self) -> list[str]:
@@ -99,14 +101,14 @@ def short_length(space: Space) -> int:
     """The longest paths of the truncated encodings: fewer operations than the longest of all, but at least one."""
     fewest, most = path_lengths(space)
     start = max(fewest, 1)
-    counts = {length: count_paths(space, range(fewest, length + 1)) for length in range(start, min(most, start + 8))}
+    counts = {length: count_paths(space, range(fewest, length + 1)) for length in range(start, most)}
     fitting = [length for length, count in counts.items() if count is not None and count <= _SHORT_PATHS]
     return max(fitting, default=min(start, most))
 
 
 @compiled(nogil=True)
 def _number(codes, bits, sizes, num_inputs, letters, powers, suffixes, first, counts):
-    """Path numbers of all rows; writes how many each row has.
+    """Path numbers of all rows, those of a row in any order; writes how many each has.
 
     Backward through the nodes, each gets the different suffixes of the paths through it: lists of operations up to the
     output, of at most `len(powers) - 1`. One of n operations is known by the number that its letters make, plus
@@ -156,6 +158,5 @@ def _number(codes, bits, sizes, num_inputs, letters, powers, suffixes, first, co
                         numbers = longer
                     numbers[total] = first[n] + node * powers[n] + suffix[node, i] - suffixes[n]
                     total += 1
-        numbers[start:total].sort()
         counts[row] = total - start
     return numbers[:total].copy()

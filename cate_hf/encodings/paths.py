@@ -1,8 +1,10 @@
 """Encodings by the paths from input to output (White et al., "A Study on Encodings for NAS", NeurIPS 2020, section 3).
 
 A path is its input and the operations along it (`cate_hf.encodings.path_numbers`). Isomorphic drawings always share a
-vector. What is lost is which paths run through the same nodes, and how many run through the same operations: different
-architectures may have the same set of paths.
+vector. What is lost is which paths run through the same nodes, and how many run through the same operations:
+architectures may have the same set of paths without being isomorphic. In NAS-Bench-101 323,945 of the 423,624 cells
+share their vector with others, up to 301 of them one, so that there are 170,820 vectors; of paths of up to 3 operations
+409,965 cells do, up to 3,160 of them one, and there are 30,808 vectors. The three forms are the same in this.
 """
 
 import os
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from cate_hf.encodings.base import BaseEncoding
-from cate_hf.encodings.path_numbers import PathNumbers, count_paths, path_lengths, short_length
+from cate_hf.encodings.path_numbers import PathNumbers, short_length
 from cate_hf.encodings.path_sets import PathSets
 from cate_hf.spaces import Space
 from cate_hf.table import ArchitectureTable
@@ -39,16 +41,14 @@ class ByPaths(BaseEncoding):
     """
 
     by_table = False
-    longest: ClassVar[bool] = True  # whether paths of all lengths count
+    truncated: ClassVar[bool] = False
 
     def __init__(self, space: "str | os.PathLike | Space"):
         super().__init__(space)
-        if self.longest and count_paths(self.space, range(path_lengths(self.space)[1] + 1)) is None:
-            raise ValueError(
-                f"{self.name}: {self.space.name} has more than 100,000 possible paths from input to output; "
-                f"{self.name}-truncated takes the short ones"
-            )
-        self.paths = PathNumbers(self.space, None if self.longest else short_length(self.space))
+        try:
+            self.paths = PathNumbers(self.space, short_length(self.space) if self.truncated else None)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}; {self.name}-truncated takes the short ones") from None
 
     @cached_property
     def sets(self) -> PathSets:
@@ -62,6 +62,7 @@ class ByPaths(BaseEncoding):
         return min(self.paths.count, int(self.sets.sizes[-1]) if known is None else known)
 
     def transform(self, table: ArchitectureTable) -> np.ndarray:
+        table = self.own_table(table)
         size = 4 * len(table) * self.dim
         if size > _MOST_BYTES:
             raise ValueError(
@@ -115,6 +116,9 @@ class ByPaths(BaseEncoding):
 
 class PathEncoding(ByPaths):
     """One-hot paths: a number for each possible path: 364 for NAS-Bench-101, 84 for NAS-Bench-201, 5,600 for DARTS.
+
+    In NAS-Bench-101 323,945 of the 423,624 cells share a vector with a cell that is not isomorphic. Isomorphic drawings
+    share one.
 
     `sample`: each path is there with the same probability, such that so many are on average as in the pool; `average`
     sets how many. White et al. draw each with probability 1 / P: an average of 1. `perturb`: any nearest set.
@@ -170,6 +174,9 @@ class CategoricalPathEncoding(_ByNumber):
     """Categorical paths: the numbers of an architecture's paths in increasing order, as many features as one has paths
     at most: 8 for NAS-Bench-101, 4 for NAS-Bench-201, 18 for DARTS.
 
+    In NAS-Bench-101 323,945 of the 423,624 cells share a vector with a cell that is not isomorphic. Isomorphic drawings
+    share one.
+
     Numbers count from 1, 0 stands for none, and they are divided by P. In spaces that do not say how many paths an
     architecture has at most, it is the most in the pool, and of one with more the longest are left out.
 
@@ -206,6 +213,9 @@ class ContinuousPathEncoding(_ByNumber):
     """Continuous paths: a number in [0, 1] for each possible path, of which the k largest are there, then k divided by
     the most that an architecture has: 365 for NAS-Bench-101, 85 for NAS-Bench-201, 5,601 for DARTS.
 
+    In NAS-Bench-101 323,945 of the 423,624 cells share a vector with a cell that is not isomorphic. Isomorphic drawings
+    share one.
+
     An architecture's own vector has 1 for its paths and 0 for the others. `sample` and `perturb` as of the categorical
     form: with uniform numbers, the k largest are k paths drawn at random.
     """
@@ -232,21 +242,33 @@ def _not_shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class TruncatedPathEncoding(PathEncoding):
-    """One-hot paths, the short ones: 40 for NAS-Bench-101, 20 for NAS-Bench-201, 112 for DARTS."""
+    """One-hot paths, the short ones: 40 for NAS-Bench-101, 20 for NAS-Bench-201, 112 for DARTS.
+
+    In NAS-Bench-101 409,965 of the 423,624 cells share a vector with a cell that is not isomorphic. Isomorphic drawings
+    share one.
+    """
 
     name = "path-truncated"
-    longest = False
+    truncated = True
 
 
 class TruncatedCategoricalPathEncoding(CategoricalPathEncoding):
-    """Categorical paths, the short ones."""
+    """Categorical paths, the short ones.
+
+    In NAS-Bench-101 409,965 of the 423,624 cells share a vector with a cell that is not isomorphic. Isomorphic drawings
+    share one.
+    """
 
     name = "path-categorical-truncated"
-    longest = False
+    truncated = True
 
 
 class TruncatedContinuousPathEncoding(ContinuousPathEncoding):
-    """Continuous paths, the short ones: 41 for NAS-Bench-101, 21 for NAS-Bench-201, 113 for DARTS."""
+    """Continuous paths, the short ones: 41 for NAS-Bench-101, 21 for NAS-Bench-201, 113 for DARTS.
+
+    In NAS-Bench-101 409,965 of the 423,624 cells share a vector with a cell that is not isomorphic. Isomorphic drawings
+    share one.
+    """
 
     name = "path-continuous-truncated"
-    longest = False
+    truncated = True

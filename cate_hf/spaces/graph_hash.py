@@ -18,6 +18,7 @@ every version, and of every space that uses the same names for its operations.
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from hashlib import blake2b
 
 import numba
@@ -68,8 +69,12 @@ def graph_hashes(table: ArchitectureTable, on_progress: Callable[[int], None] | 
         _hash_rows(table.operation_codes[part], table.edge_bits[part], table.num_nodes[part], starts, digests[part])
         return len(digests[part])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled code lets threads run side by side
-        for count in pool.map(work, range(0, len(table), _CHUNK)):
+    chunks = range(0, len(table), _CHUNK)
+    with ExitStack() as stack:
+        run = map
+        if len(chunks) > 1:  # compiled code lets threads run side by side
+            run = stack.enter_context(ThreadPoolExecutor(os.cpu_count())).map
+        for count in run(work, chunks):
             if on_progress is not None:
                 on_progress(count)
     return _HEX[digests.astype(">u8").view(np.uint8)].view("S32").ravel()

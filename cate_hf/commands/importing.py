@@ -1,0 +1,49 @@
+"""`cate import`: published results, and those of one's own, as one Parquet file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_file(
+    output: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    file: Annotated[
+        Path | None, typer.Argument(help="File or folder to read; none for nasbench201.", show_default=False)
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="nasbench101-tfrecord, nasbench201, nasbench301, darts, csv, jsonl or parquet.",
+            show_default="by the file's suffix",
+        ),
+    ] = None,
+    space: Annotated[
+        str | None, typer.Option(help="Search space of a table: a name or a YAML file.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")] = False,
+) -> None:
+    """Write results as a Parquet file: architectures with their hash, costs and all metrics.
+
+    Formats: the published files of NAS-Bench-101 (.tfrecord), NAS-Bench-201 (files, or without one what comes with a
+    package) and NAS-Bench-301 (labels); text with a DARTS genotype a line; and tables of your own (CSV, JSON Lines,
+    Parquet) with columns operations and adjacency, or architecture, or hash, and any numbers. Rows of one architecture
+    in several drawings are merged, by the mean.
+
+    Examples:
+
+      cate import nasbench_only108.tfrecord --output nasbench101.parquet
+
+      cate import my_results.csv --space my_space.yaml --output results.parquet
+
+      cate import --format nasbench201 --output nasbench201.parquet
+    """
+    from cate_hf.benchmarks.importing import import_results
+
+    found = import_results(file, output, format, space, overwrite=overwrite, progress=True)
+    for remark in found.remarks:
+        typer.echo(remark)
+    typer.echo(
+        f"wrote {output}: {len(found.architectures):,} architectures of {found.space.name}, columns "
+        f"{', '.join(found.architectures.columns)}"
+    )

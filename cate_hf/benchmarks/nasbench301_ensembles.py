@@ -108,7 +108,7 @@ def find_members(folder: Path) -> dict[str, list[Member]]:
     for path in files:
         config = _read_config(path)
         kind = config.get("model")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise ValueError(f"{path}: a model {str(kind)[:40]!r}; known are {', '.join(KINDS)}")
         if config.get("param:bananas_enc"):
             raise ValueError(f"{path}: trained on path encodings (bananas_enc), which cannot be asked for a genotype")

@@ -7,6 +7,7 @@ operations by target, so most operations stand on another edge than theirs; the 
 and it is done here too.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,7 +172,9 @@ def _read_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> "dict[str, 
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd files, which the checks below refuse
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader raises anything on damaged input
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
         raise ValueError(f"{path}: cannot be read as weights of a network ({reason})") from None

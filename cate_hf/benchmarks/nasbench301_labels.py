@@ -41,8 +41,11 @@ def read_labels(path: Path) -> tuple[Cells, dict[str, np.ndarray]]:
         for name in (*_CELLS, FIELDS[0]):
             if name not in names:
                 raise ValueError(f"{path}: not a table of NAS-Bench-301 labels: no column {name!r}")
+        for name in (*_CELLS, *FIELDS):
+            if names.count(name) > 1:
+                raise ValueError(f"{path}: has {names.count(name)} columns {name!r}")
         table = pq.read_table(path, columns=[*_CELLS, *(name for name in FIELDS if name in names)])
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
     if not len(table):
         raise ValueError(f"{path}: holds no genotypes")
@@ -59,9 +62,8 @@ def _cell(path: Path, name: str, column: Any) -> tuple[np.ndarray, np.ndarray]:
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     fields = {field.name: field.type for field in kind.value_type} if _holds_structs(kind, is_list) else {}
     if not (_is_text(fields.get("operation")) and pa.types.is_integer(fields.get("input", pa.null()))):
-        raise ValueError(
-            f"{path}: column {name!r} must hold lists of {{operation: string, input: integer}}, not {kind}"
-        )
+        expected = "lists of {operation: string, input: integer}"
+        raise ValueError(f"{path}: column {name!r} must hold {expected}, not {str(kind)[:80]!r}")
     column = column.combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
     wrong = np.flatnonzero(lengths != ENTRIES)
@@ -77,7 +79,8 @@ def _cell(path: Path, name: str, column: Any) -> tuple[np.ndarray, np.ndarray]:
     codes = pc.index_in(operations.cast(pa.string()), pa.array(OPERATIONS))
     if codes.null_count:
         at = int(np.argmax(codes.is_null().to_numpy(zero_copy_only=False)))
-        found = unknown_operation(operations[at].as_py()[:60], OPERATIONS)
+        name_bytes = operations[at].cast(pa.binary()).as_py()  # text in a damaged file may be no UTF-8
+        found = unknown_operation(name_bytes.decode(errors="replace")[:60], OPERATIONS)
         raise ValueError(f"{path}, row {at // ENTRIES}: {name}, entry {at % ENTRIES}: {found}")
     return check(codes.to_numpy().reshape(-1, ENTRIES), inputs.to_numpy().reshape(-1, ENTRIES), f"{path}: {name}")
 

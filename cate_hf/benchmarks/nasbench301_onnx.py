@@ -111,7 +111,9 @@ def _session(path: Path) -> tuple[Any, str]:
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to others meanwhile
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime has an exception of its own for each fault, none documented
         raise ValueError(f"{path}: ONNX Runtime cannot load it ({_first_line(error)})") from None
     return session, output

@@ -143,7 +143,7 @@ def unpickle_trusted(path: Path) -> Any:
     try:
         booster = pickle.loads(_read(path))
     except ImportError as error:
-        raise ValueError(f"{path}: unpickling needs the package {error.name}") from None
+        raise ValueError(f"{path}: unpickling needs {error.name}: pip install 'cate_hf[nb301]'") from None
     except Exception as error:
         raise ValueError(f"{path}: cannot be unpickled: {_first_line(error)}") from None
     kind = f"{type(booster).__module__}.{type(booster).__qualname__}"

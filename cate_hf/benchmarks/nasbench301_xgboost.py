@@ -47,10 +47,11 @@ def read_xgboost(data: bytes, num_features: int) -> Trees:
 
 def _join(trees: list[Tree], num_features: int, base: float) -> Trees:
     # XGBoost compares float32 numbers, and goes left where one is below the threshold.
-    trees = [
-        tree._replace(thresholds=np.nextafter(tree.thresholds.astype(np.float32), np.float32(-np.inf)))
-        for tree in trees
-    ]
+    with np.errstate(all="ignore"):
+        trees = [
+            tree._replace(thresholds=np.nextafter(tree.thresholds.astype(np.float32), np.float32(-np.inf)))
+            for tree in trees
+        ]
     return join(trees, num_features, base, single=True)
 
 
@@ -81,7 +82,8 @@ def _document_tree(tree: dict[str, Any]) -> Tree:
     if np.any(np.asarray(tree.get("split_type", 0))) or len(tree.get("categories", ())):
         raise Unsupported("it has categorical splits")
     left, right, features = (np.asarray(tree[name]) for name in ("left_children", "right_children", "split_indices"))
-    values = np.asarray(tree["split_conditions"], dtype=np.float32)
+    with np.errstate(over="ignore"):
+        values = np.asarray(tree["split_conditions"], dtype=np.float32)
     for name, part in (("children", left), ("children", right), ("split_indices", features)):
         if part.ndim != 1 or part.dtype.kind not in "iu":
             raise ValueError(f"a tree's {name} are not whole numbers")

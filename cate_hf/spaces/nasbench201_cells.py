@@ -135,8 +135,8 @@ def graphs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def isomorphism_classes(codes: np.ndarray) -> np.ndarray:
     """(N, 6) codes -> (N,) int64: the benchmark's isomorphism classes, numbered by their first cell.
 
-    A node is written as the sorted sum of its edges. An edge with none is zero, and so is any edge from a node 1 that is
-    zero; skip_connect is its source as it is written; the others are their source with the operation. Cells whose
+    A node is written as the sorted sum of its edges. An edge with none is zero, and so is any edge from a node 1 that
+    is zero; skip_connect is its source as it is written; the others are their source with the operation. Cells whose
     output is written alike are one class (Dong and Yang 2020: 6,466 of all cells). They compute the same function, but
     not all cells that do are in one class: zeros stay in the sums, and the terms of a skipped sum stay together.
     """

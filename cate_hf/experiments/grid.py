@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
+from cate_hf.encodings import get_encoding
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings, check_folder, select
 from cate_hf.files import atomic_output
 from cate_hf.progress import progress_bar
@@ -53,11 +54,15 @@ def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> 
     """
     from cate_hf.search.run import encode_candidates
 
+    encodings = list(dict.fromkeys(e for _, e in settings.arms() if e != NO_ENCODING))
+    for encoding in encodings:
+        if Path(encoding).suffix != ".parquet":
+            get_encoding(encoding, settings.space)  # a wrong name is told before any work, and leaves no folder
     evaluation = _evaluation(settings)
     check_folder(folder, settings)
     (folder / TRIALS_FOLDER).mkdir(exist_ok=True)
     (folder / VECTORS_FOLDER).mkdir(exist_ok=True)
-    for encoding in dict.fromkeys(e for _, e in settings.arms() if e != NO_ENCODING):
+    for encoding in encodings:
         file = folder / VECTORS_FOLDER / f"{slug(encoding)}.npy"
         if not file.is_file():
             vectors = encode_candidates(encoding, settings.space, evaluation.candidates, progress)

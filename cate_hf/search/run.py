@@ -204,18 +204,14 @@ def search_to_file(
 def encode_candidates(
     encoding: str, space: str | os.PathLike | Space, candidates: ArchitectureTable, progress: bool = False
 ) -> np.ndarray:
-    """(N, D) float32 by a fixed encoding, a checkpoint, or a Parquet file of encodings found by hash."""
-    from cate_hf.encodings import encoding_names, get_encoding
+    """(N, D) float32 by an encoding's name, a checkpoint, or a Parquet file of encodings found by hash.
+
+    Raises:
+        ValueError: nothing of that name, an encoding of another space, or a file that lacks candidates.
+    """
+    from cate_hf.encodings import get_encoding
     from cate_hf.encodings.files import read_encodings
 
-    if encoding in encoding_names():
-        return get_encoding(encoding, space).transform(candidates)
     if Path(encoding).suffix == ".parquet":
         return read_encodings(encoding, candidates)
-    from cate_hf.hub.checkpoints import load_encoder
-
-    name = get_space(space).name
-    encoder = load_encoder(name if encoding == "cate" else encoding)
-    if encoder.space != name:
-        raise ValueError(f"{encoding} is a checkpoint of {encoder.space}, not of {name}")
-    return encoder.encode(candidates, progress=progress)
+    return get_encoding(encoding, space).fit(candidates, progress).transform(candidates)

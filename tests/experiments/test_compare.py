@@ -1,0 +1,220 @@
+"""Comparisons: settings, the grid of trials that can be interrupted, tables and figures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy.stats import wilcoxon
+
+from cate_hf import get_space
+from cate_hf.cli import main
+from cate_hf.experiments.grid import read_trials, run_grid, trial_file
+from cate_hf.experiments.report import latex_table, markdown_table, summarise, write_report
+from cate_hf.experiments.settings import (
+    NO_ENCODING,
+    PRESETS,
+    CompareSettings,
+    check_folder,
+    parse_where,
+    preset,
+    select,
+)
+
+SMALL = CompareSettings(
+    space="nasbench201",
+    encodings=("adjacency", "path"),
+    algorithms=("random", "cate-dngo-ls"),
+    queries=20,
+    trials=3,
+    pool=300,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("comparison") / "small"
+    return folder, run_grid(folder, SMALL)
+
+
+def test_algorithms_that_look_at_vectors_run_with_every_encoding():
+    assert SMALL.arms() == [("random", NO_ENCODING), ("cate-dngo-ls", "adjacency"), ("cate-dngo-ls", "path")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"encodings": ("path", "path")}, "encodings: each once"),
+        ({"encodings": ()}, "cate-dngo-ls needs at least one"),
+        ({"algorithms": ()}, "algorithms: at least one"),
+        ({"algorithms": ("rondom",)}, "did you mean 'random'"),
+        ({"queries": 0}, "queries must be at least 1"),
+        ({"trials": -1}, "trials must be at least 1"),
+        ({"pool": 3}, "pool must be at least the 20 queries"),
+        ({"where": "colour==3"}, "'colour==3' is not a condition"),
+    ],
+)
+def test_wrong_settings_are_told(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        CompareSettings(**({"space": "nasbench201", "queries": 20} | wrong))
+
+
+def test_presets_are_sound():
+    for name in PRESETS:
+        settings = preset(name, trials=2, benchmark=None)
+        assert settings.trials == 2
+        assert settings.queries == PRESETS[name]["queries"]
+    assert preset("outside-space").where == "nodes==6,edges>7"
+    with pytest.raises(ValueError, match="did you mean 'paper-small'"):
+        preset("paper-smal")
+
+
+def test_conditions_choose_candidates():
+    table = get_space("nasbench101").enumerate()
+    settings = CompareSettings(space="nasbench101", where="nodes==6, edges>7", queries=1)
+    rows = select(table, settings)
+    assert (table.num_nodes[rows] == 6).all()
+    assert len(rows) == ((table.num_nodes == 6) & (table.adjacency().sum((1, 2)) > 7)).sum() > 0
+    assert parse_where("nodes<=6,edges<=7") == [("nodes", "<=", 6), ("edges", "<=", 7)]
+    pool = CompareSettings(space="nasbench101", pool=500, queries=5, seed=3)
+    assert len(np.unique(select(table, pool))) == 500
+    assert np.array_equal(select(table, pool), select(table, pool))
+    with pytest.raises(ValueError, match="queries must be 1 to 1, the number of candidates"):
+        select(table, CompareSettings(space="nasbench101", where="nodes==2", queries=2))
+
+
+def test_a_grid_has_a_file_a_trial_and_repeats_itself(folder, tmp_path):
+    path, facts = folder
+    assert facts["candidates"] == 300
+    assert len(list((path / "trials").iterdir())) == 9
+    trials = read_trials(path, SMALL)
+    assert [len(runs) for runs in trials.values()] == [3, 3, 3]
+    again = tmp_path / "again"
+    run_grid(again, SMALL, jobs=2)
+    for arm, runs in read_trials(again, SMALL).items():
+        for one, other in zip(runs, trials[arm], strict=True):
+            assert one["queries"] == other["queries"]
+
+
+def test_what_is_finished_is_not_done_again(folder):
+    path, _ = folder
+    kept = trial_file(path, "random", NO_ENCODING, 1)
+    before = {file: file.stat().st_mtime_ns for file in (path / "trials").iterdir()}
+    trial_file(path, "cate-dngo-ls", "path", 2).unlink()
+    run_grid(path, SMALL)
+    after = {file: file.stat().st_mtime_ns for file in (path / "trials").iterdir()}
+    assert [file.name for file in before if before[file] != after[file]] == ["cate-dngo-ls--path--2.json"]
+    assert kept in after
+
+
+def test_another_comparison_is_refused(folder, tmp_path):
+    path, _ = folder
+    with pytest.raises(ValueError, match="holds another comparison: queries is 21 here and 20 there"):
+        check_folder(path, CompareSettings(**{**SMALL.__dict__, "queries": 21}))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    with pytest.raises(ValueError, match="not empty and holds no comparison"):
+        check_folder(tmp_path / "mine", SMALL)
+    check_folder(path, CompareSettings(**{**SMALL.__dict__, "trials": 2}))
+    assert json.loads((path / "settings.json").read_text())["trials"] == 3
+
+
+def test_the_report(folder):
+    path, facts = folder
+    markdown = write_report(path, facts, SMALL, "cate compare ...")
+    assert (path / "table.md").read_text() == markdown
+    assert "Guided by: validation accuracy" in markdown
+    assert "seeds 0 to 2" in markdown
+    assert "`cate compare ...`" in markdown
+    assert markdown.count("**") == 2
+    rows = pq.read_table(path / "trials.parquet").to_pandas()
+    assert len(rows) == 9 * 20
+    best = facts["best_possible"]
+    np.testing.assert_allclose(rows["regret"], best - rows["best_so_far"])
+    for suffix in ("png", "svg"):
+        assert (path / f"regret-cate-dngo-ls.{suffix}").stat().st_size > 1000
+    assert r"\toprule" in (path / "table.tex").read_text()
+    assert (
+        (path / "summary.csv").read_text().startswith("rank,algorithm,encoding,trials,measure,p_value,seconds,mean_20")
+    )
+
+
+def made_up(regrets):
+    return [
+        {"seed": seed, "regret": values, "best_so_far": [1 - v for v in values], "seconds": 1.0}
+        for seed, values in enumerate(regrets)
+    ]
+
+
+def test_the_summary_by_hand():
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.random((2, 8, 3))
+    trials = {("bo", "cate"): made_up(ours.tolist()), ("bo", "path_x"): made_up(theirs.tolist()), ("random", "–"): []}
+    rows = {row["encoding"]: row for row in summarise(trials, 1.0)}
+    assert set(rows) == {"cate", "path_x"}
+    mean, error = rows["cate"]["at"][3]
+    assert mean == pytest.approx(ours[:, -1].mean())
+    assert error == pytest.approx(ours[:, -1].std(ddof=1) / 8**0.5)
+    assert rows["path_x"]["p_value"] == pytest.approx(wilcoxon(theirs[:, -1] - ours[:, -1]).pvalue)
+    assert rows["cate"]["p_value"] is None
+    order = sorted(rows, key=lambda name: rows[name]["rank"])
+    assert order == sorted(rows, key=lambda name: rows[name]["at"][3][0])
+    table = list(rows.values())
+    assert "path_x" in markdown_table(table, "test_accuracy")
+    assert r"path\_x" in latex_table(table, "test_accuracy", [])
+    best = {row["encoding"]: row for row in summarise(trials, None)}
+    assert best["cate"]["measure"] == "best_so_far"
+
+
+def test_a_killed_grid_goes_on(tmp_path):
+    """kill -9 in the middle leaves whole files only; the same command then ends as if nothing had happened."""
+    command = ["compare", "--space", "nasbench201", "--encodings", "adjacency", "--algorithms", "random,cate-dngo-ls"]
+    command += ["--queries", "30", "--trials", "12", "--pool", "400", "--output"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cate_hf.cli", *command, str(killed)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ),
+    )
+    for _ in range(1200):
+        if process.poll() is not None or len(list(killed.glob("trials/*--*.json"))) >= 3:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for file in killed.glob("trials/[!.]*.json"):
+        json.loads(file.read_text())
+    assert main([*command, str(killed)]) == 0
+    assert main([*command, str(whole)]) == 0
+    settings = CompareSettings(**{**json.loads((whole / "settings.json").read_text())})
+    one, other = read_trials(killed, settings), read_trials(whole, settings)
+    for arm, runs in one.items():
+        assert [run["queries"] for run in runs] == [run["queries"] for run in other[arm]]
+        assert len(runs) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--space", "nasbench21"], "did you mean 'nasbench201'"),
+        ([], "give --space, or a --preset"),
+        (["--preset", "paper-smal"], "did you mean 'paper-small'"),
+        (["--space", "nasbench101"], "name a file of results"),
+        (["--space", "nasbench201", "--encodings", "pth"], "unknown encoding 'pth'; did you mean 'path'"),
+        (["--space", "nasbench201", "--algorithms", "random", "--queries", "9999"], "queries must be 1 to 8765"),
+        (["--space", "nasbench201", "--algorithms", "random", "--backend", "dask"], "backend must be one of loky, ray"),
+        (["--space", "nasbench201", "--algorithms", "random", "--guide-field", "beauty"], "beauty"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, capsys, arguments, message):
+    assert main(["compare", *arguments, "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1
+    assert message in error[0]
+    assert not list(tmp_path.glob("out/trials/*"))

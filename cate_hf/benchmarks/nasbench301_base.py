@@ -45,7 +45,11 @@ class NasBench301(Benchmark):
     space_name = "darts"
 
     def __new__(cls, path: str | os.PathLike | None = None, **options: Any):
-        return super().__new__(_kind_of(Path(path)) if cls is NasBench301 and path is not None else cls)
+        if cls is NasBench301:
+            if path is None:
+                raise ValueError("nasbench301 needs a path: a table of labels, surrogate.onnx or a folder of ensembles")
+            cls = _kind_of(Path(path))
+        return super().__new__(cls)
 
     def __init__(self, path: str | os.PathLike, oracles: dict[str, str]):
         self.path, self.space, self.oracles = Path(path), get_space("darts"), oracles
@@ -125,7 +129,8 @@ class NasBench301(Benchmark):
 
         There was not where a cell has 6 or more skip_connect of its 8 operations, or both cells together have 14 or
         more of their 16 without parameters (pooling and skip_connect): each fewer than 0.1 % of uniformly drawn
-        genotypes. There the ONNX surrogate rates a cell of nothing but skip_connect above the mean of random cells.
+        genotypes of two cells. A cell of nothing but skip_connect is there, which the ONNX surrogate rates above the
+        mean of random cells.
         """
         return reliable(read_cells(self.space, architectures, reduction))
 
@@ -135,8 +140,8 @@ class NasBench301(Benchmark):
 
     def _warning(self, reason: str) -> str:
         return (
-            f"{reason}: fewer than 0.1 % of random architectures are like that, and predictions for them are not "
-            "reliable (NAS-Bench-301's models are known to rate degenerate cells too high)"
+            f"{reason}: fewer than 0.1 % of random genotypes of two cells are like that, and predictions for them are "
+            "not reliable (NAS-Bench-301's surrogates rate degenerate cells too high)"
         )
 
     def _check_field(self, field: str) -> None:

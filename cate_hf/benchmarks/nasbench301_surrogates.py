@@ -92,7 +92,6 @@ class Ensembles(_Surrogate):
         super().__init__(path, {field: f"{words[field]}: mean of {e!r}{spread}" for field, e in self.ensembles.items()})
 
     def _predict(self, cells: Cells, fields: list[str], epoch: int, progress: bool) -> dict[str, np.ndarray]:
-
         result = {}
         for field in fields:
             values, spread = self.ensembles[field].predict(cells, progress)

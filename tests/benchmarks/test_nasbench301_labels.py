@@ -181,6 +181,8 @@ def test_other_files_and_options_are_refused(labels, tmp_path):
     other.write_text("nothing")
     with pytest.raises(ValueError, match="notes.txt: not a file of NAS-Bench-301: expected labels in Parquet"):
         load_benchmark("nasbench301", path=other)
+    with pytest.raises(ValueError, match="nasbench301 needs a path: a table of labels, surrogate.onnx or a folder"):
+        load_benchmark("nasbench301")
     with pytest.raises(ValueError, match="the benchmark nasbench301 is of darts"):
         load_benchmark("nasbench301", path=path, space="nasbench101")
 

@@ -1,6 +1,7 @@
 """The variational graph isomorphism autoencoder of arch2vec (Yan et al., NeurIPS 2020, section 3.1)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -8,6 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from cate_hf.encodings.vae_graphs import GraphBatch, GraphShape
+
+_FIRST_LOG_DEVIATION = -2.0  # noise of the prior's size would hide all that there is to learn at first
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Arch2VecConfig:
 
 
 class Arch2VecModel(nn.Module):
-    """Encoder, equations (1) to (3), and decoder, equations (4) and (5), over batches of graphs."""
+    """Encoder (section 3.1.2) and decoder (3.1.3) over batches of graphs."""
 
     config_class: ClassVar = Arch2VecConfig
 
@@ -48,10 +51,11 @@ class Arch2VecModel(nn.Module):
                 nn.BatchNorm1d(after),
                 nn.ReLU(),
             )
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in pairwise(widths)
         )
         self.mean = nn.Linear(config.hidden_size, config.latent_size)
         self.log_deviation = nn.Linear(config.hidden_size, config.latent_size)
+        nn.init.constant_(self.log_deviation.bias, _FIRST_LOG_DEVIATION)
         self.operation = nn.Linear(config.latent_size, shape.operations + 1)
 
     @property
@@ -80,7 +84,7 @@ class Arch2VecModel(nn.Module):
         return self.mean(self._hidden(graphs))
 
     def loss(self, graphs: GraphBatch) -> torch.Tensor:
-        """Mean over edges, mean over operations, and the weighted KL divergence a node (equation 6)."""
+        """Mean over edges, mean over operations, and the weighted KL divergence a node (section 3.1.4)."""
         hidden = self._hidden(graphs)
         mean, log_deviation = self.mean(hidden), self.log_deviation(hidden)
         latent = mean + torch.randn_like(mean) * log_deviation.exp()

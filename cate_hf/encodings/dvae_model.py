@@ -36,13 +36,15 @@ class DVaeConfig:
 
 
 class _Messages(nn.Module):
-    """g(h) ⊙ m(h), what a node of state h sends (equation 6); with positions, of the state and its one-hot position."""
+    """g(h) ⊙ m(h), what a node of state h sends (the gated sum of section 3.1); with `positions`, of the state beside its
+    position, one-hot."""
 
     def __init__(self, size: int, positions: int):
         super().__init__()
         self.gate, self.map = nn.Linear(size, size), nn.Linear(size, size, bias=False)
-        self.gate_position = nn.Parameter(torch.zeros(positions, size))
-        self.map_position = nn.Parameter(torch.zeros(positions, size))
+        if positions:
+            self.gate_position = nn.Parameter(torch.zeros(positions, size))
+            self.map_position = nn.Parameter(torch.zeros(positions, size))
 
     def forward(self, state: torch.Tensor, position: int | None) -> torch.Tensor:
         gate, value = self.gate(state), self.map(state)
@@ -86,8 +88,8 @@ class DVaeModel(nn.Module):
         return F.one_hot(types, self._types).to(self.start.weight.dtype)
 
     def _propagate(self, graphs: GraphBatch, backward: bool) -> list[torch.Tensor]:
-        """L states (B, hidden): h_v = U(x_v, Σ_u g(h_u) ⊙ m(h_u)) over u → v (equations 1 to 6), v in topological order;
-        backward over v → u, in reverse."""
+        """L states (B, hidden): h_v = U(x_v, Σ_u g(h_u) ⊙ m(h_u)) over the edges u → v, v in topological order (section
+        3.1, encoding); backward over the edges v → u, in reverse."""
         cell = self.backward_cell if backward else self.forward_cell
         messages = self.backward_messages if backward else self.forward_messages
         types, order = self._one_hot(graphs.types), range(self.shape.max_nodes)

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cate_hf.encodings.base import Encoding
@@ -61,8 +62,8 @@ def get_encoding(name: str | os.PathLike, space: "str | os.PathLike | Space", **
     """An encoding of a search space.
 
     Args:
-        name: one of `encoding_names()`, or a CATE checkpoint: a bundled one's name, or a folder. "cate" is the
-            checkpoint that is bundled for the space.
+        name: one of `encoding_names()`; a CATE checkpoint: a bundled one's name, or a folder; or a folder of
+            `cate pretrain-encoding`. "cate" is the checkpoint that is bundled for the space.
         space: a space's name, the YAML file of one, or a `Space`.
         **settings: of the encoding.
 
@@ -91,8 +92,11 @@ def _find(name: str | os.PathLike) -> Callable[..., Encoding] | None:
             return _entry_points()[name].load()
         module, class_name = _OWN[name].split(":")
         return getattr(importlib.import_module(module), class_name)
+    from cate_hf.encodings.vae_folders import saved_encoding
     from cate_hf.hub.checkpoints import checkpoint_names
 
+    if kind := saved_encoding(name):
+        return partial(_find(kind), model=name)
     if name in checkpoint_names() or os.path.exists(name):
         return None
     raise unknown("encoding", name, [*encoding_names(), *checkpoint_names()])

@@ -77,14 +77,14 @@ class ParametersEncoding(BaseEncoding):
         costs = np.empty((len(table), self.dim))
         for place, name in enumerate(self.space.cost_names):
             costs[:, place] = self.space.costs(table, name)
-        return np.sign(costs) * np.log1p(np.abs(costs))
+        return np.sign(costs) * np.log1p(np.abs(costs))  # a space of one's own may count what is below zero
 
     @cached_property
     def _scale(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each over the pool; a deviation of 1 where all are equal."""
         logarithms = self._logarithms(self.space.pool(progress=True))
-        deviation = logarithms.std(axis=0)
-        return logarithms.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+        differ = logarithms.max(axis=0) > logarithms.min(axis=0)  # the deviation of equal numbers is rounded, not 0
+        return logarithms.mean(axis=0), np.where(differ, logarithms.std(axis=0), 1.0)
 
 
 def _words(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -77,7 +77,10 @@ def _read_parquet(path: Path) -> "pa.Table":
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, page_checksum_verification=True)
+        table = pq.read_table(path, page_checksum_verification=True)
+        table.validate(full=True)
+        _ = table.column_names  # text that is no UTF-8 is found here
+        return table
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable Parquet file ({_one_line(error)})") from None
 
@@ -87,13 +90,17 @@ def _read_json_lines(path: Path) -> "pa.Table":
     from pyarrow import json as arrow_json
 
     content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text (byte {error.start})") from None
     if _brackets_of_a_line(content) <= _MOST_BRACKETS:
         try:
             options = arrow_json.ReadOptions(block_size=_BLOCK)
             table = arrow_json.read_json(pa.BufferReader(content), read_options=options)
             if not any(pa.types.is_temporal(field.type) for field in table.schema):
                 return table
-        except (pa.ArrowException, UnicodeDecodeError):
+        except pa.ArrowException:
             pass  # read line by line, which tells where, or can read more than Arrow
     return _read_line_by_line(path, content)
 
@@ -109,12 +116,8 @@ def _brackets_of_a_line(content: bytes) -> int:
 def _read_line_by_line(path: Path, content: bytes) -> "pa.Table":
     import pyarrow as pa
 
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text (byte {error.start})") from None
     rows = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(content.decode("utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -31,6 +31,8 @@ app.command("neighbours")(encodings.neighbours)
 app.command("convert")(encodings.convert)
 app.command("search")(searches.search)
 app.command("compare")(comparisons.compare)
+app.command("evaluate")(comparisons.evaluate)
+app.command("evaluate")(comparisons.evaluate)
 
 
 def show_version(wanted: bool) -> None:

@@ -92,3 +92,55 @@ def compare(
 
 def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def evaluate(
+    space: Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    encodings: Annotated[
+        str, typer.Option(help="Names, checkpoints or files of cate encode, with commas.")
+    ] = "cate,adjacency",
+    benchmark: Annotated[
+        str | None,
+        typer.Option(help="As for cate search: a file, or nothing where none is needed.", show_default=False),
+    ] = None,
+    field: Annotated[
+        str | None, typer.Option(help="The field to predict.", show_default="the benchmark's accuracy")
+    ] = None,
+    labels: Annotated[str, typer.Option(help="Numbers of labelled architectures, with commas.")] = "50,150,424",
+    seeds: Annotated[int, typer.Option(min=1, help="Draws of the labelled architectures.")] = 5,
+    predictors: Annotated[
+        str | None, typer.Option(help="ridge, gp, trees, knn, mlp, with commas.", show_default="all")
+    ] = None,
+    development: Annotated[
+        bool, typer.Option("--development", help="Measure on other architectures, for choices during training.")
+    ] = False,
+    pool: Annotated[
+        int | None, typer.Option(min=1, help="A random sample of so many architectures.", show_default="all")
+    ] = None,
+    test_size: Annotated[int, typer.Option(min=2, help="How many architectures are unseen.")] = 4000,
+) -> None:
+    """Measure encodings: how well they predict accuracy from few labels, and what lies near what in them.
+
+    Writes table.md (Kendall τ of each predictor, Spearman's ρ, precision at 1 %; distances against accuracy, cost,
+    edits and drawings; collisions; effective dimension), a figure of τ, and a map of each encoding. The folder keeps a
+    file an encoding: the same command goes on where it was interrupted, and more encodings can be added.
+
+    Example:
+
+      cate evaluate --space nasbench201 --encodings cate,adjacency,path --output evaluation
+    """
+    import shlex
+    import sys
+
+    from cate_hf.experiments.evaluate import EvaluateSettings, evaluate_encodings
+
+    try:
+        counts = tuple(int(n) for n in labels.split(","))
+    except ValueError:
+        raise ValueError(f"--labels must be numbers with commas, not {labels!r}") from None
+    names = _names(predictors) or ()
+    settings = EvaluateSettings(space, benchmark, field, counts, seeds, names, development, pool, test_size)
+    command = shlex.join(["cate", *sys.argv[1:]])
+    typer.echo(evaluate_encodings(output, settings, _names(encodings) or (), command, progress=True))
+    typer.echo(f"wrote {output}: table.md, tau.png, a map and a file of numbers for each encoding")

@@ -1,0 +1,206 @@
+"""Is an encoding any good? Prediction and geometry of frozen encodings, as tables and figures."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cate_hf.benchmarks import find_benchmark
+from cate_hf.experiments.geometry import HEADINGS, geometry, principal_map
+from cate_hf.experiments.grid import slug
+from cate_hf.experiments.prediction import TEST_SIZE, best, mean_and_spread, predict, predictors, to_target
+from cate_hf.files import atomic_output
+from cate_hf.progress import progress_bar
+from cate_hf.search.run import encode_candidates
+from cate_hf.spaces import get_space
+
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What is measured; a folder that is continued must have the same.
+
+    Attributes:
+        space, benchmark, field: as for `cate search`; the benchmark's default field when None.
+        labels: numbers of labelled architectures; seeds: draws of them.
+        predictors: names; all when empty.
+        development: measure on the architectures set apart for choices, not on those of final figures.
+        pool: a random sample of so many architectures stands for all.
+        test_size: how many architectures are unseen; twice as many are set apart.
+    """
+
+    space: str
+    benchmark: str | None = None
+    field: str | None = None
+    labels: tuple[int, ...] = (50, 150, 424)
+    seeds: int = 5
+    predictors: tuple[str, ...] = ()
+    development: bool = False
+    pool: int | None = None
+    test_size: int = TEST_SIZE
+
+
+def evaluate_encodings(
+    output: Path,
+    settings: EvaluateSettings,
+    encodings: Sequence[str],
+    command: str | None = None,
+    progress: bool = False,
+) -> str:
+    """What `cate evaluate` does: measure each encoding that the folder lacks, then write tables and figures.
+
+    Returns:
+        the tables in Markdown.
+
+    Raises:
+        ValueError: a name that is not known, a folder of another evaluation, too few architectures.
+    """
+    from cate_hf.encodings import get_encoding
+
+    makers = {}
+    for name in encodings:
+        if Path(name).suffix != ".parquet":
+            makers[name] = get_encoding(name, settings.space)
+    output = Path(output)
+    benchmark = find_benchmark(settings.space, settings.benchmark)
+    field = settings.field or benchmark.default_field
+    table = benchmark.candidates(progress=progress)
+    if settings.pool is not None and settings.pool < len(table):
+        table = table[np.sort(np.random.default_rng([0, 5]).choice(len(table), settings.pool, replace=False))]
+    values = benchmark.query_many(table, field, missing="nan")
+    table, values = table[~np.isnan(values)], values[~np.isnan(values)]
+    _check_folder(output, settings)
+    names = list(settings.predictors) or list(predictors(1))
+    fits = len(settings.labels) * settings.seeds * len(names)
+    results = {}
+    for name in encodings:
+        file = output / f"{slug(Path(name).stem if Path(name).exists() else name)}.json"
+        if not file.is_file():
+            vectors = encode_candidates(name, settings.space, table, progress)
+            with progress_bar(f"predicting from {name}", fits, "fits", progress) as advance:
+                tau = predict(
+                    vectors,
+                    to_target(values, field),
+                    settings.labels,
+                    settings.seeds,
+                    settings.development,
+                    names,
+                    settings.test_size,
+                    lambda: advance(1),
+                )
+            transform = makers[name].transform if name in makers and not makers[name].learned else None
+            if name in makers and makers[name].learned:
+                transform = makers[name].fit(table).transform
+            found = geometry(get_space(settings.space), table, vectors, values, transform)
+            _draw_map(output / f"map-{file.stem}.png", name, vectors, table, values, field)
+            with atomic_output(file) as temporary:
+                content = {"encoding": name, "dim": vectors.shape[1], "prediction": tau, "geometry": found}
+                temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        results[name] = json.loads(file.read_text(encoding="utf-8"))
+    which = "development" if settings.development else "test"
+    notes = [
+        f"Oracle: {benchmark.oracle(field)}. {len(table):,} architectures of {benchmark.space.name}; "
+        f"{settings.test_size:,} {which} architectures, {settings.seeds} draws of the labelled ones, mean ± standard "
+        "deviation.",
+        *([f"`{command}`"] if command else []),
+    ]
+    text = _tables(results, settings) + "\n" + "\n\n".join(notes) + "\n"
+    with atomic_output(output / "table.md", overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    for suffix in (".png", ".svg"):
+        _draw_tau(output / f"tau{suffix}", results, benchmark.space.name, benchmark.oracle(field))
+    return text
+
+
+def _check_folder(output: Path, settings: EvaluateSettings) -> None:
+    file, mine = output / SETTINGS_FILE, json.loads(json.dumps(asdict(settings)))
+    if file.is_file():
+        theirs = json.loads(file.read_text(encoding="utf-8"))
+        for name, value in mine.items():
+            if theirs.get(name) != value:
+                raise ValueError(
+                    f"{output} holds another evaluation: {name} is {value!r} here and {theirs.get(name)!r} there"
+                )
+        return
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"{output} is not empty and holds no evaluation; choose another folder")
+    output.mkdir(parents=True, exist_ok=True)
+    with atomic_output(file) as temporary:
+        temporary.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
+
+
+def _tables(results: dict[str, dict], settings: EvaluateSettings) -> str:
+    """Kendall τ of every predictor, all measures of the best one, and the geometry."""
+    lines = ["| encoding | predictor |" + "".join(f" τ @{n} |" for n in settings.labels)]
+    lines.append("|---|---|" + "---|" * len(settings.labels))
+    for name, result in results.items():
+        by_labels = result["prediction"]
+        for predictor in next(iter(by_labels.values())):
+            numbers = [mean_and_spread(by_labels[str(n)][predictor]["kendall_tau"]) for n in settings.labels]
+            lines.append(f"| {name} | {predictor} |" + "".join(f" {m:.3f} ± {s:.3f} |" for m, s in numbers))
+        tops = [best(by_labels[str(n)]) for n in settings.labels]
+        lines.append(f"| {name} | best |" + "".join(f" **{m:.3f}** ({which}) |" for which, m, _ in tops))
+    most = str(settings.labels[-1])
+    lines += ["", f"| encoding, @{most} | dims | τ | Spearman ρ | precision@1 % |", "|---|---|---|---|---|"]
+    for name, result in results.items():
+        chosen = result["prediction"][most][best(result["prediction"][most])[0]]
+        numbers = [mean_and_spread(chosen[m])[0] for m in ("kendall_tau", "spearman", "precision_at_k")]
+        lines.append(f"| {name} | {result['dim']} |" + "".join(f" {number:.3f} |" for number in numbers))
+    lines += ["", "| encoding | " + " | ".join(HEADINGS.values()) + " |", "|---|" + "---|" * len(HEADINGS)]
+    for name, result in results.items():
+        cells = [result["geometry"][key] for key in HEADINGS]
+        lines.append(f"| {name} |" + "".join(" – |" if np.isnan(c) else f" {c:.3f} |" for c in cells))
+    return "\n".join(lines) + "\n"
+
+
+def _draw_tau(file: Path, results: dict[str, dict], space: str, oracle: str) -> None:
+    """Kendall τ of the best predictor by number of labels, a line an encoding."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.add_subplot()
+    for i, (name, result) in enumerate(results.items()):
+        labels = sorted(map(int, result["prediction"]))
+        points = [best(result["prediction"][str(n)])[1:] for n in labels]
+        mean, spread = np.array(points).T
+        axis.errorbar(
+            labels, mean, np.nan_to_num(spread), marker="osD^vP*X"[i % 8], capsize=3, linewidth=1.4, label=name
+        )
+    axis.set_xscale("log")
+    axis.set_xticks(labels, [str(n) for n in labels])
+    axis.minorticks_off()
+    axis.set_xlabel("labelled architectures")
+    axis.set_ylabel("Kendall τ, best predictor")
+    axis.set_title(f"{space}: {oracle}", fontsize=8, wrap=True)
+    axis.grid(alpha=0.3, linewidth=0.5)
+    axis.legend(frameon=False, fontsize=8)
+    with atomic_output(file, overwrite=True) as temporary:
+        figure.savefig(temporary, dpi=160)
+
+
+def _draw_map(file: Path, name: str, vectors: np.ndarray, table: Any, values: np.ndarray, field: str) -> None:
+    """Two principal components, coloured by the field and by the space's first cost."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    points, share = principal_map(vectors.astype(np.float64))
+    order = np.random.default_rng(0).permutation(len(points))  # so that no colour lies on top
+    cost = next((column for column in ("parameters", "flops", "cost") if column in table.columns), None)
+    panels = [(field.replace("_", " "), values), *([(cost, table.columns[cost])] if cost else [])]
+    figure = Figure(figsize=(5.6 * len(panels), 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, (label, colour) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        low, high = np.quantile(colour, [0.02, 0.98])
+        dots = axis.scatter(*points[order].T, c=colour[order], vmin=low, vmax=high, s=1, linewidths=0, cmap="viridis")
+        figure.colorbar(dots, label=label)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    figure.suptitle(f"{name}: two principal components, {100 * share:.0f} % of the variance", fontsize=10)
+    with atomic_output(file, overwrite=True) as temporary:
+        figure.savefig(temporary, dpi=130)

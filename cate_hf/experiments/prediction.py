@@ -1,0 +1,132 @@
+"""How well frozen encodings predict accuracy: a few labelled architectures, common predictors, unseen architectures."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+SPLIT_SEED = 20210218  # of the test architectures, the same for every encoding
+TEST_SIZE = 4000
+TOP_SHARE = 0.01  # precision@k: k is this share of the test architectures
+
+
+def predictors(dim: int) -> dict[str, Any]:
+    """Name -> a regressor of scikit-learn for encodings of `dim` numbers."""
+    from sklearn.ensemble import ExtraTreesRegressor
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+    from sklearn.linear_model import RidgeCV
+    from sklearn.neighbors import KNeighborsRegressor
+    from sklearn.neural_network import MLPRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF(dim**0.5, (1e-1, 1e3)) + WhiteKernel(0.1, (1e-5, 1e1))
+    return {
+        "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 5, 22))),
+        "gp": make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True)),
+        "trees": ExtraTreesRegressor(300, max_features=0.4, random_state=0, n_jobs=-1),
+        "knn": make_pipeline(StandardScaler(), KNeighborsRegressor(5, weights="distance")),
+        "mlp": make_pipeline(
+            StandardScaler(), MLPRegressor(hidden_layer_sizes=(128,), alpha=1e-2, max_iter=500, random_state=0)
+        ),
+    }
+
+
+def split(count: int, development: bool, test_size: int = TEST_SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the test architectures, and of those that labels are drawn from.
+
+    Two disjoint sets of test architectures are set apart: one for choices (development), one for what is reported.
+
+    Raises:
+        ValueError: there are not so many architectures.
+    """
+    if count < 2 * test_size + 2:
+        raise ValueError(f"{count:,} architectures are not enough beside 2 × {test_size:,} for tests")
+    order = np.random.default_rng(SPLIT_SEED).permutation(count)
+    start = test_size if development else 0
+    return order[start : start + test_size], order[2 * test_size :]
+
+
+def measures(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Kendall τ, Spearman's ρ, and the share of the truly best `TOP_SHARE` among those predicted to be."""
+    from scipy.stats import kendalltau, spearmanr
+
+    k = max(1, round(TOP_SHARE * len(true)))
+    best = set(np.argsort(-true, kind="stable")[:k].tolist())
+    chosen = set(np.argsort(-predicted, kind="stable")[:k].tolist())
+    constant = np.ptp(predicted) == 0
+    return {
+        "kendall_tau": 0.0 if constant else float(kendalltau(predicted, true)[0]),
+        "spearman": 0.0 if constant else float(spearmanr(predicted, true)[0]),
+        "precision_at_k": len(best & chosen) / k,
+    }
+
+
+def to_target(values: np.ndarray, field: str) -> np.ndarray:
+    """What predictors are fitted to: -log(1 - accuracy), which spreads the good ones; other fields as they are."""
+    return -np.log(np.maximum(1 - values, 1e-6)) if field.endswith("accuracy") else values
+
+
+def predict(
+    vectors: np.ndarray,
+    target: np.ndarray,
+    labels: Sequence[int],
+    seeds: int,
+    development: bool = False,
+    names: Sequence[str] | None = None,
+    test_size: int = TEST_SIZE,
+    on_fit: Callable[[], None] = lambda: None,
+) -> dict[int, dict[str, dict[str, list[float]]]]:
+    """Fit each predictor on each number of labelled architectures, and measure it on unseen ones.
+
+    Args:
+        vectors: (N, D); target: (N,), higher is better.
+        labels: numbers of labelled architectures, drawn anew for each seed 0, 1, ….
+        names: of the predictors; all by default.
+        on_fit: called after each fit.
+
+    Returns:
+        {labels: {predictor: {measure: [of each seed]}}}.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    from cate_hf.names import unknown
+
+    test, rest = split(len(target), development, test_size)
+    known = predictors(vectors.shape[1])
+    names = list(known) if names is None else list(names)
+    for name in names:
+        if name not in known:
+            raise unknown("predictor", name, known)
+    wrong = [n for n in labels if not 2 <= n <= len(rest)]
+    if wrong or seeds < 1:
+        raise ValueError(f"labels must be 2 to {len(rest)} and seeds at least 1, not {wrong or seeds}")
+    unseen = vectors[test].astype(np.float64)
+    result: dict[int, dict[str, dict[str, list[float]]]] = {}
+    for n in labels:
+        result[n] = {name: {} for name in names}
+        for seed in range(seeds):
+            rows = np.random.default_rng([seed, n]).choice(rest, n, replace=False)
+            fresh = predictors(vectors.shape[1])
+            for name in names:
+                predictor = fresh[name]
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                    predictor.fit(vectors[rows].astype(np.float64), target[rows])
+                for measure, value in measures(predictor.predict(unseen), target[test]).items():
+                    result[n][name].setdefault(measure, []).append(value)
+                on_fit()
+    return result
+
+
+def best(by_predictor: dict[str, dict[str, list[float]]], measure: str = "kendall_tau") -> tuple[str, float, float]:
+    """The predictor with the highest mean of a measure, its mean and its standard deviation over seeds."""
+    name = max(by_predictor, key=lambda p: np.mean(by_predictor[p][measure]))
+    return name, *mean_and_spread(by_predictor[name][measure])
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation over seeds; the latter NaN of one seed."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")

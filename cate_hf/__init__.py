@@ -18,12 +18,15 @@ _PUBLIC = {
     "CateForPreTraining": "cate_hf.modeling.modeling_cate",
     "CateForSequenceClassification": "cate_hf.modeling.modeling_cate",
     "CateModel": "cate_hf.modeling.modeling_cate",
+    "Space": "cate_hf.spaces",
     "CateTokenizer": "cate_hf.tokenization.tokenization_cate",
     "checkpoint_path": "cate_hf.hub.checkpoints",
     "get_space": "cate_hf.spaces",
+    "load_architectures": "cate_hf.data",
     "load_benchmark": "cate_hf.benchmarks",
     "load_encoder": "cate_hf.hub.checkpoints",
     "load_pairs": "cate_hf.data",
+    "register_space": "cate_hf.spaces",
 }
 
 __all__ = sorted([*_PUBLIC, "__version__"])

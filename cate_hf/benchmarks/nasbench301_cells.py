@@ -64,6 +64,11 @@ class CellPairTable(Sequence):
             if values.ndim == 0 or len(values) != len(normal):
                 raise ValueError(f"column {name!r}: expected {len(normal)} values, one a row, got {values.shape}")
 
+    @property
+    def parts(self) -> tuple[ArchitectureTable, ArchitectureTable]:
+        """The two kinds of cells, whose encodings stand side by side as the encoding of the pair."""
+        return self.normal, self.reduction
+
     def __len__(self) -> int:
         return len(self.normal)
 

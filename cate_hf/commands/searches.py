@@ -35,6 +35,12 @@ def search(
     report_field: Annotated[
         str | None, typer.Option(help="The field that its regret is measured by.", show_default="the guide's")
     ] = None,
+    trust_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--trust-pickle", help="Of NAS-Bench-301's ensembles: unpickle files that cannot be read otherwise."
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")] = False,
 ) -> None:
     """Search a space with a benchmark's results in the place of training, and write what each trial found.
@@ -73,6 +79,7 @@ def search(
         report_field=report_field,
         on_trial=report,
         progress=True,
+        **({"trust_pickle": True} if trust_pickle else {}),
     )
     name = "regret" if "regret" in result["summary"] else "best_so_far"
     for count, number in result["summary"].get(name, {}).items():

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -176,6 +177,7 @@ def search_to_file(
     report_field: str | None = None,
     on_trial: Callable[[dict], None] | None = None,
     progress: bool = False,
+    **options: Any,
 ) -> dict:
     """What `cate search` does: load, run, write one JSON file; returns what it wrote.
 
@@ -183,11 +185,12 @@ def search_to_file(
         benchmark: a name, a file, or None for the one that the space has anyway (`cate_hf.benchmarks.find_benchmark`).
         encoding: "adjacency"; "cate", the space's bundled checkpoint; the name or folder of another; or a Parquet file
             made by `cate encode`.
+        **options: of the benchmark.
     """
     check_output(output, overwrite)
     algorithm_class = get_algorithm(algorithm)
     _check_budget(queries, trials, get_space(space).size)
-    results = find_benchmark(space, benchmark)
+    results = find_benchmark(space, benchmark, **options)
     candidates = results.candidates(progress=progress)
     encodings = None
     if algorithm_class.needs_encodings:
@@ -204,7 +207,8 @@ def search_to_file(
 def encode_candidates(
     encoding: str, space: str | os.PathLike | Space, candidates: ArchitectureTable, progress: bool = False
 ) -> np.ndarray:
-    """(N, D) float32 by an encoding's name, a checkpoint, or a Parquet file of encodings found by hash.
+    """(N, D) float32 by an encoding's name, a checkpoint, or a Parquet file of encodings found by hash. Candidates of
+    several cells have the encodings of each side by side.
 
     Raises:
         ValueError: nothing of that name, an encoding of another space, or a file that lacks candidates.
@@ -212,6 +216,9 @@ def encode_candidates(
     from cate_hf.encodings import get_encoding
     from cate_hf.encodings.files import read_encodings
 
+    if parts := getattr(candidates, "parts", None):
+        parts = [get_space(space).with_costs(part) for part in parts]
+        return np.hstack([encode_candidates(encoding, space, part, progress) for part in parts])
     if Path(encoding).suffix == ".parquet":
         return read_encodings(encoding, candidates)
     return get_encoding(encoding, space).fit(candidates, progress).transform(candidates)

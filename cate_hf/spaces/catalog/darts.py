@@ -40,6 +40,7 @@ class Darts(Space):
     free_edges = False
     transparent = ("sum",)
     path_lengths = (1, 4)
+    small_network = {"channels": 16, "cells": 3, "classes": 10}
     most_paths = 18
     distribution = "uniform over the 180 · 7^8 genotypes of a cell, duplicates by isomorphism removed"
 
@@ -156,6 +157,8 @@ class Darts(Space):
         A changed input may be that of any drawing of the cell: an intermediate node may come to read another one that
         has a higher number here. So of two neighbours each is among the other's, however they are drawn.
         """
+        if isinstance(architecture, CellPair):
+            raise ValueError("neighbours are those of one cell; a pair of cells has none here")
         operations, inputs = self.cells(self.table([architecture]))
         candidates = darts_canonical.one_change(operations[0], inputs[0])
         keys = darts_canonical.canonical_keys(

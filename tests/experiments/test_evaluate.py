@@ -1,0 +1,143 @@
+"""Measures of encodings: prediction and geometry, on vectors of which they are known, and by the command."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cate_hf import get_space
+from cate_hf.cli import main
+from cate_hf.encodings import get_encoding
+from cate_hf.experiments.geometry import effective_dimension, geometry, principal_map, redraw
+from cate_hf.experiments.prediction import best, measures, predict, split, to_target
+
+SPACE = get_space("nasbench201")
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return SPACE.pool()
+
+
+def test_measures_by_hand():
+    true = np.arange(300.0)
+    assert measures(true, true) == pytest.approx({"kendall_tau": 1, "spearman": 1, "precision_at_k": 1})
+    assert measures(-true, true) == pytest.approx({"kendall_tau": -1, "spearman": -1, "precision_at_k": 0})
+    assert measures(np.zeros(300), true)["kendall_tau"] == 0
+    top = true.copy()
+    top[[297, 0]] = top[[0, 297]]  # one of the three best is taken for the worst
+    assert measures(top, true)["precision_at_k"] == pytest.approx(2 / 3)
+
+
+def test_the_sets_of_architectures_are_disjoint():
+    development, rest = split(10_000, True)
+    test, same = split(10_000, False)
+    assert np.array_equal(rest, same)
+    assert not set(development) & set(test)
+    assert not set(rest) & (set(development) | set(test))
+    assert len({*development, *test, *rest}) == 10_000
+    with pytest.raises(ValueError, match="8,001 architectures are not enough"):
+        split(8_001, False)
+
+
+def test_what_is_linear_in_the_vectors_is_predicted():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(900, 5)).astype(np.float32)
+    target = vectors @ np.array([1.0, -2.0, 0.5, 0.0, 3.0])
+    found = predict(vectors, target, [20, 100], 2, names=["ridge", "knn"], test_size=200)
+    name, mean, spread = best(found[100])
+    assert name == "ridge"
+    assert mean > 0.97
+    assert spread < 0.05
+    noise = predict(vectors, rng.normal(size=900), [100], 2, names=["ridge"], test_size=200)
+    assert abs(best(noise[100])[1]) < 0.2
+    assert predict(vectors, target, [20], 1, names=["ridge"], test_size=200)[20] == {
+        "ridge": {k: v[:1] for k, v in found[20]["ridge"].items()}
+    }
+    with pytest.raises(ValueError, match="did you mean 'ridge'"):
+        predict(vectors, target, [20], 1, names=["rigde"], test_size=200)
+    with pytest.raises(ValueError, match="labels must be 2 to 500"):
+        predict(vectors, target, [501], 1, test_size=200)
+
+
+def test_targets_keep_the_order():
+    accuracy = np.array([0.1, 0.9, 0.94, 1.0])
+    assert (np.diff(to_target(accuracy, "test_accuracy")) > 0).all()
+    assert to_target(accuracy, "latency_seconds") is accuracy
+
+
+def test_geometry_of_vectors_that_are_known(cells):
+    cells = cells[:1500]
+    accuracy = np.random.default_rng(0).random(len(cells))
+    line = np.column_stack([accuracy, np.zeros(len(cells))])
+    found = geometry(SPACE, cells, line, accuracy)
+    assert found["unique_share"] == pytest.approx(1, abs=0.01)
+    assert found["effective_dimension"] == pytest.approx(1)
+    assert found["distance_accuracy"] == pytest.approx(1, abs=1e-3)
+    assert found["neighbour_accuracy_gap"] < 0.02
+    assert np.isnan(found["drawing_distance"])
+    path, adjacency = (get_encoding(name, SPACE) for name in ("path", "adjacency"))
+    assert geometry(SPACE, cells, path.transform(cells), accuracy, path.transform)["drawing_distance"] == 0
+    other = geometry(SPACE, cells, adjacency.transform(cells), accuracy, adjacency.transform)
+    assert other["drawing_distance"] > 0.1
+    assert other["edit_distance"] > 0.3
+    assert other["neighbour_accuracy_gap"] == pytest.approx(1, abs=0.15)  # accuracies are random here
+
+
+def test_effective_dimension_and_map():
+    rng = np.random.default_rng(0)
+    assert effective_dimension(rng.normal(size=(20_000, 8))) == pytest.approx(8, abs=0.05)
+    points, share = principal_map(rng.normal(size=(500, 3)) * [5, 1, 0.1])
+    assert points.shape == (500, 2)
+    assert share > 0.99
+    assert principal_map(rng.normal(size=(50, 1)))[0].shape == (50, 2)
+
+
+def test_redrawings_are_isomorphic(cells):
+    rng = np.random.default_rng(0)
+    drawn = 0
+    for cell in cells[::200]:
+        other = redraw(cell, 1, rng)
+        assert other.is_isomorphic(cell)
+        drawn += other != cell
+    assert drawn > 5
+
+
+def test_the_command(tmp_path, capsys):
+    folder = tmp_path / "evaluation"
+    command = ["evaluate", "--space", "nasbench201", "--labels", "30", "--seeds", "2", "--predictors", "ridge,knn"]
+    command += ["--pool", "1200", "--test-size", "300", "--output", str(folder)]
+    assert main([*command, "--encodings", "path"]) == 0
+    first = (folder / "path.json").read_text()
+    assert main([*command, "--encodings", "path,parameters"]) == 0
+    assert (folder / "path.json").read_text() == first
+    table = (folder / "table.md").read_text()
+    assert table in capsys.readouterr().out
+    assert table.count("| parameters |") == 5
+    assert "Oracle: validation accuracy" in table
+    numbers = json.loads(first)
+    assert numbers["dim"] == 84
+    assert len(numbers["prediction"]["30"]["ridge"]["kendall_tau"]) == 2
+    for name in ("tau.png", "tau.svg", "map-path.png", "map-parameters.png"):
+        assert (folder / name).stat().st_size > 1000
+    command[command.index("30")] = "31"
+    assert main([*command, "--encodings", "path"]) == 2
+    assert "holds another evaluation: labels is [31] here and [30] there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--encodings", "pth"], "did you mean 'path'"),
+        (["--labels", "many"], "--labels must be numbers"),
+        (["--labels", "9000"], "labels must be 2 to 765"),
+        (["--predictors", "rigde", "--encodings", "path"], "did you mean 'ridge'"),
+        (["--field", "beauty"], "beauty"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, capsys, arguments, message):
+    arguments = ["evaluate", "--space", "nasbench201", "--encodings", "path", *arguments]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]

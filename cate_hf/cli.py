@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from cate_hf.commands import comparisons, encodings, searches, show, spaces, tables
+from cate_hf.commands import comparisons, encodings, importing, pretraining, searches, show, spaces, tables
 
 INTERRUPTED = 130
 INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
@@ -25,7 +25,9 @@ app = typer.Typer(
 app.command("spaces")(spaces.spaces)
 app.command("show")(show.show)
 app.command("enumerate")(tables.enumerate_space)
+app.command("import")(importing.import_file)
 app.command("pairs")(tables.pairs)
+app.command("pretrain-encoding")(pretraining.pretrain_encoding)
 app.command("encode")(encodings.encode)
 app.command("neighbours")(encodings.neighbours)
 app.command("convert")(encodings.convert)
@@ -61,7 +63,8 @@ def cate(
 
       cate search --space nasbench101 --benchmark results.parquet --encoding encodings.parquet --output search.json
 
-    Each verb has a --help with examples. The bundled checkpoint is called nasbench101.
+    Each verb has a --help with examples. A search space is a name (see `cate spaces`) or a YAML file of your own; the
+    bundled checkpoints are called nasbench101 and nasbench201.
     """
 
 

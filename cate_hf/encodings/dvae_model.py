@@ -36,7 +36,7 @@ class DVaeConfig:
 
 
 class _Messages(nn.Module):
-    """g(h) ⊙ m(h), what a node of state h sends (the gated sum of section 3.1); with `positions`, of the state beside its
+    """g(h) ⊙ m(h), what a node of state h sends (gated sum, section 3.1); with `positions`, of the state beside its
     position, one-hot."""
 
     def __init__(self, size: int, positions: int):

@@ -111,8 +111,8 @@ def as_architectures(space: Space, batch: GraphBatch) -> tuple[ArchitectureTable
     table, valid = architectures_of(space, adjacency[:, *np.triu_indices(shape.max_nodes, 1)], operations)
 
     table = table.widen(shape.max_nodes)
-    unconnected = np.flatnonzero((count == shape.num_inputs + 1) & ~into_output.any(axis=1))
-    if len(unconnected) and (edgeless := _edgeless(space)) is not None:  # a cell of NAS-Bench-201, for one
+    unconnected = np.flatnonzero(~_connected(adjacency, shape.num_inputs))
+    if len(unconnected) and (edgeless := _edgeless(space)) is not None:
         table = ArchitectureTable.concatenate([table, edgeless[np.zeros(len(unconnected), dtype=np.intp)]])
         valid = np.concatenate([valid, unconnected])
     order = np.argsort(valid, kind="stable")
@@ -120,8 +120,18 @@ def as_architectures(space: Space, batch: GraphBatch) -> tuple[ArchitectureTable
     return table.with_columns(hash=space.hash_many(table)), rows[valid[order]]
 
 
+def _connected(adjacency: np.ndarray, num_inputs: int) -> np.ndarray:
+    """(N,) bool of adjacency (N, L, L): a path leads from an input to the last position."""
+    reached = np.zeros(adjacency.shape[:2], dtype=bool)
+    reached[:, :num_inputs] = True
+    for node in range(num_inputs, adjacency.shape[1]):
+        reached[:, node] = (reached & adjacency[:, :, node]).any(axis=1)
+    return reached[:, -1]
+
+
 def _edgeless(space: Space) -> ArchitectureTable | None:
-    """The inputs and the output without an edge as a table of one row; None where that is not of the space."""
+    """The inputs and the output without an edge as a table of one row, which in NAS-Bench-201 all graphs without a path
+    are; None where that is not of the space."""
     codes = np.full((1, space.max_nodes), PADDING, dtype=np.uint8)
     codes[0, : space.num_inputs + 1] = [*range(space.num_inputs), len(space.vocabulary) - 1]
     bits = pack_edges(np.zeros((1, space.max_nodes, space.max_nodes), dtype=np.uint8))

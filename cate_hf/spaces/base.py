@@ -40,6 +40,7 @@ class Space(ABC):
         transparent: operations that pass on what comes in: they are no part of a path's name in the path encodings.
         path_lengths: the fewest and the most operations, transparent ones aside, on a path from an input to the output;
             None where any number can be that `max_nodes` leaves.
+        small_network: settings of `build` that make a small network, whose statistics at initialisation are taken.
         most_paths: the most different paths that an architecture has; None where it is not known.
     """
 
@@ -57,6 +58,7 @@ class Space(ABC):
     free_edges: ClassVar[bool] = True
     transparent: ClassVar[tuple[str, ...]] = ()
     path_lengths: ClassVar[tuple[int, int] | None] = None
+    small_network: ClassVar[dict[str, Any]] = {}
     most_paths: ClassVar[int | None] = None
 
     @staticmethod

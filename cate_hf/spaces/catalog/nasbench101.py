@@ -23,6 +23,7 @@ class NasBench101(Space):
     size = 423_624
     most_paths = 8
     pairing = {"cost": "parameters", "window": 2_000_000, "partners": 2}
+    small_network = {"channels": 16, "cells": 2, "classes": 10}
 
     def hash_many(self, table: ArchitectureTable, on_progress=None) -> np.ndarray:
         table = self.table(table)

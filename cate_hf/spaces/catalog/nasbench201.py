@@ -47,6 +47,7 @@ class NasBench201(Space):
     distribution = "uniform over the 8,765 different graphs of the cells"
     free_edges = False
     path_lengths = (1, 3)
+    small_network = {"channels": 16, "cells": 1, "classes": 10}
     most_paths = 4
     # Parameters take 28 values, by how many convolutions of each kind a graph has. 28,000 are one 1×1 convolution in
     # every cell: with less, small groups find no partner; with this all graphs but one find tens of them.

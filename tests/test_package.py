@@ -23,9 +23,10 @@ from cate_hf.modeling import modeling_cate
 from cate_hf.tokenization import tokenization_cate
 for module in (cate_hf, cards, modeling_cate, tokenization_cate):
     assert module.__file__.startswith(folder), module.__file__
-cell = cate_hf.Architecture(["input", "conv3x3-bn-relu", "output"], [[0, 1, 1], [0, 0, 1], [0, 0, 0]])
 for name in [checkpoint, *checkpoints.checkpoint_names()]:
     encoder = cate_hf.load_encoder(name)
+    names = [encoder.tokenizer.operations[i] for i in (0, 1, -1)]
+    cell = cate_hf.Architecture(names, [[0, 1, 0], [0, 0, 1], [0, 0, 0]])
     assert encoder.encode([cell]).shape == (1, encoder.dim)
 model = checkpoints.load_model(checkpoint, cate_hf.CateForPreTraining)
 saved = checkpoints.save_checkpoint(output, model, encoder.tokenizer, {"space": "nasbench101", "steps": 1})

@@ -66,6 +66,8 @@ class CustomSpace(Space):
         self.max_edges = max(most for _, _, most in fields.sizes())
         self.cost_names = tuple(fields.costs) or (DEFAULT_COST,)
         self.pairing = dict(fields.pairing)
+        fixed = [limits[0] == limits[1] for limits in (fields.in_degree, fields.edges or (1, 2))]
+        self.free_edges = not any(fixed)
         self.pool_size = fields.pool
         self._kept: dict[str, ArchitectureTable] = {}
 
@@ -242,11 +244,14 @@ class CustomSpace(Space):
         return ~plainly_valid(self._limits, table.operation_codes, table.edge_bits, table.num_nodes)
 
     def neighbours(self, architecture: "Architecture") -> ArchitectureTable:
+        """All valid architectures one edge (added or removed between its nodes) or one operation away, each once, the
+        architecture itself excluded, with a column hash. They are pruned: one without an edge may lack nodes too. Where
+        the number of edges, of all or into each node, is fixed: also those with one edge from another node."""
         from cate_hf.spaces.custom_draw import plainly_valid
         from cate_hf.spaces.custom_neighbours import one_step_away
 
         start = self.table([self.validate(architecture)])
-        drawings, removed = one_step_away(start, self.num_inputs)
+        drawings, removed = one_step_away(start, self.num_inputs, moves=not self.free_edges)
         plain = plainly_valid(self._limits, drawings.operation_codes, drawings.edge_bits, drawings.num_nodes)
         # Without an edge removed there is nothing to prune: what is not within the limits as it is never will be.
         pruned = []

@@ -5,11 +5,14 @@ import numpy as np
 from cate_hf.table import ArchitectureTable
 
 
-def one_step_away(table: ArchitectureTable, num_inputs: int) -> tuple[ArchitectureTable, np.ndarray]:
+def one_step_away(table: ArchitectureTable, num_inputs: int, moves: bool) -> tuple[ArchitectureTable, np.ndarray]:
     """All drawings one edge (added, removed) or one operation away from the one row of a table, valid or not.
 
+    Args:
+        moves: also those that have one edge from another node to the same.
+
     Returns:
-        the drawings, and (N,) bool: an edge was removed, so that nodes may have to be pruned.
+        the drawings, and (N,) bool: an edge was removed, so that nodes may be pruned.
     """
     size, operations = int(table.num_nodes[0]), len(table.vocabulary) - num_inputs - 1
     pairs = np.array([x + y * (y - 1) // 2 for y in range(num_inputs, size) for x in range(y)], dtype=np.intp)
@@ -18,6 +21,15 @@ def one_step_away(table: ArchitectureTable, num_inputs: int) -> tuple[Architectu
     rows = np.arange(len(pairs))
     flipped[rows, pairs >> 3] ^= bit
     removed = (flipped[rows, pairs >> 3] & bit) == 0
+
+    if moves:
+        ends = np.array([y for y in range(num_inputs, size) for _ in range(y)], dtype=np.intp)
+        there = np.flatnonzero(removed)
+        old, new = np.nonzero((ends[there, None] == ends) & ~removed)
+        moved = flipped[there[old]].copy()
+        moved[np.arange(len(new)), pairs[new] >> 3] ^= bit[new]
+        flipped = np.concatenate([flipped, moved])
+        removed = np.concatenate([removed, np.zeros(len(moved), dtype=bool)])
 
     between = np.repeat(np.arange(num_inputs, size - 1), operations)
     codes = np.tile(np.arange(num_inputs, num_inputs + operations, dtype=np.uint8), max(size - 1 - num_inputs, 0))
@@ -28,8 +40,8 @@ def one_step_away(table: ArchitectureTable, num_inputs: int) -> tuple[Architectu
 
     drawings = ArchitectureTable(
         table.vocabulary,
-        np.concatenate([np.repeat(table.operation_codes, len(pairs), axis=0), relabelled]),
+        np.concatenate([np.repeat(table.operation_codes, len(flipped), axis=0), relabelled]),
         np.concatenate([flipped, np.repeat(table.edge_bits, len(codes), axis=0)]),
-        np.repeat(table.num_nodes, len(pairs) + len(codes)),
+        np.repeat(table.num_nodes, len(flipped) + len(codes)),
     )
     return drawings, np.concatenate([removed, np.zeros(len(codes), dtype=bool)])

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer
 
 from cate_hf import get_space, load_benchmark
 from cate_hf.benchmarks import nasbench101_cache
 from cate_hf.benchmarks.importing import FORMATS, format_of, import_results
-from cate_hf.commands.importing import import_file
+from cate_hf.cli import main
 from cate_hf.spaces.custom import CustomSpace
+from cate_hf.spaces.registry import CATALOG
 from cate_hf.table_io import read_architectures
 from tests import nasbench101_file, nasbench301_files
 
@@ -23,6 +23,8 @@ SPACE_FILE = "{name: import-space, operations: {a: {weights: 3}, b: {weights: 5}
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(nasbench101_cache, "cache_folder", lambda: tmp_path / "cache")
+    yield
+    CATALOG.registered.pop("import-space", None)
 
 
 @pytest.fixture
@@ -38,9 +40,7 @@ def small(space_file):
 
 
 def run(capsys, *arguments) -> str:
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command("import")(import_file)
-    app(args=[str(argument) for argument in arguments], standalone_mode=False)
+    assert main(["import", *map(str, arguments)]) == 0
     return capsys.readouterr().out
 
 
@@ -159,7 +159,7 @@ def test_formats_by_suffix_and_name():
         format_of(None, "csv")
 
 
-def test_what_is_refused_leaves_nothing(tmp_path, small, space_file):
+def test_what_is_refused_leaves_nothing(tmp_path, capsys, small, space_file):
     source, output = tmp_path / "mine.jsonl", tmp_path / "out.parquet"
     source.write_text(json.dumps(small[0].to_dict() | {"score": 1}), encoding="utf-8")
     with pytest.raises(ValueError, match="mine.jsonl: a table needs its search space"):
@@ -175,6 +175,8 @@ def test_what_is_refused_leaves_nothing(tmp_path, small, space_file):
         with pytest.raises(ValueError, match=f"bad.txt.*{message}"):
             import_results(tmp_path / "bad.txt", output)
     assert not output.exists()
+    assert main(["import", str(source), "--output", str(output)]) == 2
+    assert capsys.readouterr().err == f"cate: {source}: a table needs its search space (--space)\n"
     output.write_text("mine")
     with pytest.raises(FileExistsError):
         import_results(source, output, space=space_file)

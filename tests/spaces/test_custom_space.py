@@ -279,7 +279,7 @@ def test_limits_hold_after_pruning():
     assert own.hash(loose) == own.hash(own.validate(loose))
 
 
-@pytest.mark.parametrize("fields", [SMALL[1], SMALL[2], SMALL[5], {"nodes": [3, 9]}, {"nodes": 9, "edges": 9}])
+@pytest.mark.parametrize("fields", [SMALL[1], SMALL[2], SMALL[5], {"nodes": [3, 9]}, {"nodes": 9, "edges": [8, 9]}])
 def test_neighbours_are_those_of_the_base_class(fields):
     own = space(**fields)
     for a in own.sample(8, seed=0):
@@ -287,6 +287,24 @@ def test_neighbours_are_those_of_the_base_class(fields):
         assert set(found.columns["hash"]) == set(Space.neighbours(own, a).columns["hash"])
         assert own.hash(a).encode() not in found.columns["hash"]
         assert np.array_equal(own.hash_many(found), found.columns["hash"])
+
+
+@pytest.mark.parametrize("fields", [{"nodes": 8, "edges": 9}, {"nodes": 8, "input": ["l", "r"], "in_degree": 2}])
+def test_neighbours_where_the_number_of_edges_is_fixed(fields):
+    own = space(**fields)
+    assert not own.free_edges
+    inputs = own.num_inputs
+    for a in own.sample(6, seed=0):
+        expected = set(Space.neighbours(own, a).columns["hash"])
+        for x, y in a.edges:
+            for other in set(range(y)) - {x} if y >= inputs else ():
+                edges = {*a.edges} - {(x, y)} | {(other, y)}
+                moved = graph(a.operations, *edges)
+                if len(edges) == a.num_edges and own.is_valid(moved):
+                    expected.add(own.hash(moved).encode())
+        found = own.neighbours(a).columns["hash"]
+        assert set(found) == expected - {own.hash(a).encode()}
+        assert len(found) > len(a) - inputs - 1
 
 
 def test_costs_add_up():

@@ -127,7 +127,7 @@ class CustomSpace(Space):
 
     @property
     def size(self) -> int | None:
-        """Number of architectures where they are few enough to be listed (20 million drawings of at most 11 nodes),
+        """Number of architectures where they are few enough to be listed (5 million drawings of at most 11 nodes),
         else None. The first time they are listed for it."""
         return None if self._patterns is None else len(self.enumerate())
 

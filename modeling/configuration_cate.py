@@ -6,6 +6,7 @@ Every difference between the paper's model and the default design is a field of 
 import difflib
 import functools
 import importlib
+import os
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -157,7 +158,7 @@ class CateConfig(PreTrainedConfig):
 
     @classmethod
     def for_space(cls, space: Any, **overrides: Any) -> "CateConfig":
-        """The default design for a search space (a `cate_hf` space, or its name where cate_hf is installed)."""
+        """The default design for a search space (a `cate_hf` space, or its name or file where cate_hf is installed)."""
         space = _resolve_space(space)
         fields = {
             "space": space.name,
@@ -191,7 +192,7 @@ class CateConfig(PreTrainedConfig):
 
 
 def _resolve_space(space: Any) -> Any:
-    if not isinstance(space, str):
+    if not isinstance(space, (str, os.PathLike)):
         return space
     try:
         spaces = importlib.import_module("cate_hf.spaces")

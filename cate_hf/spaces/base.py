@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cate_hf.spaces import steps
 from cate_hf.spaces.cache import cached_table
+from cate_hf.spaces.sampling import sample_unique
 from cate_hf.spaces.validation import check_ends, validate_rows
 from cate_hf.table import ArchitectureTable
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from cate_hf.architecture import Architecture
 
 _HASH_CHARACTERS = 32
-_DRY_ROUNDS = 20  # rounds of drawing that bring nothing new before a sample is given up
 
 
 class Space(ABC):
@@ -241,60 +242,17 @@ class Space(ABC):
         if self.size is not None:
             table = self.pool()
             return table[rng.choice(len(table), size=n, replace=n > len(table))]
-        return self._sample_unique(n, rng, progress)
-
-    def _sample_unique(
-        self, n: int, rng: np.random.Generator, progress: bool, fewer: bool = False
-    ) -> ArchitectureTable:
-        """n different architectures; with `fewer` as many as are found, of a space that has not so many."""
-        from cate_hf.progress import progress_bar
-
-        table = self._draw(0, rng).with_columns(hash=np.empty(0, "S32"))
-        dry = 0
-        with progress_bar(f"sampling {self.name}", n, "architectures", progress) as advance:
-            while len(table) < n:
-                drawn = self._draw(min(max(int(1.1 * (n - len(table))), 256), 262_144), rng)
-                drawn = drawn.with_columns(hash=self.hash_many(drawn))
-                both = ArchitectureTable.concatenate([table, drawn])
-                _, first = np.unique(both.columns["hash"], return_index=True)
-                found = len(table)
-                table = both[np.sort(first)[:n]]
-                advance(len(table) - found)
-                dry = 0 if len(table) > found else dry + 1
-                if dry == _DRY_ROUNDS and fewer:
-                    break
-                if dry == _DRY_ROUNDS:
-                    raise ValueError(f"{self.name}: {n} different architectures were asked for, {len(table)} found")
-        return self.with_costs(table)
+        return sample_unique(self, n, rng, progress)
 
     def neighbours(self, architecture: "Architecture") -> ArchitectureTable:
         """All valid architectures one edge (added or removed between its nodes) or one operation away, each once, the
         architecture itself excluded, with a column hash. They are pruned: one without an edge may lack nodes too."""
-        from cate_hf.architecture import Architecture
 
-        start = self.validate(architecture)
-        adjacency, operations = start.adjacency, start.operations
-        candidates = []
-        for y in range(self.num_inputs, len(start)):
-            for x in range(y):
-                flipped = adjacency.copy()
-                flipped[x, y] ^= 1
-                candidates.append(Architecture(operations, flipped))
-        for node in range(self.num_inputs, len(start) - 1):
-            for name in self.vocabulary[self.num_inputs : -1]:
-                if name != operations[node]:
-                    changed = [*operations]
-                    changed[node] = name
-                    candidates.append(Architecture(changed, adjacency))
-        return self._others(start, [self.validate(c) for c in candidates if self.is_valid(c)])
+        def plain(table: ArchitectureTable) -> tuple[ArchitectureTable, np.ndarray]:
+            valid = ~self._needs_a_look(table)
+            return table[valid], valid
 
-    def _others(self, start: "Architecture", valid: "list[Architecture]") -> ArchitectureTable:
-        """Those that differ from `start`, each once in the order given, with a column hash."""
-        table = self.table([start, *valid])
-        hashes = self.hash_many(table)
-        _, first = np.unique(hashes, return_index=True)
-        kept = np.sort(first[hashes[first] != hashes[0]])
-        return table[kept].with_columns(hash=hashes[kept])
+        return steps.neighbours(self, self.table([self.validate(architecture)]), plain)
 
     def example(self) -> "Architecture":
         """A small architecture of the space: one operation between inputs and output where that is valid."""

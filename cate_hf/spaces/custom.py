@@ -2,18 +2,19 @@
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cate_hf.progress import progress_bar
+from cate_hf.spaces import steps
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.cache import cached_table
 from cate_hf.spaces.custom_checks import DEFAULT_COST, check_fields
 from cate_hf.spaces.custom_fields import Fields
 from cate_hf.spaces.custom_file import description_text, parse_description, read_description
+from cate_hf.spaces.sampling import sample_unique
 from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class CustomSpace(Space):
             return self.enumerate(use_cache, progress)
 
         def compute() -> ArchitectureTable:
-            table = self._sample_unique(self.pool_size, np.random.default_rng(0), progress, fewer=True)
+            table = sample_unique(self, self.pool_size, np.random.default_rng(0), progress, fewer=True)
             return table[np.argsort(table.columns["hash"])]
 
         return self._keep(f"pool-{self.pool_size}", compute, use_cache)
@@ -248,21 +249,14 @@ class CustomSpace(Space):
         architecture itself excluded, with a column hash. They are pruned: one without an edge may lack nodes too. Where
         the number of edges, of all or into each node, is fixed: also those with one edge from another node."""
         from cate_hf.spaces.custom_draw import plainly_valid
-        from cate_hf.spaces.custom_neighbours import one_step_away
+
+        def plain(table: ArchitectureTable) -> tuple[ArchitectureTable, np.ndarray]:
+            within = plainly_valid(self._limits, table.operation_codes, table.edge_bits, table.num_nodes)
+            return self._met(table[within]), within
 
         start = self.table([self.validate(architecture)])
-        drawings, removed = one_step_away(start, self.num_inputs, moves=not self.free_edges)
-        plain = plainly_valid(self._limits, drawings.operation_codes, drawings.edge_bits, drawings.num_nodes)
         # Without an edge removed there is nothing to prune: what is not within the limits as it is never will be.
-        pruned = []
-        for drawing in drawings[removed & ~plain]:
-            with suppress(ValueError):
-                pruned.append(self.validate(drawing))
-        found = ArchitectureTable.concatenate([self._met(drawings[plain]), self.table(pruned)])
-        hashes = self.hash_many(found)
-        _, first = np.unique(hashes, return_index=True)
-        kept = np.sort(first[hashes[first] != self.hash_many(start)[0]])
-        return found[kept].with_columns(hash=hashes[kept])
+        return steps.neighbours(self, start, plain, moves=not self.free_edges, prunable=lambda removed: removed)
 
     def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
         if self._builder is None:

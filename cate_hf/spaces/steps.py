@@ -1,8 +1,15 @@
 """What is one edge or one operation away from an architecture, as a table."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cate_hf.table import ArchitectureTable
+
+if TYPE_CHECKING:
+    from cate_hf.spaces.base import Space
 
 
 def one_step_away(table: ArchitectureTable, num_inputs: int, moves: bool) -> tuple[ArchitectureTable, np.ndarray]:
@@ -45,3 +52,30 @@ def one_step_away(table: ArchitectureTable, num_inputs: int, moves: bool) -> tup
         np.repeat(table.num_nodes, len(flipped) + len(codes)),
     )
     return drawings, np.concatenate([removed, np.zeros(len(codes), dtype=bool)])
+
+
+def neighbours(
+    space: "Space",
+    start: ArchitectureTable,
+    plain: Callable[[ArchitectureTable], tuple[ArchitectureTable, np.ndarray]],
+    moves: bool = False,
+    prunable: Callable[[np.ndarray], np.ndarray] = lambda removed: np.ones(len(removed), dtype=bool),
+) -> ArchitectureTable:
+    """The valid ones of `one_step_away`, each once, the architecture itself excluded, pruned, with a column hash.
+
+    Args:
+        start: the architecture, valid, as a table of one row.
+        plain: which drawings are valid as they are: the table of those, and (N,) bool.
+        prunable: of (N,) bool, an edge was removed: which of the others `validate` must see one by one.
+    """
+    drawings, removed = one_step_away(start, space.num_inputs, moves)
+    found, valid = plain(drawings)
+    pruned = []
+    for drawing in drawings[prunable(removed) & ~valid]:
+        with suppress(ValueError):
+            pruned.append(space.validate(drawing))
+    found = ArchitectureTable.concatenate([found, space.table(pruned)])
+    hashes = space.hash_many(found)
+    _, first = np.unique(hashes, return_index=True)
+    kept = np.sort(first[hashes[first] != space.hash_many(start)[0]])
+    return found[kept].with_columns(hash=hashes[kept])

@@ -170,7 +170,8 @@ class _Work:
         """Measure one network, so that what is wrong with all is told at once."""
         from cate_hf.statistics.workers import measure_rows
 
-        row = int(np.argmax(self.missing.any(axis=1)))
+        rows = np.flatnonzero(self.missing.any(axis=1))
+        row = rows[np.argmin(self.first_rows[rows])]
         measure_rows(self.space, self.table[[row]], self.settings, [self.settings.seed], self.first_rows[[row]])
 
     def tasks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -42,12 +42,12 @@ def measure(network: SmallNetwork, seed: int, batch: int, size: int) -> np.ndarr
         kernel, units, active = _relu_kernel(relus, batch)
         features = [_feature_measures(place) for place in places]
     gradients = _gradients(functional.cross_entropy(logits, labels % logits.shape[1]), network.weights)
-    (jacobian,) = torch.autograd.grad(logits.sum(), images, allow_unused=True)
+    (jacobian,) = _gradients(logits.sum(), [images])
     with torch.no_grad():
-        jacobian = _finite(torch.zeros_like(images) if jacobian is None else jacobian).flatten(1)
+        jacobian = _finite(jacobian).flatten(1).double()
         grams = [gram for gram, _ in features]
         matrices = [kernel, _normalised(jacobian @ jacobian.T), _correlation(jacobian), *grams]
-        eigenvalues = torch.linalg.eigvalsh(torch.stack(matrices).double()).clamp(min=0).numpy()
+        eigenvalues = torch.linalg.eigvalsh(torch.stack([m.double() for m in matrices])).clamp(min=0).numpy()
     kernel_determinant = _log_determinant(eigenvalues[0])
     numbers = [kernel_determinant + batch * math.log(max(units, 1)), kernel_determinant, math.log1p(units), active]
     numbers += _gradient_measures(gradients, network.weights)
@@ -129,11 +129,15 @@ def _log_determinant(eigenvalues: np.ndarray) -> float:
 def _entropy(eigenvalues: np.ndarray) -> float:
     """Of the singular values as a distribution, in [0, 1]: the logarithm of the effective rank, over that of all."""
     values = np.sqrt(eigenvalues)
+    if not values.sum() > 0:
+        return 0.0
     shares = values / values.sum()
     return float(-(shares * np.log(np.maximum(shares, _TINY))).sum() / math.log(max(len(values), 2)))
 
 
 def _gradients(loss: Tensor, weights: list[Tensor]) -> list[Tensor]:
+    if not weights or not loss.requires_grad:
+        return [torch.zeros_like(weight) for weight in weights]
     found = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
     return [torch.zeros_like(weight) if g is None else g for g, weight in zip(found, weights, strict=True)]
 
@@ -151,9 +155,6 @@ def _gradient_measures(gradients: list[Tensor], weights: list[Tensor]) -> list[f
 
 def _log_synflow(network: SmallNetwork, size: int) -> float:
     with network.linear() as linear:
-        total = linear(torch.ones(1, 3, size, size, dtype=torch.float64)).sum()
-        gradients = torch.autograd.grad(total, network.weights, allow_unused=True)
-        flows = [
-            float((g * w.detach()).sum()) for g, w in zip(gradients, network.weights, strict=True) if g is not None
-        ]
-    return _log(min(sum(flows), 1e300))
+        gradients = _gradients(linear(torch.ones(1, 3, size, size, dtype=torch.float64)).sum(), network.weights)
+        flow = sum(float((g * weight.detach()).sum()) for g, weight in zip(gradients, network.weights, strict=True))
+    return _log(min(flow, 1e300))

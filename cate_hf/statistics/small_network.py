@@ -34,14 +34,18 @@ class SmallNetwork:
         """Raises ValueError where the space has no network, or not with these settings."""
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(0)  # of what `draw_weights` leaves as it was built
-            network = space.build(architecture, **settings)
+            try:
+                network = space.build(architecture, **settings)
+            except TypeError as error:
+                names = ", ".join(map(repr, settings)) or "no settings"
+                raise ValueError(f"{space.name} does not build a network with {names} ({error})") from None
         # Pooling is several times as fast when the channels of a pixel lie side by side, and convolutions no slower.
         self.network = network.train().to(memory_format=torch.channels_last)
         self.norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
         for norm in self.norms:
             norm.track_running_stats = False
             norm.running_mean = norm.running_var = norm.num_batches_tracked = None
-        parameters = list(network.parameters())
+        parameters = [parameter.requires_grad_() for parameter in network.parameters()]
         self.weights = [parameter for parameter in parameters if parameter.dim() > 1]
         self._others = [parameter for parameter in parameters if parameter.dim() < 2]
         self._as_built = [parameter.detach().clone() for parameter in self._others]
@@ -59,7 +63,7 @@ class SmallNetwork:
         """Logits (B, classes); the outputs of all ReLUs; those of the first, middle and last cell, (B, ...) each.
 
         A network without modules of a class called `Cell` is measured at its ReLUs in their place, and one without
-        either at its end.
+        either at its end. Raises ValueError where it cannot be run on the images.
         """
         cells = [module for module in self.network.modules() if type(module).__name__ == CELL]
         features: dict[nn.Module, Tensor] = {}
@@ -71,12 +75,24 @@ class SmallNetwork:
         hooks = [cell.register_forward_hook(keep) for cell in dict.fromkeys(chosen)]
         try:
             with _Relus() as relus:
-                logits = self.network(images)
+                logits = self._logits(images)
         finally:
             for hook in hooks:
                 hook.remove()
         places = [features[cell] for cell in chosen if cell in features] or relus.outputs or [logits]
         return logits, relus.outputs, [places[i] for i in (0, len(places) // 2, -1)]
+
+    def _logits(self, images: Tensor) -> Tensor:
+        size = f"{images.shape[2]} × {images.shape[3]}"
+        try:
+            logits = self.network(images)
+        except RuntimeError as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise ValueError(f"the network cannot be run on images of {size} ({reason})") from None
+        logits = logits[0] if isinstance(logits, tuple) else logits  # others are of auxiliary classifiers
+        if not isinstance(logits, Tensor) or logits.dim() != 2:
+            raise ValueError(f"the network must give logits (images, classes) of images of {size}")
+        return logits
 
     @contextmanager
     def linear(self) -> Iterator[nn.Module]:

@@ -1,0 +1,93 @@
+"""Statistics of architectures as Parquet files."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from cate_hf.files import check_output
+from cate_hf.names import unknown
+from cate_hf.spaces import Space, get_space, space_names
+from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
+from cate_hf.statistics.structure import structure, structure_names
+from cate_hf.table import ArchitectureTable
+from cate_hf.table_io import read_architectures
+
+KINDS = ("structure", "initialisation", "both")
+
+
+def statistics_to_parquet(
+    output: str | os.PathLike,
+    kind: str = "structure",
+    space: "str | os.PathLike | Space | None" = None,
+    input: str | os.PathLike | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    settings: InitialisationSettings | None = None,
+    jobs: int | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> tuple[Space, int, list[str]]:
+    """What `cate statistics` does: a table of architectures with a column for each statistic.
+
+    Columns: hash, operations, adjacency, any others of the architectures, then structure/NAME and initialisation/NAME,
+    float32; columns of these names that a file has already are computed anew.
+
+    Args:
+        kind: one of KINDS.
+        space, input: all architectures of a space (its pool, where it cannot be listed), or those of a Parquet or JSON
+            Lines file. A file's space is found by its operations where only one space of the package has them.
+        sample, seed: so many random architectures of the space instead of all.
+        settings, jobs: as those of `initialisation`.
+
+    Returns:
+        the space, the number of rows, and the names of the statistics' columns.
+
+    Raises:
+        ValueError: bad input; file and row are named.
+        OSError: the output exists and `overwrite` is False, or cannot be written.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of statistics", kind, KINDS)
+    if space is None and input is None:
+        raise ValueError("give a search space (--space), a file (--input), or both")
+    if input is not None and sample is not None:
+        raise ValueError("a sample (--sample) is one of a space; it cannot be drawn of a file (--input)")
+    check_output(output, overwrite)
+    space = None if space is None else get_space(space)
+    if input is not None:
+        space, table = _read(Path(input), space)
+    elif sample is not None:
+        table = space.sample(sample, seed, progress=progress)
+    else:
+        table = space.pool(progress=progress) if space.size is None else space.enumerate(progress=progress)
+    columns = {}
+    if kind != "initialisation":
+        columns |= _columns("structure", structure_names(space), structure(space, table))
+    if kind != "structure":
+        numbers = initialisation(space, table, settings, jobs, progress)
+        columns |= _columns("initialisation", initialisation_names(), numbers)
+    table.with_columns(**columns).to_parquet(output, overwrite=overwrite)
+    return space, len(table), list(columns)
+
+
+def _columns(kind: str, names: list[str], numbers: np.ndarray) -> dict[str, np.ndarray]:
+    return {f"{kind}/{name}": np.ascontiguousarray(numbers[:, i]) for i, name in enumerate(names)}
+
+
+def _read(path: Path, space: Space | None) -> tuple[Space, ArchitectureTable]:
+    """A file's architectures as those of a space, with their hashes."""
+    table = read_architectures(path)
+    if space is None:
+        fitting = [name for name in space_names() if {*table.vocabulary} <= {*get_space(name).vocabulary}]
+        if len(fitting) != 1:
+            known = " and ".join(fitting) or "no space that is known"
+            raise ValueError(f"{path}: its operations are those of {known}; name its space (--space)")
+        space = get_space(fitting[0])
+    table = space.validate_many(table, str(path))
+    hashes = space.hash_many(table)
+    for row, (given, own) in enumerate(zip(table.columns.get("hash", hashes).tolist(), hashes.tolist(), strict=True)):
+        given = given.decode(errors="replace") if isinstance(given, bytes) else given
+        if given != own.decode():
+            raise ValueError(f"{path}, row {row}: hash is {given!r}, its architecture has {own.decode()!r}")
+    return space, table.with_columns(hash=hashes)

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from cate_hf.commands import comparisons, encodings, importing, pretraining, searches, show, spaces, tables
+from cate_hf.commands import comparisons, encodings, importing, pretraining, searches, show, spaces, statistics, tables
 
 INTERRUPTED = 130
 INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
@@ -28,6 +28,7 @@ app.command("enumerate")(tables.enumerate_space)
 app.command("import")(importing.import_file)
 app.command("pairs")(tables.pairs)
 app.command("pretrain-encoding")(pretraining.pretrain_encoding)
+app.command("statistics")(statistics.statistics)
 app.command("encode")(encodings.encode)
 app.command("neighbours")(encodings.neighbours)
 app.command("convert")(encodings.convert)

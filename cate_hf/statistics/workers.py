@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FEW = 32  # networks that are measured before other processes would have started
 _WATCH_SECONDS = 2.0
+_IDLE_SECONDS = 20  # then a process ends, which holds some hundred megabytes
 
 
 def measure_rows(
@@ -78,7 +79,7 @@ def run_tasks(
         return
     told = space.name if _is_known_by_name(space) else space
     calls = (joblib.delayed(_in_worker)(os.getpid(), i, told, part, settings, seeds, n) for i, part, n, seeds in parts)
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1, idle_worker_timeout=_IDLE_SECONDS):
         yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
 
 

@@ -286,6 +286,8 @@ def test_ctrl_c_leaves_one_line_and_no_output(checkpoint, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env=dict(os.environ),
+        # A shell's background jobs, and what they start, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for _ in range(1200):  # until the temporary output is there
         if process.poll() is not None or list(tmp_path.iterdir()):

@@ -6,9 +6,15 @@ from cate_hf.names import unknown
 from cate_hf.search.base import Optimizer
 
 _ALGORITHMS = {
-    "regularized-evolution": "cate_hf.search.regularized_evolution:RegularizedEvolution",
-    "random": "cate_hf.search.random_search:RandomSearch",
+    "bananas": "cate_hf.search.bananas:Bananas",
+    "bo-dngo": "cate_hf.search.bo_dngo:BayesianDngo",
+    "bo-gp": "cate_hf.search.bo_gp:BayesianGp",
     "cate-dngo-ls": "cate_hf.search.cate_dngo_ls:CateDngoLs",
+    "local-search": "cate_hf.search.local_search:LocalSearch",
+    "mlp-predictor": "cate_hf.search.mlp_predictor:MlpPredictor",
+    "neural-predictor": "cate_hf.search.neural_predictor:NeuralPredictor",
+    "random": "cate_hf.search.random_search:RandomSearch",
+    "regularized-evolution": "cate_hf.search.regularized_evolution:RegularizedEvolution",
 }
 
 

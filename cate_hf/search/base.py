@@ -2,15 +2,20 @@
 
 import copy
 import math
+import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cate_hf.search.checks import check_encodings, check_settings
 from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
     from cate_hf.architecture import Architecture
+    from cate_hf.encodings import Encoding
+    from cate_hf.search.journal import Journal
     from cate_hf.spaces import Space
 
 _UNSEEN, _ASKED, _TOLD = 0, 1, 2
@@ -19,36 +24,60 @@ _UNSEEN, _ASKED, _TOLD = 0, 1, 2
 class Optimizer(ABC):
     """Proposes candidates, each at most once, and learns from the values that it is told.
 
+    Ask for as many as can be evaluated at once, and again before any of them is told; tell in any order, also what was
+    never asked for. What is asked and not told yet is not proposed again, and teaches nothing until it is told.
+
     Args:
         space: the search space, for finding an architecture among the candidates by its hash.
         candidates: N unique architectures, with a hash column or not, in any order.
         seed: of all that is drawn.
-        encodings: (N, D) float32, where `needs_encodings`.
+        encodings: (N, D) float32, where `needs_encodings`, or where a setting asks for steps in the encoding.
+        encoding: what they were made by, where it has steps of its own (see `cate_hf.search.steps`).
+        **settings: of the algorithm, in the place of its `defaults`.
 
     Attributes:
         rows, values: what was told so far, in that order; a failed evaluation has the value NaN.
+
+    Raises:
+        ValueError: no candidate, encodings that do not fit, an unknown setting or a value that it cannot have.
     """
 
+    name: ClassVar[str]
     needs_encodings: ClassVar[bool] = False
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     _state: ClassVar[tuple[str, ...]] = ()  # attributes of a subclass that belong to its state, as JSON can hold them
+    _arrays: ClassVar[tuple[str, ...]] = ()  # those that are arrays, or None
 
     def __init__(
-        self, space: "Space", candidates: ArchitectureTable, seed: int, encodings: np.ndarray | None = None
+        self,
+        space: "Space",
+        candidates: ArchitectureTable,
+        seed: int,
+        encodings: np.ndarray | None = None,
+        encoding: "Encoding | None" = None,
+        **settings: Any,
     ) -> None:
         if not len(candidates):
             raise ValueError("a search needs at least one candidate")
         if "hash" not in candidates.columns:
             candidates = candidates.with_columns(hash=space.hash_many(candidates))
-        self.space, self.candidates, self.seed = space, candidates, seed
+        self.settings = check_settings(self.name, self.defaults, self.choices, settings)
+        self.space, self.candidates, self.seed = space, candidates, int(seed)
         self.rng = np.random.default_rng(seed)
-        if self.needs_encodings:
-            encodings = check_encodings(encodings, len(candidates))
-        self.encodings = encodings
+        in_encoding = self.settings.get("perturb") == "encoding"
+        self.encoding = encoding if in_encoding and encoding is not None and not encoding.by_table else None
+        self.encodings, self.squared_norms, self.longest = None, None, 0.0
+        if self.needs_encodings or (in_encoding and self.encoding is None):
+            self.encodings, self.squared_norms = check_encodings(encodings, len(candidates))
+            self.longest = float(self.squared_norms.max()) ** 0.5 * (1 + 1e-5)
         self.rows: list[int] = []
         self.values: list[float] = []
         self._status = np.zeros(len(candidates), dtype=np.uint8)
+        self._pending: dict[int, None] = {}  # rows that were asked and not told, in that order
         self._row_of_asked: dict[Architecture, int] = {}
         self._by_hash: np.ndarray | None = None
+        self._journal: Journal | None = None
 
     @abstractmethod
     def _propose(self, n: int) -> list[int]:
@@ -59,60 +88,160 @@ class Optimizer(ABC):
 
         Raises:
             ValueError: n is below 1.
+            OSError: a journal is attached and cannot be written; nothing was asked then.
         """
         if n < 1:
             raise ValueError(f"ask: n must be at least 1, not {n}")
         rows: list[int] = []
-        while len(rows) < n and (self._status == _UNSEEN).any():
-            proposed = self._propose(n - len(rows))
-            self._status[proposed] = _ASKED
-            rows += proposed
+        before = self._changing()
+        try:
+            while len(rows) < n and (self._status == _UNSEEN).any():
+                proposed = self._propose(n - len(rows))
+                self._status[proposed] = _ASKED
+                self._pending.update(dict.fromkeys(proposed))
+                rows += proposed
+            if rows and self._journal is not None:
+                self._journal.asked(self, rows)
+        except BaseException:  # Ctrl-C too: nothing is asked that is not given out
+            for row in rows:
+                self._status[row] = _UNSEEN
+                self._pending.pop(row, None)
+            self.restore(*before)
+            raise
         return rows
 
     def tell_row(self, row: int, value: float) -> None:
         """The value of a candidate, asked for or not. NaN: its evaluation failed; it is not asked for again.
 
         Raises:
-            ValueError: the value is infinite, or another value was told before.
+            ValueError: no such row, no number or an infinite one, or another value was told before.
+            OSError: a journal is attached and cannot be written; nothing was told then.
         """
-        value = float(value)
-        if math.isinf(value):
+        if not 0 <= row < len(self.candidates):
+            raise ValueError(f"tell: row {row} of {len(self.candidates)} candidates")
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"tell: the value of candidate {row} is {value!r}; expected a number") from None
+        if math.isinf(number):
             raise ValueError(f"tell: the value of candidate {row} is {value}; expected a number, or NaN for a failure")
         if self._status[row] == _TOLD:
             raise ValueError(f"tell: candidate {row} has been told already")
+        if self._journal is not None:
+            self._journal.told(int(row), number)
+        self._note(int(row), number)
+
+    def _note(self, row: int, value: float) -> None:
         self._status[row] = _TOLD
-        self.rows.append(int(row))
+        self._pending.pop(row, None)
+        self.rows.append(row)
         self.values.append(value)
 
     def ask(self, n: int = 1) -> "list[Architecture]":
-        """The next n architectures to evaluate; none is ever asked twice."""
-        architectures = []
-        for row in self.ask_rows(n):
-            architecture = self.candidates[row]
-            self._row_of_asked[architecture] = row
-            architectures.append(architecture)
-        return architectures
+        """The next n architectures to evaluate, as `ask_rows`; none is ever asked twice."""
+        return self._architectures(self.ask_rows(n))
 
     def tell(self, architecture: "Architecture", value: float) -> None:
         """The value of an architecture in any isomorphic drawing, in any order, asked for or not; NaN for a failure.
 
         Raises:
-            ValueError: it is not among the candidates, or was told before.
+            ValueError: it is not among the candidates, or as `tell_row`.
         """
         row = self._row_of_asked.get(architecture)
         self.tell_row(self._find(architecture) if row is None else row, value)
 
+    def fail(self, architecture: "Architecture") -> None:
+        """The evaluation of an architecture failed: `tell` of NaN."""
+        self.tell(architecture, math.nan)
+
+    def pending_rows(self) -> list[int]:
+        """Rows that were asked for and not told, in the order in which they were asked."""
+        return list(self._pending)
+
+    def pending(self) -> "list[Architecture]":
+        """What was asked for and not told, in that order: after an interruption, what to evaluate first."""
+        return self._architectures(self.pending_rows())
+
+    def _architectures(self, rows: list[int]) -> "list[Architecture]":
+        architectures = [self.candidates[row] for row in rows]
+        self._row_of_asked.update(zip(architectures, rows, strict=True))
+        return architectures
+
+    def mark_asked(self, rows: list[int]) -> None:
+        """Take unseen rows as asked for, as if `ask_rows` had given them."""
+        for row in rows:
+            if not 0 <= row < len(self.candidates) or self._status[row] != _UNSEEN:
+                raise ValueError(f"row {row} of {len(self.candidates)} candidates cannot be asked for (again)")
+            self._status[row] = _ASKED
+            self._pending[row] = None
+
+    def attach(self, folder: str | os.PathLike) -> None:
+        """Keep a journal in a folder from now on, of each ask and each tell before it returns; where the folder has one
+        of this very search, go on from its end (see `cate_hf.search.journal`).
+
+        Raises:
+            ValueError: the journal is of another search (it says what differs), is damaged or in use; or there is one
+                and this search is not a new one.
+            OSError: it cannot be read or written.
+        """
+        from cate_hf.search.journal import Journal
+
+        self.detach()
+        self._journal = Journal.attach(self, folder)
+
+    def detach(self) -> None:
+        """Close the journal, where one is attached."""
+        if self._journal is not None:
+            self._journal.close()
+        self._journal = None
+
+    def save(self, folder: str | os.PathLike, overwrite: bool = True) -> None:
+        """Write the state: state.json, and arrays.safetensors where the algorithm keeps arrays (see
+        `cate_hf.search.storage`)."""
+        from cate_hf.search.storage import save
+
+        save(self, folder, overwrite)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | os.PathLike,
+        space: "Space",
+        candidates: ArchitectureTable,
+        encodings: np.ndarray | None = None,
+        encoding: "Encoding | None" = None,
+    ) -> "Optimizer":
+        """The search that `save` wrote, to the bit. Algorithm, seed and settings are the folder's.
+
+        Raises:
+            ValueError: it is of another space, other candidates or encodings, or of another algorithm than this class
+                (it says what differs), or damaged.
+            OSError: it cannot be read.
+        """
+        from cate_hf.search.storage import load
+
+        return load(cls, folder, space, candidates, encodings, encoding)
+
     def state_dict(self) -> dict:
-        """All that changes, as JSON can hold it; candidates, encodings and seed are not part of it."""
+        """All that changes but arrays, as JSON can hold it; candidates, encodings and seed are not part of it."""
         return {
             "rows": self.rows.copy(),
             "values": [None if math.isnan(value) else value for value in self.values],
-            "pending": np.flatnonzero(self._status == _ASKED).tolist(),
-            "generator": self.rng.bit_generator.state,
-            **{name: copy.copy(getattr(self, name)) for name in self._state},
+            "pending": self.pending_rows(),
+            **self.small_state(),
         }
 
-    def load_state_dict(self, state: dict) -> None:
+    def small_state(self) -> dict:
+        """What changes besides what was asked and told and the arrays."""
+        return {"generator": self.rng.bit_generator.state} | {
+            name: copy.copy(getattr(self, name)) for name in self._state
+        }
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that belong to the state, by name; they are replaced, never changed."""
+        return {name: getattr(self, name) for name in self._arrays if getattr(self, name) is not None}
+
+    def load_state_dict(self, state: dict, arrays: Mapping[str, np.ndarray] | None = None) -> None:
         """Go on from a state of an optimizer made with the same arguments. What was asked and not told stays asked.
 
         Raises:
@@ -124,14 +253,27 @@ class Optimizer(ABC):
         outside = [row for row in (*state["rows"], *state["pending"]) if not 0 <= row < len(self.candidates)]
         if outside:
             raise ValueError(f"search state: row {outside[0]} is not among the {len(self.candidates)} candidates")
+        seen = [*state["rows"], *state["pending"]]
+        if len(state["values"]) != len(state["rows"]) or len(set(seen)) != len(seen):
+            raise ValueError("search state: expected a value for each row, and each row once")
         self.rows = list(state["rows"])
         self.values = [math.nan if value is None else float(value) for value in state["values"]]
+        self._pending = dict.fromkeys(state["pending"])
         self._status[:] = _UNSEEN
         self._status[state["pending"]] = _ASKED
         self._status[self.rows] = _TOLD
-        self.rng.bit_generator.state = state["generator"]
+        self.restore(state, arrays or {})
+
+    def _changing(self) -> tuple[dict, dict]:
+        return self.small_state(), self.state_arrays()
+
+    def restore(self, small: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """The inverse of `small_state` and `state_arrays`."""
+        self.rng.bit_generator.state = small["generator"]
         for name in self._state:
-            setattr(self, name, copy.copy(state[name]))
+            setattr(self, name, copy.copy(small[name]))
+        for name in self._arrays:
+            setattr(self, name, arrays.get(name))
 
     def _find(self, architecture: "Architecture") -> int:
         wanted = self.space.hash(architecture).encode()
@@ -149,6 +291,10 @@ class Optimizer(ABC):
         rows = self._by_hash[np.minimum(at, len(hashes) - 1)]
         return np.where(hashes[rows] == wanted, rows, -1)
 
+    def _is_free(self) -> np.ndarray:
+        """(N,) bool: neither asked for nor told."""
+        return self._status == _UNSEEN
+
     def _unseen(self) -> np.ndarray:
         return np.flatnonzero(self._status == _UNSEEN)
 
@@ -162,20 +308,3 @@ class Optimizer(ABC):
         rows, values = np.array(self.rows, dtype=np.intp), np.array(self.values)
         good = ~np.isnan(values)
         return rows[good], values[good]
-
-
-def check_encodings(encodings: np.ndarray | None, rows: int) -> np.ndarray:
-    """(rows, D) finite float32, contiguous.
-
-    Raises:
-        ValueError: saying what is wrong with them.
-    """
-    if encodings is None:
-        raise ValueError("this search algorithm needs encodings of the candidates")
-    encodings = np.ascontiguousarray(encodings, dtype=np.float32)
-    if encodings.ndim != 2 or len(encodings) != rows:
-        raise ValueError(f"encodings must be ({rows}, D), one row a candidate, not {encodings.shape}")
-    wrong = np.flatnonzero(~np.isfinite(encodings).all(axis=1))
-    if len(wrong):
-        raise ValueError(f"encodings, row {wrong[0]}: not finite")
-    return encodings

@@ -2,42 +2,36 @@
 
 import numpy as np
 
-from cate_hf.search.base import Optimizer
-
-POPULATION = 30
-TOURNAMENT = 10
+from cate_hf.search.steps import Stepping
 
 
-class RegularizedEvolution(Optimizer):
+class RegularizedEvolution(Stepping):
     """The best of a few drawn from a population is mutated; the oldest of the population dies.
 
-    The first `POPULATION` candidates are random. The population are the last `POPULATION` that were told, so that a
-    child takes the place of the oldest. A parent is the best of `TOURNAMENT` drawn with replacement; its child is one
-    of its neighbours in the space, drawn from those among the candidates that were not asked for yet. A parent with
-    none left passes the turn to the next best of the tournament, and where none has any a random candidate is taken.
+    The first candidates are random. The population are the last that were told, so that a child takes the place of the
+    oldest. A parent is the best of those drawn, with replacement; its child is drawn from where a step from it leads
+    (see `Stepping`). A parent with no step left passes the turn to the next best of the drawn, and where none has any a
+    random candidate is taken.
+
+    Settings:
+        population: 30.
+        tournament: how many are drawn, 10.
+        perturb, nearest: of steps.
     """
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._neighbours: dict[int, np.ndarray] = {}
+    name = "regularized-evolution"
+    defaults = {"population": 30, "tournament": 10, **Stepping.defaults}
 
     def _propose(self, n: int) -> list[int]:
         rows, values = self._observed()
-        missing = POPULATION - len(self.rows) - int((self._status == 1).sum())
+        population = self.settings["population"]
+        missing = population - len(self.rows) - int((self._status == 1).sum())
         if missing > 0 or not len(rows):
             return self._draw_unseen(min(n, max(missing, 1)))
-        rows, values = rows[-POPULATION:], values[-POPULATION:]
-        drawn = self.rng.integers(len(rows), size=TOURNAMENT)
+        rows, values = rows[-population:], values[-population:]
+        drawn = self.rng.integers(len(rows), size=self.settings["tournament"])
         for parent in dict.fromkeys(rows[drawn[np.argsort(-values[drawn], kind="stable")]].tolist()):
-            free = self._neighbours_of(parent)
-            free = free[self._status[free] == 0]
-            if len(free):
-                return [int(self.rng.choice(free))]
+            steps = self._steps_from(parent)
+            if len(steps):
+                return [int(self.rng.choice(steps))]
         return self._draw_unseen(1)
-
-    def _neighbours_of(self, row: int) -> np.ndarray:
-        """Rows of a candidate's neighbours that are candidates too, in the order of the rows."""
-        if row not in self._neighbours:
-            rows = self._rows_of(self.space.neighbours(self.candidates[row]).columns["hash"])
-            self._neighbours[row] = np.sort(rows[rows >= 0])
-        return self._neighbours[row]

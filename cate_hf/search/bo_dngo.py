@@ -1,0 +1,28 @@
+"""Bayesian optimisation with DNGO (Snoek et al., ICML 2015) over pre-computed encodings, as arch2vec-BO (Yan et al.,
+"Does Unsupervised Architecture Representation Learning Help Neural Architecture Search?", NeurIPS 2020)."""
+
+import numpy as np
+
+from cate_hf.search.acquisition import most_expected_improvement
+from cate_hf.search.dngo import Dngo
+from cate_hf.search.rounds import Rounds
+
+
+class BayesianDngo(Rounds):
+    """16 random candidates, then rounds of the 5 with the most expected improvement of all.
+
+    Settings:
+        initial: 16; proposed: 5 a round.
+        target: what is to be improved on; None, the best so far.
+    """
+
+    name = "bo-dngo"
+    needs_encodings = True
+    defaults = {"initial": 16, "proposed": 5, "target": None}
+
+    def _next_round(self, rows: np.ndarray, values: np.ndarray) -> list[int]:
+        surrogate = Dngo(seed=int(self.rng.integers(2**31))).fit(self.encodings[rows], values)
+        target = float(values.max()) if self.settings["target"] is None else self.settings["target"]
+        return most_expected_improvement(
+            surrogate, self.encodings, self._is_free(), self.settings["proposed"], target, self.longest
+        )

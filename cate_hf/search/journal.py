@@ -1,0 +1,173 @@
+"""A search's journal: what was asked and told, on disk before it counts, so that a killed search goes on.
+
+journal.jsonl holds one JSON object a line, each with a checksum: what the search is (as `identity` says) and the state
+that it starts from; then {"ask": rows, "hash": hashes, "state": what else changed} before an ask returns, and
+{"tell": row, "value": number or null} before a tell returns. Each line is on disk (fsync) before anything else happens.
+Killed while it writes a line, a process leaves one without an end: what it says has not happened, and is dropped.
+
+Going on from a journal needs no computation: the state after the last ask stands in its line. What was asked and not
+told is given by `Optimizer.pending`, to be evaluated first.
+"""
+
+import contextlib
+import math
+import os
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from cate_hf.search.storage import (
+    FORMAT,
+    check_identity,
+    from_line,
+    identity,
+    read_arrays,
+    remove_arrays,
+    to_line,
+    write_arrays,
+)
+
+if TYPE_CHECKING:
+    from cate_hf.search.base import Optimizer
+
+JOURNAL_FILE = "journal.jsonl"
+LOCK_FILE = "journal.lock"
+_HEAD = b'{"format":"' + FORMAT.split(" ")[0].encode()
+_open: "weakref.WeakValueDictionary[str, Journal]" = weakref.WeakValueDictionary()  # of this process, by path
+
+
+class Journal:
+    """An open journal, which one search at a time has. Use `attach`."""
+
+    def __init__(self, path: Path) -> None:
+        key = str(path.resolve())
+        if key in _open:
+            raise ValueError(f"{path} is in use by another search of this process; detach that one first")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self._closed, self._arrays = path, False, None
+        self._lock = _lock(path)
+        self._file = open(path, "a+b")
+        _open[key] = self
+
+    @classmethod
+    def attach(cls, optimizer: "Optimizer", folder: str | os.PathLike) -> "Journal":
+        """See `Optimizer.attach`."""
+        journal = cls(Path(folder) / JOURNAL_FILE)
+        try:
+            lines = journal._lines()
+            if lines:
+                journal._arrays = _replay(optimizer, lines, journal.path)
+            else:
+                journal._begin(optimizer)
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def asked(self, optimizer: "Optimizer", rows: list[int]) -> None:
+        """Note an ask, with the state after it."""
+        earlier, arrays = self._arrays, self._write_arrays(optimizer)
+        hashes = [h.decode() for h in optimizer.candidates.columns["hash"][rows]]
+        self._write({"ask": rows, "hash": hashes, "state": optimizer.small_state(), "arrays": arrays})
+        if arrays != earlier:
+            remove_arrays(self.path.parent, "journal", arrays)
+
+    def told(self, row: int, value: float) -> None:
+        """Note a tell."""
+        self._write({"tell": row, "value": None if math.isnan(value) else value})
+
+    def close(self) -> None:
+        """Let others have the file."""
+        if self._closed:
+            return
+        self._closed = True
+        _open.pop(str(self.path.resolve()), None)
+        with contextlib.suppress(OSError):  # of what is left in its buffer, where the disk is full
+            self._file.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _begin(self, optimizer: "Optimizer") -> None:
+        arrays = self._write_arrays(optimizer)
+        self._write({**identity(optimizer), "state": optimizer.state_dict(), "arrays": arrays})
+        _sync_folder(self.path.parent)
+
+    def _write_arrays(self, optimizer: "Optimizer") -> str | None:
+        arrays = write_arrays(optimizer.state_arrays(), self.path.parent, "journal")
+        if arrays != self._arrays:
+            _sync_folder(self.path.parent)
+        self._arrays = arrays
+        return arrays
+
+    def _lines(self) -> list[bytes]:
+        """The whole lines; what follows them is cut off, because it has not happened."""
+        self._file.seek(0)
+        *lines, rest = self._file.read().split(b"\n")
+        if rest:
+            if not lines and rest[: len(_HEAD)] != _HEAD[: len(rest)]:
+                raise ValueError(f"{self.path}: not a journal of a search")
+            self._file.truncate(sum(len(line) + 1 for line in lines))
+        return lines
+
+    def _write(self, content: dict[str, Any]) -> None:
+        if self._closed:
+            raise OSError(f"{self.path} is closed, or could not be written before; attach its folder to a new search")
+        try:
+            self._file.write(to_line(content).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except BaseException:
+            self.close()  # half a line may be there: nothing may follow it
+            raise
+
+
+def _replay(optimizer: "Optimizer", lines: list[bytes], path: Path) -> str | None:
+    """Bring a new search to the end of a journal; the name of its file of arrays."""
+    if optimizer.rows or optimizer.pending_rows():
+        raise ValueError(f"{path} is there already; only a search that nothing was asked or told can go on from it")
+    header = from_line(lines[0], f"{path}, line 1")
+    check_identity(identity(optimizer), header, path)
+    optimizer.load_state_dict(header["state"])
+    small, arrays = optimizer.small_state(), header["arrays"]
+    for number, line in enumerate(lines[1:], 2):
+        event = from_line(line, f"{path}, line {number}")
+        try:
+            if "ask" in event:
+                optimizer.mark_asked(event["ask"])
+                small, arrays = event["state"], event["arrays"]
+            else:
+                optimizer.tell_row(event["tell"], math.nan if event["value"] is None else event["value"])
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+    optimizer.restore(small, read_arrays(path.parent, arrays))
+    return arrays
+
+
+def _lock(path: Path) -> BinaryIO | None:
+    """Lock a file beside the journal, until this process ends, however it ends; None where the system cannot.
+
+    Raises:
+        ValueError: another process has it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # two processes at once are then the user's to avoid
+        return None
+    file = open(path.with_name(LOCK_FILE), "ab")
+    try:
+        # A lock of this process alone: one of the file (flock) would live on in a process that an evaluation forked.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ValueError(f"{path} is in use by another process") from None
+    return file
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the name of a new file last."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,6 +1,5 @@
 """What an architecture scores: benchmarks by name, or a table of one's own. Adding one is one module in `catalog/`."""
 
-import inspect
 import os
 from pathlib import Path
 from typing import Any
@@ -41,10 +40,10 @@ def load_benchmark(
         benchmark = CATALOG.get(str(name))
         if space is not None and get_space(space).name != benchmark.space_name:
             raise ValueError(f"the benchmark {name} is of {benchmark.space_name}, not of {get_space(space).name}")
-        known = inspect.signature(benchmark.__init__).parameters
+        known = benchmark.option_names()
         for option in options:
             if option not in known:
-                raise ValueError(f"the benchmark {name} has no option {option!r}; it has {', '.join([*known][1:])}")
+                raise ValueError(f"the benchmark {name} has no option {option!r}; it has {', '.join(known)}")
         if path is None and benchmark.needs_path:
             raise ValueError(f"the benchmark {name} is read from a file of yours: give its path")
         return benchmark(**({} if path is None else {"path": path}), **options)

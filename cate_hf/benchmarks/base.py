@@ -1,5 +1,6 @@
 """A table of results, found by the hash of an architecture."""
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -43,6 +44,11 @@ class Benchmark:
         twice = np.flatnonzero(self.hashes[1:] == self.hashes[:-1])
         if len(twice):
             raise ValueError(f"{path}: hash {self.hashes[twice[0]].decode()} is in two rows, expected one a cell")
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """Names of the keyword arguments, besides the path, that one of these is made with."""
+        return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "path")]
 
     @property
     def fields(self) -> list[str]:
@@ -135,8 +141,9 @@ class Benchmark:
         rows = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
         return rows, np.flatnonzero(self.hashes[rows] != hashes)
 
-    def best(self, field: str = "test_accuracy") -> tuple[str, float]:
-        """Hash and value of the highest value of a field."""
+    def best(self, field: str | None = None) -> tuple[str, float]:
+        """Hash and value of the highest value of a field, by default of `default_field`."""
+        field = field or self.default_field
         self._check_field(field)
         row = int(np.nanargmax(self._columns[field]))
         return self.hashes[row].decode(), float(self._columns[field][row])

@@ -55,6 +55,10 @@ class NasBench301(Benchmark):
         self.path, self.space, self.oracles = Path(path), get_space("darts"), oracles
         self._warned = False
 
+    @classmethod
+    def option_names(cls) -> list[str]:
+        return ["accuracy_model", "noise_seed", "trust_pickle"]  # of each kind; which one it is, the path says
+
     @property
     def fields(self) -> list[str]:
         return list(self.oracles)

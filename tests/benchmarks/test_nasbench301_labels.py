@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from cate_hf import Architecture, load_benchmark
 from cate_hf.benchmarks import find_benchmark
+from cate_hf.benchmarks.catalog.nasbench301 import NasBench301
 from cate_hf.benchmarks.nasbench301_cells import CellPairTable
 from cate_hf.search.run import run_search
 from cate_hf.spaces.darts_genotypes import CellPair
@@ -182,7 +183,11 @@ def test_other_files_and_options_are_refused(labels, tmp_path):
     with pytest.raises(ValueError, match="notes.txt: not a file of NAS-Bench-301: expected labels in Parquet"):
         load_benchmark("nasbench301", path=other)
     with pytest.raises(ValueError, match="nasbench301 needs a path: a table of labels, surrogate.onnx or a folder"):
+        NasBench301()
+    with pytest.raises(ValueError, match="the benchmark nasbench301 is read from a file of yours"):
         load_benchmark("nasbench301")
+    with pytest.raises(ValueError, match="no option 'pickle'; it has accuracy_model, noise_seed, trust_pickle$"):
+        load_benchmark("nasbench301", path=path, pickle=True)
     with pytest.raises(ValueError, match="the benchmark nasbench301 is of darts"):
         load_benchmark("nasbench301", path=path, space="nasbench101")
 
@@ -211,3 +216,11 @@ def test_the_published_labels(nasbench301_folder):
     assert 0.945 < best < 0.947
     unusual = ~bench.reliable_many(bench.candidates())
     assert 0 < unusual.sum() < 10  # fewer than 0.1 %
+
+
+def test_the_best_is_of_the_field_that_a_search_maximises(labels):
+    path, _, columns = labels
+    bench = load_benchmark("nasbench301", path=path)
+    assert bench.best() == bench.best("validation_accuracy")
+    assert bench.best()[1] == pytest.approx(columns["validation_accuracy"].max())
+    assert bench.best("runtime_seconds")[1] == pytest.approx(np.nanmax(columns["runtime_seconds"]))

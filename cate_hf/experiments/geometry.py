@@ -85,10 +85,12 @@ def _nearest(vectors: np.ndarray, queries: np.ndarray, chunk: int = 64) -> tuple
 
 
 def _equal_cost(space: Space, table: ArchitectureTable, vectors: np.ndarray, rng: np.random.Generator) -> float:
-    from cate_hf.data.pairs import default_settings, make_pairs
+    from cate_hf.data.pairs import default_settings, default_window, make_pairs
 
     settings = default_settings(space)
-    pairs = make_pairs(space.costs(table, settings.cost), settings.window, settings.partners, 0)
+    costs = space.costs(table, settings.cost)
+    window = default_window(costs) if settings.window is None else settings.window
+    pairs = make_pairs(costs, window, settings.partners, 0)
     if not len(pairs):
         return float("nan")
     pairs = pairs[rng.choice(len(pairs), min(PAIRS, len(pairs)), replace=False)]

@@ -10,6 +10,7 @@ from cate_hf.cli import main
 from cate_hf.encodings import get_encoding
 from cate_hf.experiments.geometry import effective_dimension, geometry, principal_map, redraw
 from cate_hf.experiments.prediction import best, measures, predict, split, to_target
+from cate_hf.spaces.custom import CustomSpace
 
 SPACE = get_space("nasbench201")
 
@@ -82,6 +83,15 @@ def test_geometry_of_vectors_that_are_known(cells):
     assert other["drawing_distance"] > 0.1
     assert other["edit_distance"] > 0.3
     assert other["neighbour_accuracy_gap"] == pytest.approx(1, abs=0.15)  # accuracies are random here
+
+
+def test_geometry_in_a_space_without_a_window_of_its_own():
+    costs = {"conv": {"parameters": 9}, "pool": {"parameters": 0}}
+    space = CustomSpace(name="windowless", operations=costs, nodes=[2, 6], edges=[1, 8])
+    cells = space.enumerate()[:400]
+    found = geometry(space, cells, cells.columns["parameters"][:, None].astype(np.float32), np.arange(400.0))
+    spread = cells.columns["parameters"].std()
+    assert 0 <= found["equal_cost_distance"] < spread
 
 
 def test_effective_dimension_and_map():

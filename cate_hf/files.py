@@ -15,10 +15,13 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
         the path as a ``Path``.
 
     Raises:
+        ValueError: the path has no name of its own, as ``.`` and ``..``.
         FileExistsError: the output exists and ``overwrite`` is false.
         OSError: its folder is not a folder, or may not be written to.
     """
     path = Path(path)
+    if path.name in ("", ".."):
+        raise ValueError(f"output {path}: expected the name of a file or folder to write, not of a folder around it")
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"output {path} exists already; choose another path or ask to overwrite it (--overwrite)")
     parent = path.absolute().parent
@@ -78,6 +81,9 @@ def _replace_folder(new: Path, path: Path, aside: Path) -> None:
         except BaseException:
             os.rename(aside, path)
             raise
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside.is_symlink():
+            aside.unlink()  # what it points to stays as it was
+        else:
+            shutil.rmtree(aside, ignore_errors=True)
     else:
         os.rename(new, path)

@@ -103,6 +103,26 @@ def test_a_file_never_replaces_a_folder(tmp_path):
     assert (tmp_path / "out").is_dir()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="symbolic links need no permission on POSIX only")
+def test_a_folder_replaces_a_link_to_one_and_leaves_what_it_points_to(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").touch()
+    (tmp_path / "out").symlink_to("theirs")
+    with atomic_output(tmp_path / "out", overwrite=True) as temporary:
+        temporary.mkdir()
+        (temporary / "new").touch()
+    assert names(tmp_path) == ["out", "theirs"]
+    assert names(tmp_path / "out") == ["new"]
+    assert names(tmp_path / "theirs") == ["file"]
+
+
+@pytest.mark.parametrize("path", [".", "..", "/", "nowhere/..", ""])
+def test_a_path_without_a_name_is_refused(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="expected the name of a file or folder"):
+        check_output(path, overwrite=True)
+
+
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing was written"), atomic_output(tmp_path / "out"):
         pass

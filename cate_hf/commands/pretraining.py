@@ -108,8 +108,6 @@ def train_to_folder(
     """
     import shutil
 
-    import torch
-
     from cate_hf.files import check_output
     from cate_hf.spaces import get_space
     from cate_hf.training.encoding_settings import EncodingSettings
@@ -120,14 +118,14 @@ def train_to_folder(
         raise ValueError("--resume and --overwrite exclude each other")
     search_space = get_space(space)
     chosen = EncodingSettings.of(name, search_space, **settings)
-    check_output(output_dir, overwrite=True)
+    device = _device(device)
+    check_output(output_dir.absolute(), overwrite=True)
     if output_dir.exists() and not output_dir.is_dir():
         raise FileExistsError(f"{output_dir} is a file; the output must be a folder")
     if output_dir.is_dir() and any(output_dir.iterdir()) and not resume:
         if not overwrite:
             raise FileExistsError(f"{output_dir} is not empty; continue with --resume, or replace it with --overwrite")
         shutil.rmtree(output_dir)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     run = EncodingTraining(chosen, search_space, search_space.pool(progress=progress), output_dir, device)
     if resume:
         run.resume()
@@ -137,3 +135,17 @@ def train_to_folder(
         print(f"stopped at step {run.step:,} of {run.total_steps:,}; continue with --resume", file=sys.stderr)
         raise
     return run.save(progress=progress, command=command)
+
+
+def _device(name: str | None) -> str:
+    """The device of that name, or the best that there is. Raises ValueError where nothing can be put on it."""
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name).tolist()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {name!r} cannot be used here; expected one such as cpu or cuda ({reason})") from None
+    return name

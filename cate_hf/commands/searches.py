@@ -24,7 +24,14 @@ def search(
             "or a file of `cate encode`."
         ),
     ] = "cate",
-    algorithm: Annotated[str, typer.Option(help="random, regularized-evolution or cate-dngo-ls.")] = "cate-dngo-ls",
+    algorithm: Annotated[
+        str,
+        typer.Option(
+            help="random, regularized-evolution, local-search, neural-predictor, bo-dngo, bo-gp, bananas, "
+            "mlp-predictor or cate-dngo-ls; with /encoding the steps of an evolution or a local search are taken in "
+            "the encoding."
+        ),
+    ] = "cate-dngo-ls",
     queries: Annotated[int, typer.Option(min=1, help="Architectures that a trial may query.")] = 150,
     trials: Annotated[int, typer.Option(min=1, help="Independent trials, with seeds seed, seed + 1, …")] = 10,
     seed: Annotated[int, typer.Option(help="Of the first trial.")] = 0,

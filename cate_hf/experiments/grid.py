@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.encodings import get_encoding
+from cate_hf.encodings import Encoding, get_encoding
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings, check_folder, select
 from cate_hf.files import atomic_output
 from cate_hf.progress import progress_bar
@@ -44,6 +44,12 @@ def _evaluation(settings: CompareSettings) -> Evaluation:
             f"queries must be 1 to {len(evaluation.candidates)}, the candidates with results, not {settings.queries}"
         )
     return evaluation
+
+
+@lru_cache(maxsize=16)
+def _maker(encoding: str, space: str) -> Encoding:
+    """The encoding itself, once a process, for steps of its own."""
+    return get_encoding(encoding, space)
 
 
 def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> dict[str, Any]:
@@ -84,11 +90,13 @@ def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> 
 def run_one(folder: Path, settings: CompareSettings, algorithm: str, encoding: str, seed: int) -> Path:
     """One trial, in any process."""
     file = trial_file(folder, algorithm, encoding, seed)
-    vectors = None
+    vectors, maker = None, None
     if encoding != NO_ENCODING:
+        if algorithm.endswith("/encoding") and Path(encoding).suffix != ".parquet":
+            maker = _maker(encoding, settings.space)
         vectors = np.load(folder / VECTORS_FOLDER / f"{slug(encoding)}.npy", mmap_mode="r", allow_pickle=False)
     evaluation = _evaluation(settings)
-    trial = run_trial(get_space(settings.space), evaluation, algorithm, settings.queries, seed, vectors)
+    trial = run_trial(get_space(settings.space), evaluation, algorithm, settings.queries, seed, vectors, maker)
     trial |= {"algorithm": algorithm, "encoding": encoding}
     with atomic_output(file, overwrite=True) as temporary:
         temporary.write_text(json.dumps(trial) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cate_hf.files import atomic_output
-from cate_hf.search import get_algorithm
+from cate_hf.search import parse_algorithm
 from cate_hf.table import ArchitectureTable
 
 SETTINGS_FILE = "settings.json"
@@ -38,14 +38,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper-small": {
         "space": "nasbench101",
         "encodings": (*FIXED_ENCODINGS, "d-vae", "arch2vec", "cate", "structure"),
-        "algorithms": ("random", "local-search", "neural-predictor", "cate-dngo-ls"),
+        # Of White et al.'s three subroutines, the last two: perturbing in the encoding, and predicting from it.
+        "algorithms": ("random", "regularized-evolution/encoding", "bo-dngo", "cate-dngo-ls"),
         "queries": 150,
         "trials": 20,
     },
     "paper-large": {
         "space": "darts",
         "encodings": ("adjacency", "path-truncated", "structure"),
-        "algorithms": ("random", "cate-dngo-ls"),
+        "algorithms": ("random", "regularized-evolution", "cate-dngo-ls"),
         "queries": 100,
         "trials": 20,
     },
@@ -99,7 +100,7 @@ class CompareSettings:
         if self.pool is not None and self.pool < self.queries:
             raise ValueError(f"pool must be at least the {self.queries} queries, not {self.pool}")
         parse_where(self.where)
-        needing = [name for name in self.algorithms if get_algorithm(name).needs_encodings]
+        needing = [name for name in self.algorithms if parse_algorithm(name)[2]]
         if needing and not self.encodings:
             raise ValueError(f"encodings: {needing[0]} needs at least one")
 
@@ -108,7 +109,7 @@ class CompareSettings:
         return [
             (algorithm, encoding)
             for algorithm in self.algorithms
-            for encoding in (self.encodings if get_algorithm(algorithm).needs_encodings else (NO_ENCODING,))
+            for encoding in (self.encodings if parse_algorithm(algorithm)[2] else (NO_ENCODING,))
         ]
 
     def difference(self, other: dict[str, Any]) -> str | None:

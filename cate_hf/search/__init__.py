@@ -1,6 +1,7 @@
 """Ask/tell searches over a table of candidates, by name. Adding one is a module and a line here."""
 
 import importlib
+from typing import Any
 
 from cate_hf.names import unknown
 from cate_hf.search.base import Optimizer
@@ -34,4 +35,23 @@ def get_algorithm(name: str) -> type[Optimizer]:
     return getattr(importlib.import_module(module), class_name)
 
 
-__all__ = ["Optimizer", "algorithm_names", "get_algorithm"]
+def parse_algorithm(text: str) -> tuple[type[Optimizer], dict[str, Any], bool]:
+    """A search algorithm as command lines name it: `NAME`, or `NAME/encoding` for steps in the encoding instead of the
+    space (`cate_hf.search.steps`).
+
+    Returns:
+        the class, its settings, and whether it looks at encodings.
+
+    Raises:
+        ValueError: no such algorithm, or one that takes no such steps.
+    """
+    name, slash, steps = text.partition("/")
+    algorithm = get_algorithm(name)
+    if not slash:
+        return algorithm, {}, algorithm.needs_encodings
+    if steps not in algorithm.choices.get("perturb", ()):
+        raise ValueError(f"search algorithm {text!r}: {name} has no steps {steps!r} to choose")
+    return algorithm, {"perturb": steps}, algorithm.needs_encodings or steps == "encoding"
+
+
+__all__ = ["Optimizer", "algorithm_names", "get_algorithm", "parse_algorithm"]

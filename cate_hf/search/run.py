@@ -5,16 +5,19 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cate_hf.benchmarks import Benchmark, find_benchmark
 from cate_hf.files import atomic_output, check_output
-from cate_hf.search import get_algorithm
+from cate_hf.search import parse_algorithm
 from cate_hf.search.evaluation import Evaluation
 from cate_hf.spaces import Space, get_space
 from cate_hf.table import ArchitectureTable
+
+if TYPE_CHECKING:
+    from cate_hf.encodings import Encoding
 
 CHECKPOINTS = (50, 100, 150)  # queries at which regret is reported
 
@@ -26,8 +29,14 @@ def run_trial(
     queries: int,
     seed: int,
     encodings: np.ndarray | None = None,
+    encoding: "Encoding | None" = None,
 ) -> dict:
     """One trial.
+
+    Args:
+        algorithm: as `parse_algorithm` reads it.
+        encodings: (N, D) of the candidates, where the algorithm looks at them; encoding: what made them, where it has
+            steps of its own.
 
     Returns:
         {"seed", "seconds", "report_field", "warning", "queries": [{"hash", "value", "reported"}], "best_so_far",
@@ -37,7 +46,8 @@ def run_trial(
     candidates = evaluation.candidates
     _check_budget(queries, 1, len(candidates))
     start = time.perf_counter()
-    optimizer = get_algorithm(algorithm)(space, candidates, seed, encodings)
+    optimizer_class, settings, looks = parse_algorithm(algorithm)
+    optimizer = optimizer_class(space, candidates, seed, encodings if looks else None, encoding, **settings)
     while len(optimizer.rows) < queries:
         rows = optimizer.ask_rows(1)
         for row, value in zip(rows, evaluation.guide(rows), strict=True):
@@ -98,7 +108,7 @@ def run_search(
     Raises:
         ValueError: an unknown name, a budget that does not fit, encodings that do not fit.
     """
-    get_algorithm(algorithm)
+    parse_algorithm(algorithm)
     space = get_space(space)
     if benchmark.space.name != space.name:
         raise ValueError(f"the benchmark is of {benchmark.space.name}, not of {space.name}")
@@ -188,17 +198,17 @@ def search_to_file(
         **options: of the benchmark.
     """
     check_output(output, overwrite)
-    algorithm_class = get_algorithm(algorithm)
+    looks = parse_algorithm(algorithm)[2]
     _check_budget(queries, trials, get_space(space).size)
     results = find_benchmark(space, benchmark, **options)
     candidates = results.candidates(progress=progress)
     encodings = None
-    if algorithm_class.needs_encodings:
+    if looks:
         encodings = encode_candidates(encoding, space, candidates, progress)
     result = run_search(
         space, results, algorithm, queries, trials, seed, encodings, candidates, guide_field, report_field, on_trial
     )
-    result["encoding"] = encoding if algorithm_class.needs_encodings else None
+    result["encoding"] = encoding if looks else None
     with atomic_output(output, overwrite) as temporary:
         temporary.write_text(json.dumps(result) + "\n")
     return result

@@ -46,6 +46,24 @@ def test_algorithms_that_look_at_vectors_run_with_every_encoding():
     assert SMALL.arms() == [("random", NO_ENCODING), ("cate-dngo-ls", "adjacency"), ("cate-dngo-ls", "path")]
 
 
+def test_steps_in_the_encoding_are_an_arm_of_their_own(tmp_path):
+    settings = CompareSettings(
+        space="nasbench201",
+        encodings=("path", "random"),
+        algorithms=("regularized-evolution", "regularized-evolution/encoding"),
+        queries=40,
+        trials=1,
+        pool=300,
+    )
+    evolution = "regularized-evolution/encoding"
+    assert settings.arms() == [("regularized-evolution", NO_ENCODING), (evolution, "path"), (evolution, "random")]
+    run_grid(tmp_path / "steps", settings)
+    asked = [runs[0]["queries"] for runs in read_trials(tmp_path / "steps", settings).values()]
+    assert asked[0] != asked[1] != asked[2]
+    with pytest.raises(ValueError, match="random has no steps 'encoding'"):
+        CompareSettings(space="nasbench201", algorithms=("random/encoding",))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

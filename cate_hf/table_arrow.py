@@ -6,7 +6,7 @@ a time: the matrices of many architectures would be large, and Arrow's offsets o
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,18 +24,40 @@ PART_ROWS = 16_384  # converted at a time
 GRAPH_COLUMNS = ("operations", "adjacency")
 
 
-def to_arrow(table: ArchitectureTable, class_labels: bool = False) -> pa.Table:
+def to_arrow(
+    table: ArchitectureTable, class_labels: bool = False, types: Mapping[str, pa.DataType] | None = None
+) -> pa.Table:
     """The table as Arrow.
 
     Args:
         class_labels: give operations as int64, their positions in the vocabulary, and put the features that the library
             `datasets` reads, `List(ClassLabel)` and `List(List(uint8))`, into the schema's metadata.
+        types: of columns, where the table is a part of another: `object_types` of that one.
+
+    Raises:
+        ValueError: a column holds values that Arrow has no common type for; names it and rows.
     """
     starts = range(0, max(len(table), 1), PART_ROWS)
-    return pa.concat_tables([_part_to_arrow(table[start : start + PART_ROWS], class_labels) for start in starts])
+    arrow = pa.concat_tables([_graphs_to_arrow(table[start : start + PART_ROWS], class_labels) for start in starts])
+    for name, values in table.columns.items():  # whole: of some rows alone the type of objects may be another
+        arrow = arrow.append_column(name, _column_to_arrow(name, values, (types or {}).get(name)))
+    return arrow
 
 
-def _part_to_arrow(table: ArchitectureTable, class_labels: bool) -> pa.Table:
+def object_types(table: ArchitectureTable) -> dict[str, pa.DataType]:
+    """Arrow's types of the columns of Python objects, which some rows alone may not show.
+
+    Raises:
+        ValueError: as `to_arrow`.
+    """
+    return {
+        name: _column_to_arrow(name, values, None).type
+        for name, values in table.columns.items()
+        if values.dtype.kind == "O"
+    }
+
+
+def _graphs_to_arrow(table: ArchitectureTable, class_labels: bool) -> pa.Table:
     size, counts = table.max_nodes, table.num_nodes.astype(np.int64)
     used = np.arange(size) < counts[:, None]  # (N, L)
     codes = table.operation_codes[used]
@@ -52,7 +74,6 @@ def _part_to_arrow(table: ArchitectureTable, class_labels: bool) -> pa.Table:
     inner = pa.ListArray.from_arrays(_offsets(np.repeat(counts, counts)), pa.array(entries))
     graph = (pa.ListArray.from_arrays(rows, operations), pa.ListArray.from_arrays(rows, inner))
     columns = dict(zip(GRAPH_COLUMNS, graph, strict=True))
-    columns |= {name: _column_to_arrow(values) for name, values in table.columns.items()}
     return pa.table(columns).replace_schema_metadata(metadata)
 
 
@@ -250,10 +271,20 @@ def _offsets(counts: np.ndarray) -> pa.Array:
     return pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
 
 
-def _column_to_arrow(values: np.ndarray) -> pa.Array:
+def _column_to_arrow(name: str, values: np.ndarray, type_: pa.DataType | None) -> pa.Array | pa.ChunkedArray:
     if values.dtype.kind == "S":
-        return fixed_binary(values).cast(pa.binary()).cast(pa.string()) if values.dtype.itemsize else pa.array([])
-    return pa.array(list(values)) if values.ndim > 1 else pa.array(values)
+        parts = (values[start : start + PART_ROWS] for start in range(0, len(values), PART_ROWS))
+        return pa.chunked_array([fixed_binary(part).cast(pa.binary()).cast(pa.string()) for part in parts], pa.string())
+    try:
+        return pa.array(list(values), type_) if values.ndim > 1 else pa.array(values, type_)
+    except (pa.ArrowException, OverflowError, TypeError, UnicodeError) as error:
+        kinds: dict[str, int] = {}
+        for row, value in enumerate(values.tolist()):
+            if value is not None:
+                kinds.setdefault(type(value).__name__, row)
+        found = " and ".join(f"{kind} in row {row}" for kind, row in kinds.items())
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"column {name!r}: expected values of one type, got {found} ({reason})") from None
 
 
 def _column_from_arrow(column: pa.ChunkedArray) -> np.ndarray:

@@ -26,7 +26,7 @@ def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty")
     if path.suffix in PARQUET_SUFFIXES:
@@ -42,7 +42,7 @@ def _read_json_lines(path: Path, vocabulary: Sequence[str] | None) -> Architectu
     from cate_hf.table import unknown_operation
 
     architectures, rows = [], []
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:  # some editors put a byte order mark first
         try:
             for number, line in enumerate(file, 1):
                 if not line.strip():

@@ -16,7 +16,15 @@ import pyarrow.parquet as pq
 
 from cate_hf.files import atomic_output
 from cate_hf.table import ArchitectureTable
-from cate_hf.table_arrow import GRAPH_COLUMNS, PART_ROWS, VOCABULARY_KEY, fixed_binary, from_parts, to_arrow
+from cate_hf.table_arrow import (
+    GRAPH_COLUMNS,
+    PART_ROWS,
+    VOCABULARY_KEY,
+    fixed_binary,
+    from_parts,
+    object_types,
+    to_arrow,
+)
 
 GROUP_ROWS = 65_536
 """Rows of a row group at most: what a reader of a stream holds at a time."""
@@ -36,11 +44,17 @@ def write_parquet(
 
     Args:
         class_labels: operations as class labels, see `to_arrow`.
+
+    Raises:
+        ValueError: a column cannot be written, see `to_arrow`.
+        OSError: see `atomic_output`.
     """
     rows = max(len(table), 1) if packed else min(GROUP_ROWS, _GROUP_ENTRIES // table.max_nodes**2)
     parts = (table[start : start + rows] for start in range(0, max(len(table), 1), rows))
+    types = {} if packed else object_types(table)
     with atomic_output(path, overwrite) as temporary:
-        write_groups((_to_packed(part) if packed else to_arrow(part, class_labels) for part in parts), temporary)
+        groups = (_to_packed(part) if packed else to_arrow(part, class_labels, types) for part in parts)
+        write_groups(groups, temporary)
 
 
 def write_groups(groups: Iterator[pa.Table], path: str | os.PathLike) -> None:

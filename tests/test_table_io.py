@@ -310,3 +310,53 @@ def test_no_such_file_and_other_suffixes(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n")
     with pytest.raises(ValueError, match=r"t.csv: expected a file ending in .parquet"):
         read_architectures(tmp_path / "t.csv")
+
+
+class TestColumnsOfManyKinds:
+    @pytest.mark.parametrize(
+        ("early", "late", "expected"),
+        [(None, "late", "late"), (1, 1.5, 1.5), (None, [1, 2], [1, 2]), (None, True, True)],
+    )
+    def test_what_comes_late_in_a_long_table_is_kept(self, tmp_path, early, late, expected):
+        rows = 70_000  # more than are converted, or written, at a time
+        cell = json.dumps(GOOD)[:-1]
+        first, last = (f'{cell}, "column": {json.dumps(value)}}}' for value in (early, late))
+        path = tmp_path / "long.jsonl"
+        path.write_text("\n".join([f'{cell}, "column": null}}', *[first] * (rows - 2), last]))
+        table = read_architectures(path)
+        arrow = to_arrow(table)
+        assert len(arrow) == rows
+        assert arrow["column"][-1].as_py() == expected
+        assert arrow["column"][1].as_py() == early
+        write_table(table, tmp_path / "long.parquet")
+        written = pq.read_table(tmp_path / "long.parquet", columns=["column"])["column"]
+        assert written.type == arrow["column"].type
+        assert (written[0].as_py(), written[1].as_py(), written[-1].as_py()) == (None, early, expected)
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ([None, 1, 2, "x"], "column 'column': expected values of one type, got int in row 1 and str in row 3"),
+            ([True, 1], "column 'column': expected values of one type, got bool in row 0 and int in row 1"),
+            ([{"a": 1}, [1]], "got dict in row 0 and list in row 1"),
+            ([10**30, 1], "column 'column': expected values of one type, got int in row 0"),
+            (["\ud800"], "column 'column': .*surrogates"),
+        ],
+    )
+    def test_values_without_a_common_type_are_told(self, tmp_path, values, message):
+        path = write_lines(tmp_path / "a.jsonl", *({**GOOD, "column": value} for value in values))
+        table = read_architectures(path)
+        for write in (to_arrow, lambda table: write_table(table, tmp_path / "out.parquet")):
+            with pytest.raises(ValueError, match=message) as error:
+                write(table)
+            assert "\n" not in str(error.value)
+        assert not (tmp_path / "out.parquet").exists()
+
+    def test_a_byte_order_mark_is_no_text(self, tmp_path):
+        path = tmp_path / "a.jsonl"
+        path.write_text(json.dumps(GOOD), encoding="utf-8-sig")
+        assert list(read_architectures(path)) == [Architecture.from_dict(GOOD)]
+
+    def test_a_folder_is_not_a_missing_file(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="not a file"):
+            read_architectures(tmp_path)

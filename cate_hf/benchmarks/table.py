@@ -145,13 +145,16 @@ class TableBenchmark(Benchmark):
         """The only field beside the space's costs, else the first accuracy.
 
         Raises:
-            ValueError: there is none such, and a field has to be named.
+            ValueError: there is none such, or an accuracy that is no column of numbers; a field has to be named.
         """
         fields = [name for name in self.fields if name not in self.space.cost_names] or self.fields
-        if len(fields) == 1:
-            return fields[0]
         if any(name.endswith("accuracy") for name in fields):
             return super().default_field
+        for name in self._results.others:
+            if name.endswith("accuracy"):  # what was meant, surely: one value that is no number hides it
+                self._check_field(name)
+        if len(fields) == 1:
+            return fields[0]
         raise ValueError(f"{self.name} has several fields, name one of {', '.join(fields)}")
 
     def candidates(self, progress: bool = False) -> ArchitectureTable:

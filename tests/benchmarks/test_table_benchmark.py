@@ -136,6 +136,16 @@ def test_default_field(tmp_path, architectures):
     assert load_benchmark(accuracy, space=SPACE).default_field == "top1_accuracy"
 
 
+def test_an_accuracy_that_is_no_number_is_not_passed_over(tmp_path, architectures):
+    rows = rows_of(architectures[:3], accuracy=["0.9", "0,93", "0.8"], seconds=[60] * 3)
+    bench = load_benchmark(write(tmp_path / "a.csv", rows), space=SPACE)
+    with pytest.raises(ValueError, match="a.csv: column 'accuracy' has no numbers: row 1 holds '0,93'"):
+        bench.best()
+    assert bench.best("seconds")[1] == 60
+    rows = rows_of(architectures[:3], accuracy=["x"] * 3, top1_accuracy=[0.9, 0.8, 0.7])
+    assert load_benchmark(write(tmp_path / "b.csv", rows), space=SPACE).default_field == "top1_accuracy"
+
+
 def test_columns_that_are_no_numbers_are_told_when_asked_for(tmp_path, architectures):
     rows = rows_of(architectures[:3], score=[1, 2, 3], note=["x", "2", None], empty=[None] * 3)
     bench = load_benchmark(write(tmp_path / "a.csv", rows), space=SPACE)

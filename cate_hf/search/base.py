@@ -175,9 +175,12 @@ class Optimizer(ABC):
             self._status[row] = _ASKED
             self._pending[row] = None
 
-    def attach(self, folder: str | os.PathLike) -> None:
+    def attach(self, folder: str | os.PathLike, about: Mapping[str, Any] | None = None) -> None:
         """Keep a journal in a folder from now on, of each ask and each tell before it returns; where the folder has one
         of this very search, go on from its end (see `cate_hf.search.journal`).
+
+        Args:
+            about: what else must be the same, such as settings of the evaluation; as JSON can hold it.
 
         Raises:
             ValueError: the journal is of another search (it says what differs), is damaged or in use; or there is one
@@ -187,7 +190,7 @@ class Optimizer(ABC):
         from cate_hf.search.journal import Journal
 
         self.detach()
-        self._journal = Journal.attach(self, folder)
+        self._journal = Journal.attach(self, folder, dict(about or {}))
 
     def detach(self) -> None:
         """Close the journal, where one is attached."""

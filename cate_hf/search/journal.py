@@ -50,15 +50,16 @@ class Journal:
         _open[key] = self
 
     @classmethod
-    def attach(cls, optimizer: "Optimizer", folder: str | os.PathLike) -> "Journal":
+    def attach(cls, optimizer: "Optimizer", folder: str | os.PathLike, about: dict[str, Any]) -> "Journal":
         """See `Optimizer.attach`."""
+        own = {**identity(optimizer), "about": about}
         journal = cls(Path(folder) / JOURNAL_FILE)
         try:
             lines = journal._lines()
             if lines:
-                journal._arrays = _replay(optimizer, lines, journal.path)
+                journal._arrays = _replay(optimizer, own, lines, journal.path)
             else:
-                journal._begin(optimizer)
+                journal._begin(optimizer, own)
         except BaseException:
             journal.close()
             raise
@@ -87,9 +88,9 @@ class Journal:
         if self._lock is not None:
             self._lock.close()
 
-    def _begin(self, optimizer: "Optimizer") -> None:
+    def _begin(self, optimizer: "Optimizer", own: dict[str, Any]) -> None:
         arrays = self._write_arrays(optimizer)
-        self._write({**identity(optimizer), "state": optimizer.state_dict(), "arrays": arrays})
+        self._write({**own, "state": optimizer.state_dict(), "arrays": arrays})
         _sync_folder(self.path.parent)
 
     def _write_arrays(self, optimizer: "Optimizer") -> str | None:
@@ -121,12 +122,12 @@ class Journal:
             raise
 
 
-def _replay(optimizer: "Optimizer", lines: list[bytes], path: Path) -> str | None:
+def _replay(optimizer: "Optimizer", own: dict[str, Any], lines: list[bytes], path: Path) -> str | None:
     """Bring a new search to the end of a journal; the name of its file of arrays."""
     if optimizer.rows or optimizer.pending_rows():
         raise ValueError(f"{path} is there already; only a search that nothing was asked or told can go on from it")
     header = from_line(lines[0], f"{path}, line 1")
-    check_identity(identity(optimizer), header, path)
+    check_identity(own, header, path)
     optimizer.load_state_dict(header["state"])
     small, arrays = optimizer.small_state(), header["arrays"]
     for number, line in enumerate(lines[1:], 2):

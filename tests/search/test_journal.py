@@ -106,6 +106,8 @@ def test_a_journal_of_another_search_is_refused_naming_the_difference(tmp_path):
         with pytest.raises(ValueError, match=message):
             other.attach(tmp_path)
         assert (tmp_path / JOURNAL_FILE).read_bytes() == before
+    with pytest.raises(ValueError, match="epochs is None there, 8 here"):
+        optimizer("bo-dngo", {"initial": 6}, seed=1).attach(tmp_path, about={"epochs": 8})
     used = go_on(optimizer("bo-dngo", {"initial": 6}, seed=1), 3)
     with pytest.raises(ValueError, match="only a search that nothing was asked or told"):
         used.attach(tmp_path)

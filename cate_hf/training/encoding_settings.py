@@ -30,11 +30,11 @@ class Recipe:
 
 RECIPES = {
     "arch2vec": {
-        "default": Recipe(batch_size=256, learning_rate=2e-3, steps=8000),
+        "default": Recipe(batch_size=256, learning_rate=2e-3, steps=6000),
         "paper": Recipe(batch_size=32, learning_rate=1e-3, epochs=8, decay=False),
     },
     "d-vae": {
-        "default": Recipe(batch_size=128, learning_rate=1e-3, steps=4000),
+        "default": Recipe(batch_size=64, learning_rate=4e-3, steps=6000),
         "paper": Recipe(
             batch_size=32,
             learning_rate=1e-4,

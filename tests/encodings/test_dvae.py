@@ -78,6 +78,11 @@ def test_a_batch_is_encoded_as_its_graphs_one_by_one(name, settings):
         torch.testing.assert_close(model.encode(graphs_of(name, table)), expected, atol=1e-5, rtol=1e-4)
 
 
+def at(model, kind, position):
+    """The decoder's input: type and position."""
+    return torch.cat([one_hot(model, kind), F.one_hot(torch.tensor([position]), model.shape.max_nodes).float()], 1)
+
+
 def edge_logit(model, before, state, start):
     hidden = model.edge_from(before) + model.edge_to(state) + model.edge_start(start)
     return model.edge_score(F.relu(hidden))[0, 0]
@@ -89,20 +94,20 @@ def slow_likelihood(model, space, architecture, latent):
     start, states, total = torch.tanh(model.start(latent)), [], torch.zeros(())
     for node, kind in enumerate(kinds):
         if node < space.num_inputs:
-            states.append(model.decoder_cell(one_hot(model, kind), start))
+            states.append(model.decoder_cell(at(model, kind, node), start))
             continue
         if node < space.max_nodes - 1:
             logits = model.next_type(torch.cat([states[-1], start], 1))[0]
             total = total + logits.log_softmax(0)[kind - space.num_inputs]
         received = torch.zeros(1, model.config.hidden_size)
-        state = model.decoder_cell(one_hot(model, kind), received)
+        state = model.decoder_cell(at(model, kind, node), received)
         for other in range(node - 1, -1, -1):
             logit = edge_logit(model, states[other], state, start)
             there = bool(architecture.adjacency[other, node])
             total = total + F.logsigmoid(logit if there else -logit)
             if there:
                 received = received + message(model.decoder_messages, states[other], other)
-            state = model.decoder_cell(one_hot(model, kind), received)
+            state = model.decoder_cell(at(model, kind, node), received)
         states.append(state)
     return total
 
@@ -132,13 +137,13 @@ def test_the_most_probable_choices_are_those_of_the_likelihood(name):
             adjacency, kinds = decoded.adjacency[row], decoded.types[row].tolist()
             for node in range(int(decoded.num_nodes[row])):
                 if node < space.num_inputs:
-                    states.append(model.decoder_cell(one_hot(model, node), start))
+                    states.append(model.decoder_cell(at(model, node, node), start))
                     continue
                 if node < space.max_nodes - 1:
                     logits = model.next_type(torch.cat([states[-1], start], 1))[0]
                     assert kinds[node] == int(logits.argmax()) + space.num_inputs
                 received = torch.zeros(1, model.config.hidden_size)
-                state = model.decoder_cell(one_hot(model, kinds[node]), received)
+                state = model.decoder_cell(at(model, kinds[node], node), received)
                 is_output = kinds[node] == model.shape.output
                 for other in range(node - 1, -1, -1):
                     chosen = bool(edge_logit(model, states[other], state, start) > 0)
@@ -146,7 +151,7 @@ def test_the_most_probable_choices_are_those_of_the_likelihood(name):
                     assert bool(adjacency[other, node]) == (chosen or loose)
                     if chosen:
                         received = received + message(model.decoder_messages, states[other], other)
-                    state = model.decoder_cell(one_hot(model, kinds[node]), received)
+                    state = model.decoder_cell(at(model, kinds[node], node), received)
                 states.append(state)
 
 

@@ -35,7 +35,6 @@ app.command("convert")(encodings.convert)
 app.command("search")(searches.search)
 app.command("compare")(comparisons.compare)
 app.command("evaluate")(comparisons.evaluate)
-app.command("evaluate")(comparisons.evaluate)
 
 
 def show_version(wanted: bool) -> None:

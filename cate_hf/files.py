@@ -3,20 +3,24 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 
-def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
+def check_output(path: str | os.PathLike, overwrite: bool = False, own: Sequence[str] = ()) -> Path:
     """Refuse, before any work is done, an output that could not be put in its place afterwards.
+
+    Args:
+        own: of a folder, patterns of the names that such an output has; a folder with anything else is not replaced.
 
     Returns:
         the path as a ``Path``.
 
     Raises:
         ValueError: the path has no name of its own, as ``.`` and ``..``.
-        FileExistsError: the output exists and ``overwrite`` is false.
+        FileExistsError: the output exists and ``overwrite`` is false, or is a folder that holds something else.
         OSError: its folder is not a folder, or may not be written to.
     """
     path = Path(path)
@@ -24,6 +28,8 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
         raise ValueError(f"output {path}: expected the name of a file or folder to write, not of a folder around it")
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"output {path} exists already; choose another path or ask to overwrite it (--overwrite)")
+    if own and path.is_dir():
+        check_own(path, own)
     parent = path.absolute().parent
     while not parent.exists() and parent != parent.parent:
         parent = parent.parent
@@ -34,8 +40,29 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
     return path
 
 
+def check_own(folder: Path, own: Sequence[str]) -> None:
+    """Raise FileExistsError for the first entry of a folder whose name fits none of the patterns."""
+    for entry in sorted(entry.name for entry in folder.iterdir()):
+        if not any(fnmatch(entry, pattern) for pattern in own):
+            raise FileExistsError(
+                f"{folder} holds {entry!r}, which is not of such an output, and is not replaced; choose another folder"
+            )
+
+
+def clear_folder(folder: Path, own: Sequence[str], keep: Sequence[str] = ()) -> None:
+    """Remove what a folder holds but for the names to keep; all others must fit the patterns (FileExistsError else)."""
+    check_own(folder, (*own, *keep))
+    for entry in folder.iterdir():
+        if entry.name in keep:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
 @contextmanager
-def atomic_output(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+def atomic_output(path: str | os.PathLike, overwrite: bool = False, own: Sequence[str] = ()) -> Iterator[Path]:
     """Give a temporary sibling of ``path`` to write to; it takes the place of ``path`` if the block succeeds.
 
     The block writes either a file or a folder at the path that it is given. If it fails (an error, Ctrl-C, a disk
@@ -47,7 +74,7 @@ def atomic_output(path: str | os.PathLike, overwrite: bool = False) -> Iterator[
         FileNotFoundError: the block wrote nothing.
         OSError: the output cannot be written.
     """
-    path = check_output(path, overwrite)
+    path = check_output(path, overwrite, own)
     path.parent.mkdir(parents=True, exist_ok=True)
     token = uuid.uuid4().hex[:12]
     # The suffix stays last: several writers choose their format by it.
@@ -56,7 +83,7 @@ def atomic_output(path: str | os.PathLike, overwrite: bool = False) -> Iterator[
         yield temporary
         if not temporary.exists():
             raise FileNotFoundError(f"output {path}: nothing was written")
-        check_output(path, overwrite)
+        check_output(path, overwrite, own)
         if os.path.lexists(path) and path.is_dir() != temporary.is_dir():
             kinds = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
             raise FileExistsError(f"output {path} is {kinds[0]} and would be replaced by {kinds[1]}; remove it first")

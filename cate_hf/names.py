@@ -8,9 +8,9 @@ from typing import Any
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
-    """The error for a name that nothing has: with the nearest one, or all of them."""
+    """The error for a name that nothing has: with the nearest one where it is near, else with all of them."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.3)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return ValueError(f"unknown {kind} {str(name)!r}; {hint}")
 

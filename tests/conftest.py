@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# What the package keeps for the next time stays beside the tests, not in the user's cache.
+os.environ.setdefault("CATE_HF_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "cate_hf"))
+
 TABLE_VARIABLE = "CATE_NASBENCH101_TABLE"
 NASBENCH301_VARIABLE = "CATE_NASBENCH301_FOLDER"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cate_hf.files import atomic_output, check_output
+from cate_hf.files import atomic_output, check_output, clear_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -140,3 +140,23 @@ def test_a_folder_without_permission_is_refused(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(PermissionError, match="no permission"):
         check_output(tmp_path / "out")
+
+
+def test_a_folder_with_something_else_is_never_replaced(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "pairs.json").write_text("{}")
+    with atomic_output(folder, overwrite=True, own=("pairs.json", "*.parquet")) as new:
+        new.mkdir()
+        (new / "pairs.json").write_text("{1}")
+    (folder / "thesis.txt").write_text("precious")
+    with (
+        pytest.raises(FileExistsError, match="out holds 'thesis.txt', which is not of such an output"),
+        atomic_output(folder, overwrite=True, own=("pairs.json", "*.parquet")),
+    ):
+        pytest.fail("refused before any work")
+    with pytest.raises(FileExistsError, match=r"thesis\.txt"):
+        clear_folder(folder, ("pairs.json",))
+    assert sorted(path.name for path in folder.iterdir()) == ["pairs.json", "thesis.txt"]
+    clear_folder(folder, ("pairs.json",), keep=("thesis.txt",))
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]

@@ -30,9 +30,10 @@ def compare(
     ] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Queries of a trial.", show_default="150")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of each arm.", show_default="10")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the first trial.", show_default="0")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the first trial.", show_default="0")] = None,
     guide_field: Annotated[
-        str | None, typer.Option(help="The field that a search is told.", show_default="the benchmark's accuracy")
+        str | None,
+        typer.Option(help="The field that a search is told, and maximises.", show_default="the benchmark's accuracy"),
     ] = None,
     report_field: Annotated[
         str | None, typer.Option(help="The field that it is judged by.", show_default="the guide's")

@@ -103,12 +103,11 @@ def train_to_folder(
 
     Raises:
         ValueError: settings that do not fit, nothing to resume, or a state of another run.
-        FileExistsError: the output folder holds something, and neither resume nor overwrite was asked for.
+        FileExistsError: the output folder holds something, and neither resume nor overwrite was asked for; or
+            something that is not of a run, which is never removed.
         cate_hf.training.encodings.Interrupted: after Ctrl-C or SIGTERM, with the state saved.
     """
-    import shutil
-
-    from cate_hf.files import check_output
+    from cate_hf.files import check_output, clear_folder
     from cate_hf.spaces import get_space
     from cate_hf.training.encoding_settings import EncodingSettings
     from cate_hf.training.encodings import EncodingTraining, Interrupted
@@ -125,7 +124,7 @@ def train_to_folder(
     if output_dir.is_dir() and any(output_dir.iterdir()) and not resume:
         if not overwrite:
             raise FileExistsError(f"{output_dir} is not empty; continue with --resume, or replace it with --overwrite")
-        shutil.rmtree(output_dir)
+        clear_folder(output_dir, ("config.json", "model.safetensors", "facts.json", "space.yaml", "training"))
     run = EncodingTraining(chosen, search_space, search_space.pool(progress=progress), output_dir, device)
     if resume:
         run.resume()

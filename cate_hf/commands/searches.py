@@ -12,7 +12,7 @@ def search(
     benchmark: Annotated[
         str | None,
         typer.Option(
-            help="File of results: the space's own benchmark, or a table of yours (table=FILE says so). "
+            help="File of results: of the space's own benchmark, or table=FILE for a table of yours. "
             "Left out, the one that needs no file, as nasbench201's.",
             show_default=False,
         ),
@@ -34,10 +34,10 @@ def search(
     ] = "cate-dngo-ls",
     queries: Annotated[int, typer.Option(min=1, help="Architectures that a trial may query.")] = 150,
     trials: Annotated[int, typer.Option(min=1, help="Independent trials, with seeds seed, seed + 1, …")] = 10,
-    seed: Annotated[int, typer.Option(help="Of the first trial.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first trial.")] = 0,
     guide_field: Annotated[
         str | None,
-        typer.Option(help="The benchmark's field that the search is told.", show_default="its accuracy"),
+        typer.Option(help="The benchmark's field that the search is told, and maximises.", show_default="its accuracy"),
     ] = None,
     report_field: Annotated[
         str | None, typer.Option(help="The field that its regret is measured by.", show_default="the guide's")

@@ -43,6 +43,8 @@ def encode_to_parquet(
     from cate_hf.hub.checkpoints import load_encoder
 
     check_output(output, overwrite)
+    if input is not None and not os.path.exists(input):  # before a model is loaded
+        raise FileNotFoundError(f"{input}: no such file")
     if space is not None:
         space = get_space(space).name  # its nearest name, before a model is loaded
     encoder = load_encoder(model)

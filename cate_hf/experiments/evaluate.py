@@ -11,7 +11,15 @@ import numpy as np
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.experiments.geometry import HEADINGS, geometry, principal_map
 from cate_hf.experiments.grid import slug
-from cate_hf.experiments.prediction import TEST_SIZE, best, mean_and_spread, predict, predictors, to_target
+from cate_hf.experiments.prediction import (
+    TEST_SIZE,
+    best,
+    check_labels,
+    mean_and_spread,
+    predict,
+    predictors,
+    to_target,
+)
 from cate_hf.files import atomic_output
 from cate_hf.progress import progress_bar
 from cate_hf.search.run import encode_candidates
@@ -73,8 +81,9 @@ def evaluate_encodings(
         table = table[np.sort(np.random.default_rng([0, 5]).choice(len(table), settings.pool, replace=False))]
     values = benchmark.query_many(table, field, missing="nan")
     table, values = table[~np.isnan(values)], values[~np.isnan(values)]
-    _check_folder(output, settings)
     names = list(settings.predictors) or list(predictors(1))
+    check_labels(len(table), settings.labels, settings.seeds, names, settings.test_size)
+    _check_folder(output, settings)
     fits = len(settings.labels) * settings.seeds * len(names)
     results = {}
     for name in encodings:

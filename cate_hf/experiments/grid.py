@@ -61,7 +61,7 @@ def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> 
     from cate_hf.search.run import encode_candidates
 
     encodings = list(dict.fromkeys(e for _, e in settings.arms() if e != NO_ENCODING))
-    for encoding in encodings:
+    for encoding in settings.encodings if encodings else ():
         if Path(encoding).suffix != ".parquet":
             get_encoding(encoding, settings.space)  # a wrong name is told before any work, and leaves no folder
     evaluation = _evaluation(settings)
@@ -122,6 +122,8 @@ def run_grid(
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
+    if backend == "ray":
+        _register_ray()
     folder = Path(folder).absolute()
     facts = prepare(folder, settings, progress)
     tasks = [
@@ -143,8 +145,6 @@ def _run(folder: Path, settings: CompareSettings, tasks: list, jobs: int, backen
         return
     from joblib import Parallel, delayed, parallel_config
 
-    if backend == "ray":
-        _register_ray()
     threads = max(1, (os.cpu_count() or 1) // jobs)
     # Jobs share the processors: threads beyond them only get into each other's way.
     options = {"inner_max_num_threads": threads} if backend == "loky" else {}

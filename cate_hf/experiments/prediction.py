@@ -69,6 +69,20 @@ def to_target(values: np.ndarray, field: str) -> np.ndarray:
     return -np.log(np.maximum(1 - values, 1e-6)) if field.endswith("accuracy") else values
 
 
+def check_labels(count: int, labels: Sequence[int], seeds: int, names: Sequence[str], test_size: int) -> None:
+    """Raise ValueError for what `predict` cannot do with so many architectures."""
+    from cate_hf.names import unknown
+
+    known = predictors(1)
+    for name in names:
+        if name not in known:
+            raise unknown("predictor", name, known)
+    rest = len(split(count, False, test_size)[1])
+    wrong = [n for n in labels if not 2 <= n <= rest]
+    if wrong or seeds < 1:
+        raise ValueError(f"labels must be 2 to {rest} and seeds at least 1, not {wrong[0] if wrong else seeds}")
+
+
 def predict(
     vectors: np.ndarray,
     target: np.ndarray,
@@ -92,17 +106,9 @@ def predict(
     """
     from sklearn.exceptions import ConvergenceWarning
 
-    from cate_hf.names import unknown
-
+    names = list(predictors(1)) if names is None else list(names)
+    check_labels(len(target), labels, seeds, names, test_size)
     test, rest = split(len(target), development, test_size)
-    known = predictors(vectors.shape[1])
-    names = list(known) if names is None else list(names)
-    for name in names:
-        if name not in known:
-            raise unknown("predictor", name, known)
-    wrong = [n for n in labels if not 2 <= n <= len(rest)]
-    if wrong or seeds < 1:
-        raise ValueError(f"labels must be 2 to {len(rest)} and seeds at least 1, not {wrong or seeds}")
     unseen = vectors[test].astype(np.float64)
     result: dict[int, dict[str, dict[str, list[float]]]] = {}
     for n in labels:

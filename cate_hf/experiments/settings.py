@@ -97,6 +97,8 @@ class CompareSettings:
         for name in ("queries", "trials"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {self.seed}")
         if self.pool is not None and self.pool < self.queries:
             raise ValueError(f"pool must be at least the {self.queries} queries, not {self.pool}")
         parse_where(self.where)
@@ -175,6 +177,8 @@ def select(table: ArchitectureTable, settings: CompareSettings) -> np.ndarray:
     rows = np.flatnonzero(keep)
     if settings.pool is not None and settings.pool < len(rows):
         rows = np.sort(np.random.default_rng([settings.seed, 4]).choice(rows, settings.pool, replace=False))
+    if not len(rows):
+        raise ValueError(f"where: no candidate has {settings.where}")
     if settings.queries > len(rows):
         raise ValueError(f"queries must be 1 to {len(rows)}, the number of candidates, not {settings.queries}")
     return rows

@@ -22,6 +22,11 @@ AUTO_MAP = {
     "AutoTokenizer": TOKENIZER_AUTO_MAP,
 }
 WEIGHTS = "model.safetensors"
+OWN_FILES = (
+    *("config.json", "*.safetensors", "*.safetensors.index.json", "vocab.json", "tokenizer*.json", "README.md"),
+    *("special_tokens_map.json", "added_tokens.json", "*_cate.py", "space.yaml"),
+)
+"""Patterns of the files of a checkpoint's folder."""
 SPACE_FILE = "space.yaml"  # beside the weights where the search space is a user's own
 
 
@@ -186,7 +191,7 @@ def save_checkpoint(
     from cate_hf.hub.cards import render_model_card
 
     card = render_model_card(card_facts, model.config, sum(p.numel() for p in model.parameters()))
-    with atomic_output(directory, overwrite=overwrite) as temporary:
+    with atomic_output(directory, overwrite, OWN_FILES) as temporary:
         folder = Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         try:

@@ -39,11 +39,11 @@ def convert_reference(file: str | os.PathLike, output_dir: str | os.PathLike, ov
     Raises:
         ValueError: not such a file, or its weights are missing, of the wrong shape, unknown or not finite.
     """
-    from cate_hf.hub.checkpoints import save_checkpoint
+    from cate_hf.hub.checkpoints import OWN_FILES, save_checkpoint
     from cate_hf.modeling import CateForPreTraining
     from cate_hf.tokenization import CateTokenizer
 
-    check_output(output_dir, overwrite)
+    check_output(output_dir, overwrite, OWN_FILES)
     checkpoint = read_reference(file)
     weights = {re.sub(r"^module\.", "", k): v for k, v in checkpoint["state_dict"].items()}
     config = reference_config(file, weights, checkpoint.get("config"))

@@ -198,6 +198,8 @@ def search_to_file(
         **options: of the benchmark.
     """
     check_output(output, overwrite)
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more, not {seed}")
     looks = parse_algorithm(algorithm)[2]
     _check_budget(queries, trials, get_space(space).size)
     results = find_benchmark(space, benchmark, **options)

@@ -15,6 +15,8 @@ CHUNK = 65_536
 
 def check_ends(space: "Space", architecture: "Architecture") -> None:
     """Raise ValueError for an operation that is not of the space, or an input or output in a wrong place."""
+    if not hasattr(architecture, "operations"):
+        raise ValueError(f"expected an Architecture of {space.name}, got {architecture!r:.80}")
     operations = architecture.operations
     inputs, output = space.vocabulary[: space.num_inputs], space.vocabulary[-1]
     for node, name in enumerate(operations):

@@ -22,6 +22,8 @@ from accelerate import Accelerator
 
 from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch, training_batches
 from cate_hf.data.pairs import build_pairs, default_settings, read_pairs
+from cate_hf.files import check_own, clear_folder
+from cate_hf.hub.checkpoints import OWN_FILES
 from cate_hf.modeling import CateConfig, CateForPreTraining
 from cate_hf.modeling.modeling_cate import masked_operation_loss
 from cate_hf.spaces import get_space
@@ -31,6 +33,7 @@ from cate_hf.training.settings import PretrainSettings
 from cate_hf.training.state import latest_state, load_state, save_state
 
 TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
+_TRACKERS = ("cate_pretraining", "wandb")  # Accelerate's trackers open theirs before the run begins
 
 
 class Interrupted(Exception):
@@ -268,21 +271,23 @@ def pretrain(
 
     Raises:
         ValueError: settings that do not fit, nothing to resume, a loss that is not finite.
-        FileExistsError: the output folder holds something, and neither resume nor overwrite was asked for.
+        FileExistsError: the output folder holds something, and neither resume nor overwrite was asked for; or
+            something that is not of a run, which is never removed.
         Interrupted: after SIGINT or SIGTERM, with the state saved.
     """
     output_dir = Path(output_dir)
     if output_dir.exists() and not output_dir.is_dir():
         raise FileExistsError(f"{output_dir} is a file; --output-dir must be a folder")
-    if output_dir.is_dir() and any(output_dir.iterdir()) and not resume:
+    if output_dir.is_dir() and {entry.name for entry in output_dir.iterdir()} - {*_TRACKERS} and not resume:
         if not overwrite:
             raise FileExistsError(f"{output_dir} is not empty; continue with --resume, or replace it with --overwrite")
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            shutil.rmtree(output_dir)
+        check_own(output_dir, (*OWN_FILES, TRAINING_FOLDER, *_TRACKERS))
+    run = Pretraining(settings, output_dir, accelerator)  # what is wrong with the settings is told here
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process and overwrite and output_dir.is_dir():
+        clear_folder(output_dir, (*OWN_FILES, TRAINING_FOLDER), keep=_TRACKERS)
     accelerator.wait_for_everyone()
     (output_dir / TRAINING_FOLDER).mkdir(parents=True, exist_ok=True)
-    run = Pretraining(settings, output_dir, accelerator)
     if resume:
         run.resume()
 

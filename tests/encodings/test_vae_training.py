@@ -51,7 +51,8 @@ def test_what_is_trained_long_enough_comes_back(kind, small, tmp_path):
     """Few cells, learned by heart: the loss, the decoder and the figures agree on them."""
     space = space_of("nasbench201")
     table = space.pool()[::200]
-    run = EncodingTraining(EncodingSettings(kind, space.name, max_steps=300), space, table, tmp_path / "run", "cpu")
+    settings = EncodingSettings(kind, space.name, max_steps={"arch2vec": 600, "d-vae": 250}[kind])
+    run = EncodingTraining(settings, space, table, tmp_path / "run", "cpu")
     run.train_rows = np.arange(len(table))
     run.run()
     facts = run.save()
@@ -318,7 +319,10 @@ def test_a_folder_that_holds_something_is_kept_unless_it_is_to_be_overwritten(sm
         train_to_folder(*arguments, max_steps=2)
     with pytest.raises(ValueError, match="max_steps"):
         train_to_folder(*arguments, max_steps=0, overwrite=True)
+    with pytest.raises(FileExistsError, match=r"holds 'notes.txt', which is not of such an output"):
+        train_to_folder(*arguments, max_steps=2, overwrite=True)
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    (tmp_path / "run" / "notes.txt").rename(tmp_path / "run" / "facts.json")
     train_to_folder(*arguments, max_steps=2, overwrite=True)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "config.json",

@@ -242,10 +242,10 @@ def kill_and_go_on(folder: Path, name: str, kills: int, batch: int, seed: int) -
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         with process:
             if killed < kills:
-                # Most within the search, some while it starts and reads its journal.
+                # Most within the search, some while it starts and reads its journal; all before it can be finished.
                 if moments.random() < 0.85:
                     assert process.stdout.readline() == "ready\n"
-                time.sleep(moments.uniform(0, 1.6 * budget * 0.02 / kills))
+                time.sleep(moments.uniform(0, 0.9 * budget * 0.02 / kills))
                 if process.poll() is None:
                     process.send_signal(signal.SIGKILL)
                     killed += 1
@@ -257,6 +257,7 @@ def kill_and_go_on(folder: Path, name: str, kills: int, batch: int, seed: int) -
         if code == 0:
             break
         assert code == -signal.SIGKILL
+    assert killed == kills
     asked = [row for event in events for row in event.get("ask", [])]
     assert len(asked) == len(set(asked)) == budget  # nothing asked twice
     assert [row for row, _ in told] == asked

@@ -93,6 +93,8 @@ def main(arguments: list[str] | None = None) -> int:
         # Usage errors come from click or from typer's own copy of it; both know how to put themselves.
         if not hasattr(error, "format_message") or os.environ.get("CATE_DEBUG"):
             raise
+        if not error.format_message():  # no arguments at all: the help has been shown
+            return 2
         context = getattr(error, "ctx", None)
         verb = f"{context.command_path} --help" if context is not None else "cate --help"
         message, code = f"{' '.join(error.format_message().split())} (see `{verb}`)", 2

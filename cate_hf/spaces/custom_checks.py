@@ -155,8 +155,13 @@ def _costs(value: Any, field: str, known: Iterable[str] | None) -> dict[str, flo
     return costs
 
 
+_EXPONENT = re.compile(r"\d+(\.\d*)?[eE][+-]?\d+")  # YAML reads 1e6, without a point and a sign, as text
+
+
 def _number(value: Any, field: str, most: float) -> float:
     value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise ValueError(f"{field}: expected a number from 0 to {most:g}, got {_short(value)}")
     return value

@@ -35,9 +35,7 @@ def test_structure_of_all_cells(cells):
         assert np.corrcoef(raw[::97, i], vectors[::97, i])[0, 1] == pytest.approx(1, abs=1e-6)
     odd = np.random.default_rng(0).integers(0, 2**64, encoding.dim, dtype=np.uint64) | np.uint64(1)
     keys = np.concatenate([(part.view(np.uint32) * odd).sum(axis=1) for part in np.array_split(vectors, 16)])
-    _, counts = np.unique(
-        keys, return_counts=True
-    )  # of 64 bits: hardly ever are two confused
+    _, counts = np.unique(keys, return_counts=True)  # of 64 bits: hardly ever are two confused
     documented = inspect.getdoc(type(encoding))
     assert f"{counts[counts > 1].sum():,} share a vector with others" in documented
     assert f"there are {len(counts):,} different vectors" in " ".join(documented.split())

@@ -202,7 +202,7 @@ def draw(stem: Path, facts: dict[str, Any], trials: dict[tuple[str, str], list[d
     if facts["best_possible"] is None:
         return
     results = {
-        (encoding if name == algorithm and encoding != NO_ENCODING else name): facts | {"trials": runs}
+        (name if encoding == NO_ENCODING else f"{name}, {encoding}"): facts | {"trials": runs}
         for (name, encoding), runs in trials.items()
         if runs and (name == algorithm or encoding == NO_ENCODING)
     }

@@ -7,8 +7,10 @@ import numpy as np
 
 from cate_hf.files import atomic_output
 
-# Told apart by colour-blind readers, and in grey by their dashes.
-_STYLES = [("#1b6ca8", "-"), ("#d1495b", "--"), ("#5b8c5a", "-."), ("#8d5a97", ":"), ("#c98a1b", (0, (5, 1, 1, 1)))]
+# Told apart by colour-blind readers, and in grey by their dashes; where there are more, colour and dashes pair anew.
+_COLOURS = ("#1b6ca8", "#d1495b", "#5b8c5a", "#8d5a97", "#c98a1b", "#3aa6a6", "#6b4f3a")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+_LEGEND_INSIDE = 5  # lines; a longer legend stands beside the axes
 
 
 def draw_regret(results: Mapping[str, dict], file: str | os.PathLike, overwrite: bool = False) -> None:
@@ -27,13 +29,15 @@ def draw_regret(results: Mapping[str, dict], file: str | os.PathLike, overwrite:
 
     if not results:
         raise ValueError("a figure of regret needs at least one search")
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    beside = len(results) > _LEGEND_INSIDE
+    figure = Figure(figsize=(8.6 if beside else 6.4, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.add_subplot()
     first = next(iter(results.values()))
     percent = 100 if first["report_field"].endswith("accuracy") else 1
     lowest = np.inf
-    for (label, result), (colour, line) in zip(results.items(), _STYLES * len(results), strict=False):
+    for i, (label, result) in enumerate(results.items()):
+        colour, line = _COLOURS[i % len(_COLOURS)], _DASHES[i % len(_DASHES)]
         if result["best_possible"] is None:
             raise ValueError(f"{label}: the best possible value is not known, so there is no regret")
         regrets = percent * np.array([trial["regret"] for trial in result["trials"]])
@@ -52,6 +56,7 @@ def draw_regret(results: Mapping[str, dict], file: str | os.PathLike, overwrite:
     axis.set_ylabel("regret" + (", percentage points" if percent == 100 else ""))
     axis.set_title(f"{first['space']}: regret of {first['reported']}", fontsize=9, wrap=True)
     axis.grid(alpha=0.3, which="both", linewidth=0.5)
-    axis.legend(frameon=False, fontsize=9)
+    place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)} if beside else {}
+    axis.legend(frameon=False, fontsize=8 if beside else 9, **place)
     with atomic_output(file, overwrite) as temporary:
         figure.savefig(temporary, dpi=160)

@@ -107,6 +107,7 @@ def train_to_folder(
             something that is not of a run, which is never removed.
         cate_hf.training.encodings.Interrupted: after Ctrl-C or SIGTERM, with the state saved.
     """
+    from cate_hf.encodings.vae_folders import OWN_NAMES
     from cate_hf.files import check_output, clear_folder
     from cate_hf.spaces import get_space
     from cate_hf.training.encoding_settings import EncodingSettings
@@ -124,7 +125,7 @@ def train_to_folder(
     if output_dir.is_dir() and any(output_dir.iterdir()) and not resume:
         if not overwrite:
             raise FileExistsError(f"{output_dir} is not empty; continue with --resume, or replace it with --overwrite")
-        clear_folder(output_dir, ("config.json", "model.safetensors", "facts.json", "space.yaml", "training"))
+        clear_folder(output_dir, OWN_NAMES)
     run = EncodingTraining(chosen, search_space, search_space.pool(progress=progress), output_dir, device)
     if resume:
         run.resume()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from cate_hf.encodings.vae_graphs import GraphBatch, GraphShape
 
 _FIRST_LOG_DEVIATION = -2.0  # noise of the prior's size would hide all that there is to learn at first
+_FIRST_EPSILON = 0.5  # with 0, nodes that are joined and have the same other neighbours would be one to the network
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Arch2VecModel(nn.Module):
         super().__init__()
         self.config, self.shape = config, shape
         widths = [shape.operations + 1, *[config.hidden_size] * config.layers]
-        self.epsilon = nn.Parameter(torch.zeros(config.layers))
+        self.epsilon = nn.Parameter(torch.full((config.layers,), _FIRST_EPSILON))
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(before, after),

@@ -26,9 +26,9 @@ class DVaeConfig:
         kl_weight: β of the KL divergence.
     """
 
-    hidden_size: int = 128
+    hidden_size: int = 96
     latent_size: int = 56
-    edge_size: int = 256
+    edge_size: int = 96
     bidirectional: bool = True
     vertex_ids: bool = False
     noise: float = 0.01

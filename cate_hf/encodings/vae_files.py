@@ -15,13 +15,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from cate_hf.encodings.vae_folders import CONFIG, FORMAT
+from cate_hf.encodings.vae_folders import CONFIG, FACTS, FORMAT, WEIGHTS
 from cate_hf.encodings.vae_graphs import GraphShape
 from cate_hf.spaces import Space
 from cate_hf.table import ArchitectureTable
 
 FORMAT_VERSION = 1
-WEIGHTS, FACTS = "model.safetensors", "facts.json"
 _LARGEST = 65_536  # of any size in a configuration; what the weights do not bear out is refused anyway
 _MOST_LAYERS = 64
 

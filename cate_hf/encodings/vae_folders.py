@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 FORMAT = "cate_hf encoding"
-CONFIG = "config.json"
+CONFIG, WEIGHTS, FACTS = "config.json", "model.safetensors", "facts.json"
+OWN_NAMES = (CONFIG, WEIGHTS, FACTS, ".*.tmp", "training")  # patterns of what a run leaves in its folder
 KINDS = ("arch2vec", "d-vae")
 
 

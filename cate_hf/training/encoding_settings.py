@@ -30,7 +30,7 @@ class Recipe:
 
 RECIPES = {
     "arch2vec": {
-        "default": Recipe(batch_size=256, learning_rate=2e-3, steps=6000),
+        "default": Recipe(batch_size=128, learning_rate=7e-3, steps=12_000),
         "paper": Recipe(batch_size=32, learning_rate=1e-3, epochs=8, decay=False),
     },
     "d-vae": {

@@ -34,7 +34,7 @@ def small(monkeypatch, tmp_path):
     for kind, sizes in SMALL.items():
         recipe = replace(RECIPES[kind]["default"], model=sizes, batch_size=32, learning_rate=7e-3)
         monkeypatch.setitem(encoding_settings.RECIPES, kind, RECIPES[kind] | {"default": recipe})
-    monkeypatch.setattr(vae_figures, "measure", partial(vae_figures.measure, points=50))
+    monkeypatch.setattr(vae_figures, "measure", partial(vae_figures.measure, points=20))
     monkeypatch.setattr(vae_base, "cache_folder", lambda: tmp_path / "cache")
 
 
@@ -287,6 +287,26 @@ def test_every_kind_of_space_can_be_learned(kind, name, small, tmp_path):
     assert vectors.shape == (300, encoding.dim)
     assert np.isfinite(vectors).all()
     assert encoding.facts["measured"]["reconstruction"]["architectures"] == 30
+
+
+def test_the_command_shows_its_figures_beside_the_published_ones(small, tmp_path, capsys):
+    from cate_hf.cli import main
+
+    space = tmp_path / "tiny.yaml"
+    space.write_text(TINY)
+    command = ["pretrain-encoding", "--space", str(space), "--output-dir", str(tmp_path / "run"), "--max-steps", "3"]
+    assert main([*command, "--name", "arch2vec"]) == 0
+    shown = capsys.readouterr().out
+    for text in ("exact, from the mean", "prior N(0, I)", "Yan et al. 2020", "44.97", "3 steps of 22"):
+        assert text in shown
+    assert main([*command, "--name", "arch2vec"]) == 2
+    assert capsys.readouterr().err.strip().endswith("replace it with --overwrite")
+    assert main([*command, "--name", "d-vae", "--overwrite", "--device", "cpu"]) == 0
+    assert "37.26" in capsys.readouterr().out
+    assert get_encoding(tmp_path / "run", str(space)).kind == "d-vae"
+    assert main([*command, "--name", "vae", "--overwrite"]) == 2
+    assert capsys.readouterr().err == "cate: encoding must be one of arch2vec, d-vae, not 'vae'\n"
+    assert get_encoding(tmp_path / "run", str(space)).facts["steps"] == 3
 
 
 @pytest.mark.parametrize(

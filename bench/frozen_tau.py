@@ -6,7 +6,7 @@ Kendall τ on 4,000 other cells, beside the one-hot adjacency encoding on the sa
         [--field FIELD] [--model NAME_OR_FOLDER ...] [--encodings F.parquet ...]
         [--labels 50 150 424] [--seeds 5] [--development] [--output tau.json] [--overwrite]
 
-The target is log(1 - accuracy) of the space's benchmark: mean test accuracy on NAS-Bench-101, mean validation accuracy
+The target is -log(1 - accuracy) of the space's benchmark: mean test accuracy on NAS-Bench-101, mean validation accuracy
 on CIFAR-10 on NAS-Bench-201, unless --field names another. The test cells are drawn once; --development draws another
 4,000, which no final figure uses, for choices during training. Each seed draws its labelled cells from the rest. "best"
 is the better of the two predictors by mean τ on those 4,000 cells, for each encoding and number of labels: a yardstick
@@ -16,68 +16,29 @@ of encodings, not of predictors. Without --model and --encodings, the bundled ch
 import argparse
 import json
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import kendalltau
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from cate_hf.benchmarks import find_benchmark
+from cate_hf.experiments.prediction import TEST_SIZE, check_labels, mean_and_spread, predict, to_target
 from cate_hf.files import atomic_output, check_output
 from cate_hf.search.run import encode_candidates
 from cate_hf.spaces import get_space
 
-TEST_CELLS = 4000
-SPLIT_SEED = 20210218
-
-
-def predictors(dim: int) -> dict:
-    kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF(dim**0.5, (1e-1, 1e3)) + WhiteKernel(0.1, (1e-5, 1e1))
-    return {
-        "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 5, 22))),
-        "gp": make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True)),
-    }
-
-
-def split(cells: int, development: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the test cells, and of the cells that labels are drawn from (neither set of test cells among them)."""
-    order = np.random.default_rng(SPLIT_SEED).permutation(cells)
-    start = TEST_CELLS if development else 0
-    return order[start : start + TEST_CELLS], order[2 * TEST_CELLS :]
+PREDICTORS = ("ridge", "gp")
 
 
 def taus(encodings: np.ndarray, target: np.ndarray, labels: list[int], seeds: int, development: bool) -> dict:
     """{number of labels: {predictor: [τ of each seed]}}."""
-    test, rest = split(len(target), development)
-    result = {}
-    for n in labels:
-        result[n] = {name: [] for name in predictors(1)}
-        for seed in range(seeds):
-            rows = np.random.default_rng([seed, n]).choice(rest, n, replace=False)
-            for name, predictor in predictors(encodings.shape[1]).items():
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ConvergenceWarning)
-                    predictor.fit(encodings[rows].astype(np.float64), target[rows])
-                predicted = predictor.predict(encodings[test].astype(np.float64))
-                result[n][name].append(float(kendalltau(predicted, target[test])[0]))
-    return result
+    found = predict(encodings, target, labels, seeds, development, PREDICTORS)
+    return {n: {name: by["kendall_tau"] for name, by in predictors.items()} for n, predictors in found.items()}
 
 
-def best(by_predictor: dict) -> tuple[str, float, float]:
-    """The predictor with the higher mean, its mean and its standard deviation over seeds."""
+def best(by_predictor: dict) -> tuple[str, float]:
+    """The predictor with the higher mean, and its mean."""
     name = max(by_predictor, key=lambda p: np.mean(by_predictor[p]))
-    return name, float(np.mean(by_predictor[name])), spread(by_predictor[name])
-
-
-def spread(values: list[float]) -> float:
-    """Standard deviation over seeds; NaN of one seed."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return name, float(np.mean(by_predictor[name]))
 
 
 def main() -> int:
@@ -100,12 +61,8 @@ def main() -> int:
         benchmark = find_benchmark(options.space, options.benchmark)
         table = get_space(options.space).pool()
         field = options.field or benchmark.default_field
-        most = len(table) - 2 * TEST_CELLS
-        if most < 2:
-            raise ValueError(f"{options.space} has {len(table):,} architectures, not enough beside 2 × {TEST_CELLS:,}")
-        if options.seeds < 1 or not all(2 <= n <= most for n in options.labels):
-            raise ValueError(f"--seeds must be at least 1 and --labels from 2 to {most}")
-        target = np.log(1 - benchmark.query_many(table, field))
+        check_labels(len(table), options.labels, options.seeds, PREDICTORS, TEST_SIZE)
+        target = to_target(benchmark.query_many(table, field), field)
         results = {}
         for source in [*sources, "adjacency"]:
             encodings = encode_candidates(source, options.space, table, progress=True)
@@ -115,15 +72,12 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     which = "development" if options.development else "test"
-    print(f"Kendall τ, {TEST_CELLS:,} {which} cells, {options.seeds} seeds; oracle: {benchmark.oracle(field)}\n")
+    print(f"Kendall τ, {TEST_SIZE:,} {which} cells, {options.seeds} seeds; oracle: {benchmark.oracle(field)}\n")
     print("| encoding | predictor |" + "".join(f" {n} |" for n in options.labels))
     print("|---|---|" + "---|" * len(options.labels))
     for name, by_labels in results.items():
-        for predictor in predictors(1):
-            cells = [
-                f" {np.mean(by_labels[n][predictor]):.3f} ± {spread(by_labels[n][predictor]):.3f} |"
-                for n in options.labels
-            ]
+        for predictor in PREDICTORS:
+            cells = [" {:.3f} ± {:.3f} |".format(*mean_and_spread(by_labels[n][predictor])) for n in options.labels]
             print(f"| {name} | {predictor} |" + "".join(cells))
         cells = [f" **{best(by_labels[n])[1]:.3f}** ({best(by_labels[n])[0]}) |" for n in options.labels]
         print(f"| {name} | best |" + "".join(cells))
@@ -134,7 +88,7 @@ def main() -> int:
             "space": options.space,
             "oracle": benchmark.oracle(field),
             "tau": results,
-            "best": {name: {n: best(taus_)[:2] for n, taus_ in by.items()} for name, by in results.items()},
+            "best": {name: {n: best(taus_) for n, taus_ in by.items()} for name, by in results.items()},
         }
         with atomic_output(options.output, options.overwrite) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n")

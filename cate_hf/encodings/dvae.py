@@ -9,9 +9,11 @@ class DVaeEncoding(VaeEncoding):
     """56 numbers: the mean of the approximate posterior, by a GRU that follows the computation in topological
     order, from the inputs to the output and back (sections 3.1 and 3.3).
 
-    Trained as a variational autoencoder whose decoder adds nodes and their edges one by one (section 3.2). Lost is what
-    the network has not learned to tell apart. Isomorphic drawings share a vector, up to rounding, where the model has
-    no `vertex_ids`, as those of the default preset.
+    Trained as a variational autoencoder whose decoder adds nodes and their edges one by one (section 3.2).
+
+    Lost is what the network has not learned to tell apart: by the bundled model 790 of the 423,624 cells of
+    NAS-Bench-101 share a vector, to three places, in pairs, and no two graphs of NAS-Bench-201. Isomorphic drawings
+    share a vector, up to rounding, where the model has no `vertex_ids`, as those of the default preset.
 
     Arguments and errors are those of `VaeEncoding`.
     """

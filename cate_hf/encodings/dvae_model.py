@@ -28,7 +28,7 @@ class DVaeConfig:
 
     hidden_size: int = 96
     latent_size: int = 56
-    edge_size: int = 96
+    edge_size: int = 80
     bidirectional: bool = True
     vertex_ids: bool = False
     noise: float = 0.01

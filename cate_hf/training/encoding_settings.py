@@ -30,11 +30,11 @@ class Recipe:
 
 RECIPES = {
     "arch2vec": {
-        "default": Recipe(batch_size=128, learning_rate=7e-3, steps=12_000),
+        "default": Recipe(batch_size=64, learning_rate=5e-3, steps=32_000),
         "paper": Recipe(batch_size=32, learning_rate=1e-3, epochs=8, decay=False),
     },
     "d-vae": {
-        "default": Recipe(batch_size=64, learning_rate=4e-3, steps=6000),
+        "default": Recipe(batch_size=64, learning_rate=4e-3, steps=10_000),
         "paper": Recipe(
             batch_size=32,
             learning_rate=1e-4,

@@ -1,7 +1,7 @@
 """Label-free training of the encodings by graph autoencoders: D-VAE and arch2vec.
 
 Every step is a function of (settings, architectures, step): its batch, its noise and its dropout are seeded by them. So
-a run that was killed resumes to the same weights.
+a run that was killed resumes to the same weights, to the bit on the same processor with as many threads.
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cate_hf.encodings.vae_files import space_facts, table_digest, write_model
+from cate_hf.encodings.vae_files import table_digest, write_model
 from cate_hf.encodings.vae_graphs import GraphBatch, GraphShape
 from cate_hf.progress import progress_bar
 from cate_hf.spaces import Space
@@ -178,8 +178,6 @@ class EncodingTraining:
         encoding = _find(self.settings.encoding)
         facts = {
             **asdict(self.settings),
-            **space_facts(self.space),
-            "space": self.space.name,
             "command": command,
             "architectures": len(self.table),
             "trained_on": len(self.train_rows),

@@ -101,9 +101,9 @@ def evaluate_encodings(
                     settings.test_size,
                     lambda: advance(1),
                 )
-            transform = makers[name].transform if name in makers and not makers[name].learned else None
             if name in makers and makers[name].learned:
-                transform = makers[name].fit(table).transform
+                makers[name].fit(makers[name].space.pool())
+            transform = makers[name].transform if name in makers else None
             found = geometry(get_space(settings.space), table, vectors, values, transform)
             _draw_map(output / f"map-{file.stem}.png", name, vectors, table, values, field)
             with atomic_output(file) as temporary:

@@ -233,4 +233,7 @@ def encode_candidates(
         return np.hstack([encode_candidates(encoding, space, part, progress) for part in parts])
     if Path(encoding).suffix == ".parquet":
         return read_encodings(encoding, candidates)
-    return get_encoding(encoding, space).fit(candidates, progress).transform(candidates)
+    found = get_encoding(encoding, space)
+    if found.learned:  # of the space, whichever candidates are looked at
+        found.fit(found.space.pool(progress=progress), progress)
+    return found.transform(candidates)

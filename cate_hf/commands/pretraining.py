@@ -46,8 +46,8 @@ def pretrain_encoding(
     """Train D-VAE or arch2vec on a search space, without labels, and measure what it reconstructs.
 
     The architectures are the space's pool; a tenth is held out, and what comes back of it is shown at the end beside
-    the published figures, with the validity and uniqueness of decoded samples of the prior. The folder then serves as
-    an encoding: --encoding FOLDER, or get_encoding("FOLDER", space).
+    published figures where there are any, with the validity and uniqueness of decoded samples of the prior. The folder
+    then serves as an encoding: --encoding FOLDER, or get_encoding("FOLDER", space).
 
     Ctrl-C leaves a state. With --resume the run then ends with the weights of an uninterrupted one, to the bit.
 

@@ -4,8 +4,6 @@ NeurIPS 2020) as one of the encodings."""
 from cate_hf.encodings.arch2vec_model import Arch2VecModel
 from cate_hf.encodings.vae_base import VaeEncoding
 
-_TABLE = "Yan et al. 2020, table 1; reconstruction is a share of operations and edges"
-
 
 class Arch2VecEncoding(VaeEncoding):
     """16 numbers: the mean latent vectors of an architecture's nodes, summed and divided by `max_nodes`.
@@ -22,14 +20,3 @@ class Arch2VecEncoding(VaeEncoding):
 
     name = "arch2vec"
     model_class = Arch2VecModel
-    published = (
-        {"space": "NAS-Bench-101", "reconstruction": 100.0, "validity": 44.97, "uniqueness": 99.69, "source": _TABLE},
-        {
-            "space": "NAS-Bench-201",
-            "reconstruction": 100.0,
-            "validity": 79.41,
-            "uniqueness": 98.72,
-            "source": f"{_TABLE}; validity is of operations alone, not of the graph",
-        },
-        {"space": "DARTS", "reconstruction": 99.79, "validity": 33.36, "uniqueness": 100.0, "source": _TABLE},
-    )

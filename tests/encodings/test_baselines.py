@@ -20,8 +20,13 @@ def test_isomorphic_drawings_share_a_vector_and_others_do_not(data, cell):
     cells = [cell, data.draw(redrawings(cell)), space.example()]
     for name in ("random", "parameters"):
         first, second, other = encoding_of(name, "nasbench101").transform(cells)
-        np.testing.assert_array_equal(first, second)
-        assert name == "parameters" or (first == other).all() == (space.hash(cell) == space.hash(cells[2]))
+        if name == "random":
+            np.testing.assert_array_equal(first, second)
+            assert (first == other).all() == (space.hash(cell) == space.hash(cells[2]))
+        else:  # costs of this space depend on the drawing where channels are left over
+            np.testing.assert_allclose(first, second, atol=0.05)
+            same = all(np.ptp(getattr(space, f"{cost}_many")(space.table(cells[:2]))) == 0 for cost in space.cost_names)
+            assert (first == second).all() == same
 
 
 def test_random_numbers_are_normal_independent_and_the_same_everywhere():

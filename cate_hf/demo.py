@@ -14,6 +14,7 @@ import numpy as np
 from cate_hf.architecture import Architecture
 from cate_hf.encodings.files import read_encodings, write_encodings
 from cate_hf.encodings.neighbours import neighbours_in, print_neighbours
+from cate_hf.experiments.geometry import principal_map
 from cate_hf.hub.checkpoints import WEIGHTS, load_encoder, resolve_checkpoint
 from cate_hf.spaces import get_space
 from cate_hf.table import ArchitectureTable
@@ -44,10 +45,7 @@ def draw_map(encodings: np.ndarray, parameters: np.ndarray, marked: np.ndarray, 
     """Scatter two principal components of (N, D), coloured by parameters; returns their share of the variance."""
     from matplotlib.figure import Figure
 
-    centred = encodings - encodings.mean(axis=0)
-    variances, directions = np.linalg.eigh(centred.T @ centred)
-    points = centred @ directions[:, [-1, -2]]
-    share = float(variances[-2:].sum() / variances.sum())
+    points, share = principal_map(encodings)
     order = np.random.default_rng(0).permutation(len(points))  # so that no colour lies on top
     figure = Figure(figsize=(9, 7), layout="constrained")
     axis = figure.add_subplot()

@@ -1,6 +1,5 @@
 """What every search space offers. A subclass states its vocabulary and limits, and computes over tables."""
 
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -307,24 +306,6 @@ class Space(ABC):
         """The YAML text that describes the space, None for a space that is a Python class."""
         return None
 
-    def facts(self) -> dict[str, Any]:
-        """What a card says of the space, all of it from the space itself."""
-        return {
-            "space": self.name,
-            "version": self.version,
-            "size": self.size,
-            "max_nodes": self.max_nodes,
-            "max_edges": self.max_edges,
-            "operations": list(self.vocabulary),
-            "costs": list(self.cost_names),
-            "distribution": self.distribution,
-        }
-
     def __repr__(self) -> str:
         size = "" if self.size is None else f", {self.size:,} architectures"
         return f"<space {self.name}: at most {self.max_nodes} nodes and {self.max_edges} edges{size}>"
-
-
-def as_json(architecture: "Architecture") -> str:
-    """One line that `Space.parse` reads."""
-    return json.dumps(architecture.to_dict(), separators=(",", ":"))

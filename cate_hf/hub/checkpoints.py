@@ -85,12 +85,31 @@ def check_checkpoint(folder: Path) -> None:
     model_type = config.get("model_type") if isinstance(config, dict) else None
     if model_type != "cate":
         raise ValueError(f"{config_path}: model_type is {model_type!r}, expected 'cate'")
+    check_format(config, config_path)
     if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
         pickled = [name.name for name in folder.glob("*.bin")]
         hint = f" ({pickled[0]} is a pickle, which is never loaded)" if pickled else ""
         raise ValueError(f"{folder}: no {WEIGHTS}{hint}")
     if not (folder / "tokenizer_config.json").is_file():
         raise ValueError(f"{folder}: no tokenizer_config.json, so architectures cannot be tokenised")
+
+
+def check_format(config: Mapping, file: str | Path) -> None:
+    """Raise ValueError for a configuration, read from `file`, in a checkpoint format that this version does not know.
+
+    The format that a `CateConfig` has by default is the newest that is known, and all earlier ones are.
+    """
+    from cate_hf.modeling.configuration_cate import CateConfig
+
+    newest = CateConfig.__dataclass_fields__["format_version"].default
+    found = config.get("format_version", 1)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise ValueError(f"{file}: format_version is {found!r}, expected a number from 1 to {newest}")
+    if found > newest:
+        raise ValueError(
+            f"{file}: made by a newer version of cate_hf: format_version is {found}, this one reads up to {newest}; "
+            "upgrade cate_hf"
+        )
 
 
 def load_model(name_or_path: str | Path, model_class=None, **kwargs):

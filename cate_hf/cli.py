@@ -10,6 +10,7 @@ import sys
 import typer
 
 from cate_hf.commands import comparisons, encodings, importing, pretraining, searches, show, spaces, statistics, tables
+from cate_hf.progress import Stopped
 
 INTERRUPTED = 130
 INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
@@ -85,6 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
         message = INTERRUPTED_MESSAGE
     except (KeyboardInterrupt, typer.Abort):
         message, code = INTERRUPTED_MESSAGE, INTERRUPTED
+    except Stopped as stopped:
+        message, code = str(stopped), INTERRUPTED
     except (ValueError, OSError) as error:
         if os.environ.get("CATE_DEBUG"):
             raise

@@ -60,25 +60,30 @@ def pretrain_encoding(
     from rich.console import Console
 
     from cate_hf.encodings.vae_figures import as_table
+    from cate_hf.progress import Stopped
+    from cate_hf.training.encodings import Interrupted
 
     words = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-    facts = train_to_folder(
-        name,
-        space,
-        output_dir,
-        resume=resume,
-        overwrite=overwrite,
-        save_every=save_every,
-        device=device,
-        progress=True,
-        command=shlex.join(["cate", *words]),
-        preset=preset,
-        epochs=epochs,
-        max_steps=max_steps,
-        batch_size=batch_size,
-        train_size=train_size,
-        seed=seed,
-    )
+    try:
+        facts = train_to_folder(
+            name,
+            space,
+            output_dir,
+            resume=resume,
+            overwrite=overwrite,
+            save_every=save_every,
+            device=device,
+            progress=True,
+            command=shlex.join(["cate", *words]),
+            preset=preset,
+            epochs=epochs,
+            max_steps=max_steps,
+            batch_size=batch_size,
+            train_size=train_size,
+            seed=seed,
+        )
+    except Interrupted as stopped:
+        raise Stopped(str(stopped)) from None
     view = as_table(name, facts["space"], facts["measured"], tuple(facts["published"]))
     Console(width=max(Console().width, 120)).print(view)
     typer.echo(f"wrote {output_dir}: {name} of {facts['space']}, {facts['steps']:,} steps of {facts['batch_size']}")
@@ -111,7 +116,7 @@ def train_to_folder(
     from cate_hf.files import check_output, clear_folder
     from cate_hf.spaces import get_space
     from cate_hf.training.encoding_settings import EncodingSettings
-    from cate_hf.training.encodings import EncodingTraining, Interrupted
+    from cate_hf.training.encodings import EncodingTraining
 
     output_dir = Path(output_dir)
     if resume and overwrite:
@@ -129,11 +134,7 @@ def train_to_folder(
     run = EncodingTraining(chosen, search_space, search_space.pool(progress=progress), output_dir, device)
     if resume:
         run.resume()
-    try:
-        run.run(save_every, progress)
-    except Interrupted:
-        print(f"stopped at step {run.step:,} of {run.total_steps:,}; continue with --resume", file=sys.stderr)
-        raise
+    run.run(save_every, progress)
     return run.save(progress=progress, command=command)
 
 

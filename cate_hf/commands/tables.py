@@ -34,6 +34,7 @@ def enumerate_space(
     """
     from cate_hf.files import check_output
     from cate_hf.spaces import get_space
+    from cate_hf.spaces.sampling import different
     from cate_hf.table_parquet import write_parquet
 
     space_object = get_space(space)
@@ -41,7 +42,7 @@ def enumerate_space(
     if sample is None:
         table = space_object.enumerate(progress=True)
     else:
-        table = space_object.sample(sample, seed, progress=True)
+        table = different(space_object, sample, seed, progress=True)
     write_parquet(table, output, overwrite, class_labels=True)
     typer.echo(
         f"wrote {output}: {len(table):,} architectures of {space_object.name}, columns operations, adjacency, "

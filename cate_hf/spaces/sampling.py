@@ -14,6 +14,13 @@ _DRY_ROUNDS = 20  # rounds of drawing that bring nothing new before a sample is 
 _MOST_AT_ONCE = 262_144
 
 
+def different(space: "Space", count: int, seed: int, progress: bool = False) -> ArchitectureTable:
+    """`space.sample`, but never with repetition. Raises ValueError where the space has not so many."""
+    if space.size is not None and count > (have := len(space.pool(progress=progress))):
+        raise ValueError(f"{space.name} has {have:,} different architectures, fewer than the {count:,} of the sample")
+    return space.sample(count, seed, progress=progress)
+
+
 def sample_unique(
     space: "Space", n: int, rng: np.random.Generator, progress: bool = False, fewer: bool = False
 ) -> ArchitectureTable:

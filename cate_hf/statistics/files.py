@@ -8,6 +8,7 @@ import numpy as np
 from cate_hf.files import check_output
 from cate_hf.names import unknown
 from cate_hf.spaces import Space, get_space, space_names
+from cate_hf.spaces.sampling import different
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
 from cate_hf.statistics.structure import structure, structure_names
 from cate_hf.table import ArchitectureTable
@@ -58,7 +59,7 @@ def statistics_to_parquet(
     if input is not None:
         space, table = _read(Path(input), space)
     elif sample is not None:
-        table = space.sample(sample, seed, progress=progress)
+        table = different(space, sample, seed, progress=progress)
     else:
         table = space.pool(progress=progress) if space.size is None else space.enumerate(progress=progress)
     columns = {}

@@ -59,6 +59,8 @@ def test_enumerate_a_sample(folder, capsys):
     assert not np.array_equal(a.columns["hash"], c.columns["hash"])
     assert np.array_equal(get_space("wide.yaml").hash_many(a), a.columns["hash"])
     assert "sample" in refused(capsys, "enumerate", "wide.yaml", "--output", "x.parquet", "--sample", "0")
+    more = refused(capsys, "enumerate", "nasbench201", "--output", "x.parquet", "--sample", "15626")
+    assert "nasbench201 has 8,765 different architectures, fewer than the 15,626 of the sample" in more
     assert "exists already" in refused(capsys, "enumerate", "wide.yaml", "--output", "a.parquet", "--sample", "5")
 
 

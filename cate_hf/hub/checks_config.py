@@ -1,0 +1,216 @@
+"""What may be told of config.json and the tokenizer's files before a model is made: types, sizes, and whether they
+belong together."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from cate_hf.hub.checks_files import CheckpointError, read_object, shown
+from cate_hf.spaces.custom_fields import MAX_NODES
+
+CONFIG, VOCABULARY, TOKENIZER_CONFIG = "config.json", "vocab.json", "tokenizer_config.json"
+MOST_OPERATIONS = 253  # an architecture's operations are numbers of one byte
+_MOST_NAMES = 1_000  # of labels, or of statistics
+_LARGEST = 65_536  # of any number in a configuration
+_MOST = {
+    "max_nodes": MAX_NODES,
+    "vocab_size": MOST_OPERATIONS + 2,
+    "num_labels": _MOST_NAMES,
+    "format_version": 1 << 30,
+}
+_MOST_LAYERS = 512
+_LONGEST_NAME = 200
+_FLOAT_DTYPES = ("float32", "float64", "float16", "bfloat16")
+# Beside the fields of the configuration's class; anything else (a quantisation, weights of another name, an attention
+# kernel from the Hub) would have transformers do more than load this model.
+_OTHER_KEYS = {"auto_map", "model_type", "num_labels", "torch_dtype", "_name_or_path"}
+_TOKENIZER_KEYS = {
+    *("added_tokens_decoder", "alias_special_ids", "auto_map", "backend", "clean_up_tokenization_spaces"),
+    *("extra_special_tokens", "additional_special_tokens", "is_local", "local_files_only", "mask_token"),
+    *("model_input_names", "model_max_length", "name_or_path", "pad_to", "pad_token", "padding_side"),
+    *("processor_class", "special_tokens_map_file", "tokenizer_class", "transformers_version", "truncation_side"),
+}
+_UNUSED_TOKENIZER_FILES = ("tokenizer.json", "chat_template.jinja", "chat_template.json", "additional_chat_templates")
+
+
+def check_config(folder: Path) -> dict[str, Any]:
+    """The content of config.json, once it is known that a `CateConfig` can be made of it and of what size.
+
+    Raises:
+        CheckpointError: not the configuration of CATE, one of a newer format, or a field that is unknown, of another
+            type, too large or not in keeping with the others.
+    """
+    from cate_hf.modeling.configuration_cate import CateConfig
+
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: no {CONFIG}, so this is not a checkpoint folder")
+    config = read_object(path)
+    if config.get("model_type") != CateConfig.model_type:
+        raise CheckpointError(f"{path}: model_type is {shown(config.get('model_type'))}, expected 'cate'")
+    fields = CateConfig.__dataclass_fields__
+    version, newest = config.get("format_version", 1), newest_format()
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise CheckpointError(f"{path}: format_version must be a whole number from 1 on, not {shown(version)}")
+    if version > newest:
+        raise CheckpointError(
+            f"{path}: format_version {version} is of a newer cate_hf; this one reads up to {newest}: upgrade it"
+        )
+    for name, value in config.items():
+        _check_field(path, name, value, fields)
+    _check_names(path, config)
+    return config
+
+
+def newest_format() -> int:
+    """The newest version of the checkpoint format that this package reads."""
+    from cate_hf.modeling import configuration_cate
+
+    return getattr(configuration_cate, "FORMAT_VERSION", 2)
+
+
+def _check_field(path: Path, name: str, value: Any, fields: dict) -> None:
+    if name not in fields and name not in _OTHER_KEYS:
+        near = difflib.get_close_matches(name, fields, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise CheckpointError(f"{path}: field {shown(name)} is not one of CATE's configuration{hint}")
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int | float):
+        most = _MOST_LAYERS if "layers" in name else _MOST.get(name, _LARGEST)
+        if not 0 <= value <= most:
+            raise CheckpointError(f"{path}: field {name!r} is {shown(value)}, expected a number from 0 to {most:,}")
+    if name in ("dtype", "torch_dtype") and value not in (None, *_FLOAT_DTYPES):
+        raise CheckpointError(f"{path}: field {name!r} is {shown(value)}, expected one of {', '.join(_FLOAT_DTYPES)}")
+    if name in ("id2label", "label2id") and value is not None:
+        if not isinstance(value, dict) or len(value) > _MOST_NAMES:
+            raise CheckpointError(f"{path}: field {name!r} must map at most {_MOST_NAMES:,} labels")
+    if isinstance(value, list) and (len(value) > _MOST_NAMES or not all(is_name(item) for item in value)):
+        raise CheckpointError(f"{path}: field {name!r} is {shown(value)}, expected at most {_MOST_NAMES:,} names")
+
+
+def _check_names(path: Path, config: dict[str, Any]) -> None:
+    from transformers.activations import ACT2FN
+
+    operations = config.get("operations")
+    if not isinstance(operations, list) or not 2 <= len(operations) <= MOST_OPERATIONS:
+        raise CheckpointError(f"{path}: operations must be a list of 2 to {MOST_OPERATIONS} names")
+    check_operation_names(str(path), operations)
+    if not is_name(config.get("space", "")) or not config.get("space", "x"):
+        raise CheckpointError(f"{path}: space must be a name, not {shown(config['space'])}")
+    activation = config.get("hidden_act", "relu")
+    if not isinstance(activation, str) or activation not in ACT2FN:
+        raise CheckpointError(f"{path}: hidden_act {shown(activation)} is no activation of transformers")
+
+
+def is_name(text: Any) -> bool:
+    """Whether a text may stand in a table or a message: printable, on one line, not long."""
+    return isinstance(text, str) and text.isprintable() and len(text) <= _LONGEST_NAME
+
+
+def check_operation_names(source: str, names: Iterable[Any]) -> None:
+    """Raises CheckpointError for a name that is empty, long, of several words or not printable, or there twice."""
+    seen = set()
+    for name in names:
+        if not is_name(name) or name.split() != [name]:
+            raise CheckpointError(f"{source}: operation {shown(name)} is not a name without spaces")
+        if name in seen:
+            raise CheckpointError(f"{source}: operation {shown(name)} is there twice")
+        seen.add(name)
+
+
+def make_config(folder: Path, config: dict[str, Any]):
+    """A `CateConfig` of a checked config.json. Raises CheckpointError where its own checks refuse it."""
+    from cate_hf.modeling.configuration_cate import CateConfig
+
+    try:
+        return CateConfig.from_dict(dict(config))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{folder / CONFIG}: {one_line(error)}") from None
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def check_tokenizer(folder: Path, config) -> None:
+    """Compare the tokenizer's files with a folder's `CateConfig`.
+
+    Raises:
+        CheckpointError: a file is missing or not what it should be, or its operations are not those of the model.
+    """
+    path = folder / TOKENIZER_CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{folder}: no {TOKENIZER_CONFIG}, so architectures cannot be tokenised")
+    settings = read_object(path)
+    for name in settings:
+        if name not in _TOKENIZER_KEYS:
+            raise CheckpointError(f"{path}: field {shown(name)} is not one of CATE's tokenizer")
+    if settings.get("tokenizer_class", "CateTokenizer") != "CateTokenizer":
+        raise CheckpointError(f"{path}: tokenizer_class is {shown(settings['tokenizer_class'])}, not 'CateTokenizer'")
+    for name in _UNUSED_TOKENIZER_FILES:
+        if (folder / name).exists():
+            raise CheckpointError(f"{folder}: {name} is no file of CATE's tokenizer, and is refused")
+    aliased = settings.get("alias_special_ids", False)
+    if aliased is not (config.num_special_ids == 0):
+        raise CheckpointError(f"{path}: alias_special_ids is {shown(aliased)}, which does not fit vocab_size")
+    pad_to, longest = settings.get("pad_to"), settings.get("model_max_length")
+    if pad_to is not None and not (_is_whole(pad_to) and 2 <= pad_to <= config.max_nodes):
+        raise CheckpointError(
+            f"{path}: pad_to is {shown(pad_to)}, expected null or 2 to {config.max_nodes} (max_nodes)"
+        )
+    if longest is not None and not (_is_whole(longest) and longest >= config.max_nodes):
+        raise CheckpointError(f"{path}: model_max_length is {shown(longest)}, less than max_nodes ({config.max_nodes})")
+    vocabulary = _check_vocabulary(folder / VOCABULARY, config)
+    _check_special_tokens(folder, settings, vocabulary)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_vocabulary(path: Path, config) -> dict[str, int]:
+    vocabulary = read_object(path)
+    ids = list(vocabulary.values())
+    if not all(_is_whole(i) for i in ids) or sorted(ids) != list(range(len(ids))):
+        raise CheckpointError(f"{path}: expected the ids 0 to {len(ids) - 1}, each once")
+    if len(vocabulary) != config.vocab_size:
+        raise CheckpointError(f"{path}: {len(vocabulary)} tokens, but the embedding has {config.vocab_size} rows")
+    tokens = sorted(vocabulary, key=vocabulary.get)
+    specials = ["[PAD]", "[MASK]"] if config.num_special_ids else []
+    for i, (token, expected) in enumerate(zip(tokens, [*specials, *config.operations], strict=False)):
+        if token != expected:
+            raise CheckpointError(f"{path}: token {i} is {shown(token)}, the model's is {shown(expected)}")
+    return vocabulary
+
+
+def _check_special_tokens(folder: Path, settings: dict[str, Any], vocabulary: dict[str, int]) -> None:
+    """No token beyond the vocabulary: it would have no row in the embedding."""
+    path = folder / TOKENIZER_CONFIG
+    added = settings.get("added_tokens_decoder", {})
+    if not isinstance(added, dict):
+        raise CheckpointError(f"{path}: added_tokens_decoder must be an object, not {shown(added)}")
+    for key, token in added.items():
+        name = token.get("content") if isinstance(token, dict) else None
+        if not isinstance(name, str) or str(vocabulary.get(name)) != key:
+            raise CheckpointError(f"{path}: added token {shown(key)} is not the vocabulary's")
+    for name in ("extra_special_tokens", "additional_special_tokens"):
+        if settings.get(name):
+            raise CheckpointError(f"{path}: {name} must be empty: each token needs a row in the embedding")
+    for file in ("special_tokens_map.json", "added_tokens.json"):
+        if not (folder / file).exists():
+            continue
+        for key, value in read_object(folder / file).items():
+            content = value.get("content") if isinstance(value, dict) else value
+            token = key if file == "added_tokens.json" else content
+            if not isinstance(token, str) or token not in vocabulary:
+                raise CheckpointError(f"{folder / file}: token {shown(token)} is not the vocabulary's")
+            if file == "added_tokens.json" and vocabulary[token] != value:
+                raise CheckpointError(f"{folder / file}: token {shown(token)} has the id {shown(value)}")
+    for name, expected in (("pad_token", 0), ("mask_token", 1)):
+        value = settings.get(name)
+        content = value.get("content") if isinstance(value, dict) else value
+        if value is not None and (not isinstance(content, str) or vocabulary.get(content) != expected):
+            raise CheckpointError(f"{path}: {name} is {shown(value)}, expected token {expected} of the vocabulary")

@@ -33,10 +33,22 @@ def compare(
     seed: Annotated[int | None, typer.Option(min=0, help="Of the first trial.", show_default="0")] = None,
     guide_field: Annotated[
         str | None,
-        typer.Option(help="The field that a search is told, and maximises.", show_default="the benchmark's accuracy"),
+        typer.Option(
+            "--guide",
+            "--guide-field",
+            help="What a search is told, and maximises: a field, or one-run-validation, mean-validation or mean-test.",
+            show_default="the benchmark's accuracy",
+        ),
     ] = None,
     report_field: Annotated[
-        str | None, typer.Option(help="The field that it is judged by.", show_default="the guide's")
+        str | None,
+        typer.Option("--report", "--report-field", help="What it is judged by, likewise.", show_default="the guide"),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="ALGORITHM.SETTING=VALUE", help="A setting of an algorithm, such as bo-dngo.epochs=30."
+        ),
     ] = None,
     where: Annotated[
         str | None, typer.Option(help='Which candidates, such as "nodes==6,edges>7".', show_default="all")
@@ -50,8 +62,9 @@ def compare(
     """Compare encodings under search algorithms: a table and figures of regret.
 
     Every algorithm that looks at vectors runs with every encoding, the others once. The folder keeps a file a trial:
-    the same command goes on where it was interrupted, and with more --trials adds to them. At the end it holds
-    table.md, table.tex, summary.csv, trials.parquet (each query), and a figure an algorithm as PNG and SVG.
+    the same command goes on where it was interrupted, and more --trials, other --encodings and other --algorithms are
+    added to what it has. At the end it holds table.md, table.tex, summary.csv, trials.parquet (each query), and a
+    figure an algorithm as PNG and SVG.
 
     Examples:
 
@@ -78,6 +91,7 @@ def compare(
         "report_field": report_field,
         "where": where,
         "pool": pool,
+        "options": comparison.parse_options(options) if options else None,
     }
     if preset is not None:
         settings = comparison.preset(preset, **chosen)
@@ -87,6 +101,7 @@ def compare(
         settings = comparison.CompareSettings(**{k: v for k, v in chosen.items() if v is not None})
     facts = run_grid(output, settings, jobs, backend, progress=True)
     command = shlex.join(["cate", *sys.argv[1:]])
+    settings = facts["settings"]
     typer.echo(write_report(output, facts, settings, command))
     typer.echo(f"wrote {output}: {settings.trials} trials of {len(settings.arms())} arms, tables and figures")
 

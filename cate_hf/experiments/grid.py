@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,8 @@ def _evaluation(settings: CompareSettings) -> Evaluation:
     """Candidates and their values, once a process."""
     benchmark = find_benchmark(settings.space, settings.benchmark)
     candidates = benchmark.candidates()
-    guide = settings.guide_field or benchmark.default_field
-    evaluation = Evaluation(benchmark, candidates[select(candidates, settings)], guide, settings.report_field or guide)
+    candidates = candidates[select(candidates, settings)]
+    evaluation = Evaluation(benchmark, candidates, settings.guide_field, settings.report_field)
     if settings.queries > len(evaluation.candidates):
         raise ValueError(
             f"queries must be 1 to {len(evaluation.candidates)}, the candidates with results, not {settings.queries}"
@@ -52,8 +51,11 @@ def _maker(encoding: str, space: str) -> Encoding:
     return get_encoding(encoding, space)
 
 
-def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> dict[str, Any]:
-    """Check the folder, compute each encoding's vectors of the candidates once, and return what is compared.
+def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> tuple[dict[str, Any], CompareSettings]:
+    """Check the folder, and compute each encoding's vectors of the candidates once.
+
+    Returns:
+        what is compared, and all that the folder compares (see `check_folder`).
 
     Raises:
         ValueError: the folder holds something else, or a name, field or budget that does not fit.
@@ -65,7 +67,7 @@ def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> 
         if Path(encoding).suffix != ".parquet":
             get_encoding(encoding, settings.space)  # a wrong name is told before any work, and leaves no folder
     evaluation = _evaluation(settings)
-    check_folder(folder, settings)
+    whole = check_folder(folder, settings)
     (folder / TRIALS_FOLDER).mkdir(exist_ok=True)
     (folder / VECTORS_FOLDER).mkdir(exist_ok=True)
     for encoding in encodings:
@@ -74,17 +76,17 @@ def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> 
             vectors = encode_candidates(encoding, settings.space, evaluation.candidates, progress)
             with atomic_output(file) as temporary:
                 np.save(temporary, np.ascontiguousarray(vectors, dtype=np.float32))
-    benchmark = evaluation.benchmark
-    return {
+    facts = {
         "space": get_space(settings.space).name,
-        "benchmark": benchmark.name,
+        "benchmark": evaluation.benchmark.name,
         "candidates": len(evaluation.candidates),
         "best_possible": evaluation.best_possible,
         "guide_field": evaluation.guide_field,
         "report_field": evaluation.report_field,
-        "guided_by": benchmark.oracle(evaluation.guide_field),
-        "reported": benchmark.oracle(evaluation.report_field),
+        "guided_by": evaluation.guided_by.words,
+        "reported": evaluation.judged_by.words,
     }
+    return facts, whole
 
 
 def run_one(folder: Path, settings: CompareSettings, algorithm: str, encoding: str, seed: int) -> Path:
@@ -96,7 +98,8 @@ def run_one(folder: Path, settings: CompareSettings, algorithm: str, encoding: s
             maker = _maker(encoding, settings.space)
         vectors = np.load(folder / VECTORS_FOLDER / f"{slug(encoding)}.npy", mmap_mode="r", allow_pickle=False)
     evaluation = _evaluation(settings)
-    trial = run_trial(get_space(settings.space), evaluation, algorithm, settings.queries, seed, vectors, maker)
+    options = settings.settings_of(algorithm)
+    trial = run_trial(get_space(settings.space), evaluation, algorithm, settings.queries, seed, vectors, maker, options)
     trial |= {"algorithm": algorithm, "encoding": encoding}
     with atomic_output(file, overwrite=True) as temporary:
         temporary.write_text(json.dumps(trial) + "\n", encoding="utf-8")
@@ -108,12 +111,14 @@ def run_grid(
 ) -> dict[str, Any]:
     """All trials that the folder lacks; Ctrl-C, or a kill, leaves those that are finished.
 
+    A folder may have other encodings, algorithms and more trials already: they stay, and are reported with these.
+
     Args:
         jobs: processes at a time; one runs in this process.
         backend: of joblib: "loky" (processes of this machine) or "ray" (a cluster that runs already, or a local one).
 
     Returns:
-        what is compared (see `prepare`), with `settings`.
+        what is compared (see `prepare`), and as `settings` all that the folder compares.
 
     Raises:
         ValueError: as `prepare`, or a backend that is not installed.
@@ -125,7 +130,7 @@ def run_grid(
     if backend == "ray":
         _register_ray()
     folder = Path(folder).absolute()
-    facts = prepare(folder, settings, progress)
+    facts, whole = prepare(folder, settings, progress)
     tasks = [
         (algorithm, encoding, settings.seed + number)
         for number in range(settings.trials)  # all arms of a seed first: an interrupted grid is still a comparison
@@ -136,7 +141,7 @@ def run_grid(
         advance(len(tasks) - len(left))
         for _ in _run(folder, settings, left, jobs, backend):
             advance(1)
-    return facts | {"settings": asdict(settings)}
+    return facts | {"settings": whole}
 
 
 def _run(folder: Path, settings: CompareSettings, tasks: list, jobs: int, backend: str) -> Iterator[Path]:

@@ -36,8 +36,8 @@ def get_algorithm(name: str) -> type[Optimizer]:
 
 
 def parse_algorithm(text: str) -> tuple[type[Optimizer], dict[str, Any], bool]:
-    """A search algorithm as command lines name it: `NAME`, or `NAME/encoding` for steps in the encoding instead of the
-    space (`cate_hf.search.steps`).
+    """A search algorithm as command lines name it: `NAME`, or `NAME/encoding` for steps or draws in the encoding
+    instead of the space (`cate_hf.search.steps`, `cate_hf.search.random_search`).
 
     Returns:
         the class, its settings, and whether it looks at encodings.
@@ -49,9 +49,10 @@ def parse_algorithm(text: str) -> tuple[type[Optimizer], dict[str, Any], bool]:
     algorithm = get_algorithm(name)
     if not slash:
         return algorithm, {}, algorithm.needs_encodings
-    if steps not in algorithm.choices.get("perturb", ()):
-        raise ValueError(f"search algorithm {text!r}: {name} has no steps {steps!r} to choose")
-    return algorithm, {"perturb": steps}, algorithm.needs_encodings or steps == "encoding"
+    for setting in ("perturb", "sample"):
+        if steps in algorithm.choices.get(setting, ()):
+            return algorithm, {setting: steps}, algorithm.needs_encodings or steps == "encoding"
+    raise ValueError(f"search algorithm {text!r}: {name} has no steps {steps!r} to choose")
 
 
 __all__ = ["Optimizer", "algorithm_names", "get_algorithm", "parse_algorithm"]

@@ -66,7 +66,8 @@ class Optimizer(ABC):
         self.space, self.candidates, self.seed = space, candidates, int(seed)
         self.rng = np.random.default_rng(seed)
         in_encoding = self.settings.get("perturb") == "encoding"
-        self.encoding = encoding if in_encoding and encoding is not None and not encoding.by_table else None
+        own_steps = (in_encoding or self.settings.get("sample") == "encoding") and encoding is not None
+        self.encoding = encoding if own_steps and not encoding.by_table else None
         self.encodings, self.squared_norms, self.longest = None, None, 0.0
         if self.needs_encodings or (in_encoding and self.encoding is None):
             self.encodings, self.squared_norms = check_encodings(encodings, len(candidates))

@@ -4,7 +4,8 @@
 import numpy as np
 
 from cate_hf.search.acquisition import most_expected_improvement
-from cate_hf.search.dngo import Dngo
+from cate_hf.search.dngo import SETTINGS, Dngo
+from cate_hf.search.predictor import training_of
 from cate_hf.search.rounds import Rounds
 
 
@@ -14,14 +15,17 @@ class BayesianDngo(Rounds):
     Settings:
         initial: 16; proposed: 5 a round.
         target: what is to be improved on; None, the best so far.
+        units, epochs, batch, learning_rate, weight_decay: of the network, 128 tanh units trained by Adam (1e-2) for 30
+            epochs in batches of 10.
     """
 
     name = "bo-dngo"
     needs_encodings = True
-    defaults = {"initial": 16, "proposed": 5, "target": None}
+    defaults = {"initial": 16, "proposed": 5, "target": None, **SETTINGS}
 
     def _next_round(self, rows: np.ndarray, values: np.ndarray) -> list[int]:
-        surrogate = Dngo(seed=int(self.rng.integers(2**31))).fit(self.encodings[rows], values)
+        seed = int(self.rng.integers(2**31))
+        surrogate = Dngo(seed, training_of(self.settings, "tanh")).fit(self.encodings[rows], values)
         target = float(values.max()) if self.settings["target"] is None else self.settings["target"]
         return most_expected_improvement(
             surrogate, self.encodings, self._is_free(), self.settings["proposed"], target, self.longest

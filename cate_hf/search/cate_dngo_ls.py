@@ -5,8 +5,9 @@ neighbours in the encoding."""
 import numpy as np
 
 from cate_hf.search.acquisition import most_expected_improvement
-from cate_hf.search.dngo import Dngo
+from cate_hf.search.dngo import SETTINGS, Dngo
 from cate_hf.search.nearest import Nearest
+from cate_hf.search.predictor import training_of
 from cate_hf.search.rounds import Rounds
 
 
@@ -19,11 +20,12 @@ class CateDngoLs(Rounds):
         initial: random candidates at first, and again after `patience` rounds without improvement.
         proposed: by expected improvement over `target`, a perfect accuracy, each round.
         local: of the best so far, each round; the nearest of each is asked for.
+        units, epochs, batch, learning_rate, weight_decay: of the network, as for `bo-dngo`.
     """
 
     name = "cate-dngo-ls"
     needs_encodings = True
-    defaults = {"initial": 16, "proposed": 5, "local": 5, "patience": 20, "target": 1.0}
+    defaults = {"initial": 16, "proposed": 5, "local": 5, "patience": 20, "target": 1.0, **SETTINGS}
     _state = ("_queue", "_round", "_best", "_stale")
 
     def __init__(self, *args, **kwargs):
@@ -39,7 +41,8 @@ class CateDngoLs(Rounds):
         if self._stale >= self.settings["patience"]:
             self._stale = 0
             return self._draw_unseen(self.settings["initial"])
-        surrogate = Dngo(seed=int(self.rng.integers(2**31))).fit(self.encodings[rows], values)
+        seed = int(self.rng.integers(2**31))
+        surrogate = Dngo(seed, training_of(self.settings, "tanh")).fit(self.encodings[rows], values)
         proposed = most_expected_improvement(
             surrogate, self.encodings, self._is_free(), self.settings["proposed"], self.settings["target"], self.longest
         )

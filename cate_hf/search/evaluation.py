@@ -3,6 +3,7 @@
 import numpy as np
 
 from cate_hf.benchmarks import Benchmark
+from cate_hf.search.oracles import find_oracle
 from cate_hf.table import ArchitectureTable
 
 
@@ -12,42 +13,50 @@ class Evaluation:
     Args:
         benchmark: of the candidates' space.
         candidates: N architectures with a hash column. Of a table of results, those without a value are left out.
-        guide_field, report_field: what the search is told, and what it is judged by.
+        guide, report: what the search is told, and what it is judged by, as `find_oracle` reads them; by default the
+            benchmark's own, and what guides.
 
     Attributes:
+        guided_by, judged_by: the `Oracle` of each; guide_field, report_field: their fields.
         candidates: those that remain.
         known: (N,) bool, which of the given ones they are.
         best_possible: the highest reported value among them, None where it is not known beforehand.
     """
 
-    def __init__(self, benchmark: Benchmark, candidates: ArchitectureTable, guide_field: str, report_field: str):
-        self.benchmark, self.guide_field, self.report_field = benchmark, guide_field, report_field
+    def __init__(
+        self, benchmark: Benchmark, candidates: ArchitectureTable, guide: str | None = None, report: str | None = None
+    ):
+        self.benchmark = benchmark
+        self.guided_by = find_oracle(benchmark, guide)  # an unknown one is refused before any work
+        self.judged_by = self.guided_by if report is None else find_oracle(benchmark, report)
+        self.guide_field, self.report_field = self.guided_by.field, self.judged_by.field
         self.known = np.ones(len(candidates), dtype=bool)
         self.best_possible: float | None = None
-        self._tables: dict[str, np.ndarray] = {}
-        for field in (guide_field, report_field):
-            benchmark.oracle(field)  # an unknown field is refused before any work
+        self._tables: list[np.ndarray] = []  # of the guide, and of the report
         if benchmark.tabular:
-            tables = {f: benchmark.query_many(candidates, f, missing="nan") for f in {guide_field, report_field}}
-            self.known = ~np.isnan(list(tables.values())).any(axis=0)
+            oracles = (self.guided_by, self.judged_by)
+            tables = [benchmark.query_many(candidates, o.field, missing="nan", **o.options) for o in oracles]
+            self.known = ~np.isnan(tables).any(axis=0)
             if not self.known.any():
-                raise ValueError(f"{benchmark.name}: no candidate has both {guide_field!r} and {report_field!r}")
+                fields = " and ".join(repr(name) for name in dict.fromkeys((self.guide_field, self.report_field)))
+                raise ValueError(f"{benchmark.name}: no candidate has {fields}")
             if not self.known.all():
                 candidates = candidates[self.known]
-                tables = {field: values[self.known] for field, values in tables.items()}
+                tables = [values[self.known] for values in tables]
             self._tables = tables
-            self.best_possible = float(tables[report_field].max())
+            self.best_possible = float(tables[1].max())
         self.candidates = candidates
 
     def guide(self, rows: list[int]) -> np.ndarray:
         """(n,) values that the search is told."""
-        return self._values(rows, self.guide_field)
+        return self._values(rows, 0)
 
     def report(self, rows: list[int]) -> np.ndarray:
         """(n,) values that it is judged by."""
-        return self._values(rows, self.report_field)
+        return self._values(rows, 1)
 
-    def _values(self, rows: list[int], field: str) -> np.ndarray:
-        if field in self._tables:
-            return self._tables[field][rows]
-        return self.benchmark.query_many(self.candidates[np.asarray(rows)], field)
+    def _values(self, rows: list[int], which: int) -> np.ndarray:
+        if self._tables:
+            return self._tables[which][rows]
+        oracle = (self.guided_by, self.judged_by)[which]
+        return self.benchmark.query_many(self.candidates[np.asarray(rows)], oracle.field, **oracle.options)

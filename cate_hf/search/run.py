@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ def run_trial(
     seed: int,
     encodings: np.ndarray | None = None,
     encoding: "Encoding | None" = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> dict:
     """One trial.
 
@@ -37,6 +38,7 @@ def run_trial(
         algorithm: as `parse_algorithm` reads it.
         encodings: (N, D) of the candidates, where the algorithm looks at them; encoding: what made them, where it has
             steps of its own.
+        settings: of the algorithm, besides those that its name says.
 
     Returns:
         {"seed", "seconds", "report_field", "warning", "queries": [{"hash", "value", "reported"}], "best_so_far",
@@ -46,7 +48,8 @@ def run_trial(
     candidates = evaluation.candidates
     _check_budget(queries, 1, len(candidates))
     start = time.perf_counter()
-    optimizer_class, settings, looks = parse_algorithm(algorithm)
+    optimizer_class, named, looks = parse_algorithm(algorithm)
+    settings = {**(settings or {}), **named}
     optimizer = optimizer_class(space, candidates, seed, encodings if looks else None, encoding, **settings)
     while len(optimizer.rows) < queries:
         rows = optimizer.ask_rows(1)
@@ -103,7 +106,7 @@ def run_search(
     Args:
         encodings: (N, D) of the candidates, where the algorithm needs them.
         candidates: those of the benchmark by default. Those without a value of `guide_field` are left out.
-        guide_field, report_field: what the search is told, and what it is judged by; the benchmark's default field.
+        guide_field, report_field: what the search is told, and what it is judged by, as `find_oracle` reads them.
 
     Raises:
         ValueError: an unknown name, a budget that does not fit, encodings that do not fit.
@@ -112,8 +115,6 @@ def run_search(
     space = get_space(space)
     if benchmark.space.name != space.name:
         raise ValueError(f"the benchmark is of {benchmark.space.name}, not of {space.name}")
-    guide_field = guide_field or benchmark.default_field
-    report_field = report_field or guide_field
     candidates = benchmark.candidates() if candidates is None else candidates
     if encodings is not None and len(encodings) != len(candidates):
         raise ValueError(f"{len(encodings)} encodings for {len(candidates)} candidates")
@@ -128,10 +129,10 @@ def run_search(
         "candidates": len(evaluation.candidates),
         "queries": queries,
         "seed": seed,
-        "guide_field": guide_field,
-        "report_field": report_field,
-        "guided_by": benchmark.oracle(guide_field),
-        "reported": benchmark.oracle(report_field),
+        "guide_field": evaluation.guide_field,
+        "report_field": evaluation.report_field,
+        "guided_by": evaluation.guided_by.words,
+        "reported": evaluation.judged_by.words,
         "best_possible": evaluation.best_possible,
         "complete": True,
         "trials": [],

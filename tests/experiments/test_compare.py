@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from cate_hf import get_space
+from cate_hf.benchmarks import find_benchmark
 from cate_hf.cli import main
 from cate_hf.experiments.grid import read_trials, run_grid, trial_file
 from cate_hf.experiments.report import latex_table, markdown_table, summarise, write_report
@@ -21,10 +23,13 @@ from cate_hf.experiments.settings import (
     PRESETS,
     CompareSettings,
     check_folder,
+    parse_options,
     parse_where,
     preset,
+    read_settings,
     select,
 )
+from cate_hf.search.oracles import find_oracle
 
 SMALL = CompareSettings(
     space="nasbench201",
@@ -60,8 +65,8 @@ def test_steps_in_the_encoding_are_an_arm_of_their_own(tmp_path):
     run_grid(tmp_path / "steps", settings)
     asked = [runs[0]["queries"] for runs in read_trials(tmp_path / "steps", settings).values()]
     assert asked[0] != asked[1] != asked[2]
-    with pytest.raises(ValueError, match="random has no steps 'encoding'"):
-        CompareSettings(space="nasbench201", algorithms=("random/encoding",))
+    with pytest.raises(ValueError, match="bo-gp has no steps 'encoding'"):
+        CompareSettings(space="nasbench201", algorithms=("bo-gp/encoding",))
 
 
 @pytest.mark.parametrize(
@@ -138,8 +143,111 @@ def test_another_comparison_is_refused(folder, tmp_path):
     (tmp_path / "mine" / "thesis.tex").write_text("precious")
     with pytest.raises(ValueError, match="not empty and holds no comparison"):
         check_folder(tmp_path / "mine", SMALL)
-    check_folder(path, CompareSettings(**{**SMALL.__dict__, "trials": 2}))
-    assert json.loads((path / "settings.json").read_text())["trials"] == 3
+    with pytest.raises(ValueError, match="cate-dngo-ls.patience is 3 here and 20 there"):
+        check_folder(path, CompareSettings(**{**SMALL.__dict__, "options": (("cate-dngo-ls", "patience", 3),)}))
+    same = CompareSettings(**{**SMALL.__dict__, "trials": 2, "options": (("cate-dngo-ls", "patience", 20.0),)})
+    assert check_folder(path, same).trials == 3
+    assert read_settings(path).trials == 3
+    (tmp_path / "settings.json").write_text('{"space": "nasbench201", "colour": 3}')
+    with pytest.raises(ValueError, match="'colour' is no setting of a comparison"):
+        check_folder(tmp_path, SMALL)
+
+
+def test_encodings_and_algorithms_are_added_to_a_folder(tmp_path):
+    one = CompareSettings(
+        space="nasbench201", encodings=("path",), algorithms=("random", "mlp-predictor"), queries=20, trials=2, pool=300
+    )
+    run_grid(tmp_path / "grows", one)
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "grows" / "trials").iterdir()}
+    more = replace(
+        one,
+        encodings=("random",),
+        algorithms=("mlp-predictor", "neural-predictor"),
+        options=(("neural-predictor", "initial", 10),),
+    )
+    facts = run_grid(tmp_path / "grows", more)
+    new = {file.name for file in (tmp_path / "grows" / "trials").iterdir()} - {file.name for file in before}
+    assert new == {f"{name}--random--{seed}.json" for name in ("mlp-predictor", "neural-predictor") for seed in (0, 1)}
+    assert all(file.stat().st_mtime_ns == time for file, time in before.items())
+    whole = facts["settings"]
+    assert (whole.encodings, len(whole.algorithms)) == (("path", "random"), 3)
+    arms = {arm: len(runs) for arm, runs in read_trials(tmp_path / "grows", whole).items()}
+    assert arms.pop(("neural-predictor", "path")) == 0  # asked for by neither
+    assert set(arms.values()) == {2}
+    assert write_report(tmp_path / "grows", facts, whole).count("| random |") == 3
+    with pytest.raises(ValueError, match="neural-predictor.initial is 75 here and 10 there"):
+        run_grid(tmp_path / "grows", replace(more, options=()))
+
+
+def test_settings_of_algorithms():
+    options = parse_options(["bo-dngo.epochs=7", "local-search.whole_neighbourhood=true", "bo-dngo.target=null"])
+    assert options == (
+        ("bo-dngo", "epochs", 7),
+        ("local-search", "whole_neighbourhood", True),
+        ("bo-dngo", "target", None),
+    )
+    settings = CompareSettings(space="nasbench201", algorithms=("bo-dngo", "local-search/encoding"), options=options)
+    assert settings.settings_of("bo-dngo") == {"epochs": 7, "target": None}
+    assert settings.settings_of("local-search/encoding") == {"whole_neighbourhood": True}
+    both = (("random", "sample", "candidates"), ("random/encoding", "sample", "encoding"))
+    assert CompareSettings(space="x", algorithms=("random/encoding",), options=both).settings_of("random/encoding") == {
+        "sample": "encoding"
+    }
+    for text in ("bo-dngo", "epochs=3", "bo-dngo.epochs", "bo-dngo.epochs=[1]", "bo-dngo.epochs={", ".x=1"):
+        with pytest.raises(ValueError, match="is not a setting such as"):
+            parse_options([text])
+    with pytest.raises(ValueError, match="given twice"):
+        parse_options(["random.sample=encoding", "random.sample=candidates"])
+
+
+def test_settings_reach_the_search(tmp_path):
+    quick = CompareSettings(
+        space="nasbench201", encodings=("path",), algorithms=("bo-dngo",), queries=30, trials=1, pool=300
+    )
+    run_grid(tmp_path / "by default", quick)
+    run_grid(tmp_path / "one epoch", replace(quick, options=(("bo-dngo", "epochs", 1),)))
+    run_grid(tmp_path / "the same", replace(quick, options=(("bo-dngo", "epochs", 30),)))
+    (one,), (other,), (same,) = (
+        read_trials(tmp_path / name, quick)["bo-dngo", "path"] for name in ("by default", "one epoch", "the same")
+    )
+    assert one["queries"][:16] == other["queries"][:16]
+    assert one["queries"] != other["queries"]
+    assert one["queries"] == same["queries"]
+
+
+def test_oracles_by_name(tmp_path):
+    settings = CompareSettings(
+        space="nasbench201",
+        algorithms=("random",),
+        encodings=(),
+        queries=20,
+        trials=1,
+        pool=300,
+        guide_field="one-run-validation",
+        report_field="mean-validation",
+    )
+    facts = run_grid(tmp_path / "oracles", settings)
+    assert "run 0" in facts["guided_by"]
+    assert "mean of up to 3 runs" in facts["reported"]
+    queries = read_trials(tmp_path / "oracles", settings)["random", NO_ENCODING][0]["queries"]
+    assert all(query["value"] != query["reported"] for query in queries)
+    benchmark = find_benchmark("nasbench201")
+    cell = benchmark.candidates()[:1]
+    cell = cell.replace_columns({"hash": np.array([queries[0]["hash"]], dtype="S32")})
+    assert queries[0]["value"] == benchmark.query_many(cell, "validation_accuracy", run=0)[0]
+    assert "mean of up to 3 runs" in write_report(tmp_path / "oracles", facts, settings)
+    with pytest.raises(ValueError, match="nasbench201 has no mean-test: no test_accuracy among its fields"):
+        run_grid(tmp_path / "none", replace(settings, report_field="mean-test"))
+
+
+def test_oracles_of_a_table_are_what_it_says(nasbench101_table):
+    benchmark = find_benchmark("nasbench101", nasbench101_table)
+    assert (
+        find_oracle(benchmark).words == find_oracle(benchmark, "mean-test").words == benchmark.oracle("test_accuracy")
+    )
+    assert find_oracle(benchmark, "one-run-validation").field == "validation_accuracy"
+    with pytest.raises(ValueError, match="no mean-validation: its validation_accuracy is one run's"):
+        find_oracle(benchmark, "mean-validation")
 
 
 def test_the_report(folder):
@@ -228,6 +336,11 @@ def test_a_killed_grid_goes_on(tmp_path):
         (["--space", "nasbench201", "--algorithms", "random", "--queries", "9999"], "queries must be 1 to 8765"),
         (["--space", "nasbench201", "--algorithms", "random", "--backend", "dask"], "backend must be one of loky, ray"),
         (["--space", "nasbench201", "--algorithms", "random", "--guide-field", "beauty"], "beauty"),
+        (["--space", "nasbench201", "--algorithms", "random", "--report", "mean-test"], "has no mean-test"),
+        (["--space", "nasbench201", "--set", "epochs=3"], "'epochs=3' is not a setting such as"),
+        (["--space", "nasbench201", "--set", "cate-dngo-ls.epoch=3"], "did you mean 'epochs'"),
+        (["--space", "nasbench201", "--set", "cate-dngo-ls.epochs=few"], "expected a whole number"),
+        (["--space", "nasbench201", "--set", "bo-gp.proposed=3"], "'bo-gp', which is not among the algorithms"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, arguments, message):

@@ -12,6 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from cate_hf.auto import MODEL_CLASSES
+from cate_hf.hub.checks import check_checkpoint_folder
+from cate_hf.hub.checks_config import check_format
 
 # The packages whose modules *_cate.py travel with a checkpoint.
 REMOTE_CODE_PACKAGES = ("cate_hf.modeling", "cate_hf.tokenization")
@@ -94,24 +96,6 @@ def check_checkpoint(folder: Path) -> None:
         raise ValueError(f"{folder}: no tokenizer_config.json, so architectures cannot be tokenised")
 
 
-def check_format(config: Mapping, file: str | Path) -> None:
-    """Raise ValueError for a configuration, read from `file`, in a checkpoint format that this version does not know.
-
-    The format that a `CateConfig` has by default is the newest that is known, and all earlier ones are.
-    """
-    from cate_hf.modeling.configuration_cate import CateConfig
-
-    newest = CateConfig.__dataclass_fields__["format_version"].default
-    found = config.get("format_version", 1)
-    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise ValueError(f"{file}: format_version is {found!r}, expected a number from 1 to {newest}")
-    if found > newest:
-        raise ValueError(
-            f"{file}: made by a newer version of cate_hf: format_version is {found}, this one reads up to {newest}; "
-            "upgrade cate_hf"
-        )
-
-
 def load_model(name_or_path: str | Path, model_class=None, **kwargs):
     """Load a model of CATE from a bundled name or a folder: this package's class, safetensors only, no remote code.
 
@@ -127,6 +111,7 @@ def load_model(name_or_path: str | Path, model_class=None, **kwargs):
     if model_class is None:
         from cate_hf.modeling.modeling_cate import CateModel as model_class
     folder = resolve_checkpoint(name_or_path)
+    check_checkpoint_folder(folder)
     try:
         with _quiet():
             model, info = model_class.from_pretrained(
@@ -149,6 +134,7 @@ def load_tokenizer(name_or_path: str | Path):
     from cate_hf.tokenization.tokenization_cate import CateTokenizer
 
     folder = resolve_checkpoint(name_or_path)
+    check_checkpoint_folder(folder, weights=False)
     try:
         return CateTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -2,7 +2,8 @@
 belong together."""
 
 import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,24 +51,32 @@ def check_config(folder: Path) -> dict[str, Any]:
     if config.get("model_type") != CateConfig.model_type:
         raise CheckpointError(f"{path}: model_type is {shown(config.get('model_type'))}, expected 'cate'")
     fields = CateConfig.__dataclass_fields__
-    version, newest = config.get("format_version", 1), newest_format()
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise CheckpointError(f"{path}: format_version must be a whole number from 1 on, not {shown(version)}")
-    if version > newest:
-        raise CheckpointError(
-            f"{path}: format_version {version} is of a newer cate_hf; this one reads up to {newest}: upgrade it"
-        )
+    check_format(config, path)
     for name, value in config.items():
         _check_field(path, name, value, fields)
     _check_names(path, config)
     return config
 
 
-def newest_format() -> int:
-    """The newest version of the checkpoint format that this package reads."""
-    from cate_hf.modeling import configuration_cate
+def check_format(config: Mapping[str, Any], path: str | Path) -> None:
+    """Raise CheckpointError for a configuration, read from `path`, in a format that this version does not know."""
+    version, newest = config.get("format_version", 1), newest_format()
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise CheckpointError(f"{path}: format_version is {shown(version)}, expected a number from 1 to {newest}")
+    if version > newest:
+        raise CheckpointError(
+            f"{path}: made by a newer version of cate_hf: format_version is {version}, this one reads up to {newest}; "
+            "upgrade cate_hf"
+        )
 
-    return getattr(configuration_cate, "FORMAT_VERSION", 2)
+
+@functools.cache
+def newest_format() -> int:
+    """The newest version of the checkpoint format: the one that is written. All earlier ones are read too."""
+    from cate_hf.modeling.configuration_cate import CateConfig
+    from cate_hf.spaces import get_space
+
+    return CateConfig.for_space(get_space("nasbench201")).format_version
 
 
 def _check_field(path: Path, name: str, value: Any, fields: dict) -> None:

@@ -84,7 +84,7 @@ def _tensor(path: Path, name: str, entry: object, origin: int, data: int) -> Sto
     declared = math.prod(shape) * DTYPES[dtype][0]
     if not start <= stop <= data:
         raise CheckpointError(
-            f"{where} damaged or truncated: bytes {start:,} to {stop:,} of {data:,} ({declared:,} declared)"
+            f"{path}: damaged or truncated: tensor {shown(name)} of {declared:,} bytes ends at {stop:,} of {data:,}"
         )
     if stop - start != declared:
         raise CheckpointError(f"{where} declares {declared:,} bytes for its shape, but lies in {stop - start:,}")

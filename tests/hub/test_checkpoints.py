@@ -186,13 +186,13 @@ def damage(folder, how):
         ("not JSON", "config.json: not valid JSON"),
         ("another model", "model_type is 'bert', expected 'cate'"),
         ("unknown field", "hidden_sice"),
-        ("another size", "cannot be loaded"),
+        ("another size", "has the shape .*, config.json makes it"),
         ("no weights", "pytorch_model.bin is a pickle, which is never loaded"),
         ("truncated", "model.safetensors: damaged or truncated"),
-        ("weight missing", "1 weights of CateModel are missing, such as 'norm.weight'"),
+        ("weight missing", "1 weights of CateForPreTraining are missing, such as 'cate.norm.weight'"),
         ("no tokenizer", "no tokenizer_config.json"),
-        ("no vocabulary", "its tokenizer cannot be loaded"),
-        ("another vocabulary", "the tokenizer's operations are"),
+        ("no vocabulary", "vocab.json: no such file"),
+        ("another vocabulary", "4 tokens, but the embedding has 7 rows"),
     ],
 )
 def test_damaged_folders_are_told_in_one_line(tmp_path, how, message):

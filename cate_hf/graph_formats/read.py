@@ -3,11 +3,13 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from cate_hf.architecture import Architecture
 from cate_hf.graph_formats.dot import SUFFIXES as DOT_SUFFIXES
 from cate_hf.table_io import JSON_SUFFIXES, PARQUET_SUFFIXES, read_architectures
+from cate_hf.table_parquet import readable_parquet
 
 if TYPE_CHECKING:
     from cate_hf.spaces import Space
@@ -70,6 +72,10 @@ def _from_file(path: Path, space: "Space | None") -> Any:
     if suffix in ONNX_SUFFIXES:
         return Architecture.from_onnx(path)
     if suffix in PARQUET_SUFFIXES:
+        if (genotype := _first_genotype(path)) is not None:
+            if not hasattr(space, "from_genotype"):
+                raise ValueError(f"{path}: holds pairs of cells (columns normal and reduce); they need --space darts")
+            return space.from_genotype(genotype)
         table = read_architectures(path)
         if not len(table):
             raise ValueError(f"{path}: holds no architecture")
@@ -85,6 +91,24 @@ def _from_file(path: Path, space: "Space | None") -> Any:
         return Architecture.from_json(row) if space is None else _parse(row, space)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}{where}: {error}") from None
+
+
+def _first_genotype(path: Path) -> SimpleNamespace | None:
+    """The fields normal and reduce of a file's first row, each a list of (operation, input), as `cate import` writes
+    pairs of cells; None of a file of another form. Raises ValueError where the row cannot be read."""
+    with readable_parquet(path) as file:
+        if not {"normal", "reduce"} <= set(file.schema_arrow.names):
+            return None
+        rows = next(file.iter_batches(1, columns=["normal", "reduce"]), None)
+    if rows is None or not len(rows):
+        raise ValueError(f"{path}: holds no architecture")
+    try:
+        cells = {
+            name: [(entry["operation"], entry["input"]) for entry in cell] for name, cell in rows.to_pylist()[0].items()
+        }
+    except (KeyError, TypeError):
+        raise ValueError(f"{path}, row 0: normal and reduce must be lists of {{operation, input}}") from None
+    return SimpleNamespace(**cells)
 
 
 def _first_row(text: str) -> tuple[str, str]:

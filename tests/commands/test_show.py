@@ -1,11 +1,14 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from cate_hf import Architecture, get_space
+from cate_hf.benchmarks.importing import import_results
 from cate_hf.commands.show import show
 from tests.tiny import LARGE, PLAIN, SKIP
 
@@ -202,3 +205,20 @@ def test_as_a_verb(tmp_path):
     result = CliRunner().invoke(app, [PLAIN.to_json(), "--output", str(tmp_path / "cell.pdf")])
     assert result.exit_code == 0
     assert (tmp_path / "cell.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_parquet_file_of_pairs_of_cells(shown, tmp_path):
+    (tmp_path / "v2.txt").write_text(DARTS_V2)
+    import_results(tmp_path / "v2.txt", tmp_path / "v2.parquet")
+    text = shown(tmp_path / "v2.parquet", space="darts")
+    assert "normal cell" in text
+    assert "reduction cell" in text
+    assert facts(text)["hash"] == get_space("darts").hash(get_space("darts").parse_pair(DARTS_V2))
+    for space in (None, "nasbench101"):
+        with pytest.raises(ValueError, match="pairs of cells .* need --space darts"):
+            shown(tmp_path / "v2.parquet", space=space)
+    wrong = pa.table({"normal": [[1]], "reduce": [[2]]})
+    for rows_, problem in ((wrong, "row 0: normal and reduce must be lists"), (wrong[:0], "holds no architecture")):
+        pq.write_table(rows_, tmp_path / "wrong.parquet")
+        with pytest.raises(ValueError, match=problem):
+            shown(tmp_path / "wrong.parquet", space="darts")

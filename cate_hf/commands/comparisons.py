@@ -57,7 +57,9 @@ def compare(
         int | None, typer.Option(min=1, help="A random sample of so many candidates.", show_default="all")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
-    backend: Annotated[str, typer.Option(help="loky: processes here; ray: a Ray cluster (RAY_ADDRESS).")] = "loky",
+    backend: Annotated[
+        str, typer.Option(help="loky: processes here; ray: a Ray cluster, RAY_ADDRESS or a local one.")
+    ] = "loky",
 ) -> None:
     """Compare encodings under search algorithms: a table and figures of regret.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.encodings import Encoding, get_encoding
+from cate_hf.experiments.ray_tasks import check_ray, run_on_ray
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings, check_folder, select
 from cate_hf.files import atomic_output
 from cate_hf.progress import progress_bar
@@ -115,20 +116,21 @@ def run_grid(
 
     Args:
         jobs: processes at a time; one runs in this process.
-        backend: of joblib: "loky" (processes of this machine) or "ray" (a cluster that runs already, or a local one).
+        backend: "loky" (processes of this machine, by joblib) or "ray" (a cluster that runs already, or a local one;
+            see `run_on_ray`). On other machines the folder and the benchmark must have the same paths.
 
     Returns:
         what is compared (see `prepare`), and as `settings` all that the folder compares.
 
     Raises:
-        ValueError: as `prepare`, or a backend that is not installed.
+        ValueError: as `prepare`, a backend that is not installed, or a worker of Ray that died.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     if backend == "ray":
-        _register_ray()
+        check_ray()
     folder = Path(folder).absolute()
     facts, whole = prepare(folder, settings, progress)
     tasks = [
@@ -148,14 +150,16 @@ def _run(folder: Path, settings: CompareSettings, tasks: list, jobs: int, backen
     if jobs == 1 and backend == "loky":
         yield from (run_one(folder, settings, *task) for task in tasks)
         return
-    from joblib import Parallel, delayed, parallel_config
-
     threads = max(1, (os.cpu_count() or 1) // jobs)
     # Jobs share the processors: threads beyond them only get into each other's way.
-    options = {"inner_max_num_threads": threads} if backend == "loky" else {}
-    with parallel_config(backend, n_jobs=jobs, **options):
+    if backend == "ray":
+        yield from run_on_ray(_limited, [(threads, folder, settings, *task) for task in tasks], jobs)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend, n_jobs=jobs, inner_max_num_threads=threads):
         work = (delayed(_limited)(threads, folder, settings, *task) for task in tasks)
-        yield from Parallel(return_as="generator_unordered" if backend == "loky" else "generator")(work)
+        yield from Parallel(return_as="generator_unordered")(work)
 
 
 def _limited(threads: int, *arguments: Any) -> Path:
@@ -163,17 +167,6 @@ def _limited(threads: int, *arguments: Any) -> Path:
 
     torch.set_num_threads(threads)
     return run_one(*arguments)
-
-
-def _register_ray() -> None:
-    try:
-        import ray
-        from ray.util.joblib import register_ray
-    except ImportError:
-        raise ValueError("the backend ray needs the package ray: pip install 'cate_hf[ray]'") from None
-    if not ray.is_initialized():
-        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False, include_dashboard=False)
-    register_ray()
 
 
 def read_trials(folder: Path, settings: CompareSettings) -> dict[tuple[str, str], list[dict]]:

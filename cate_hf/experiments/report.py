@@ -64,8 +64,10 @@ def footer(facts: dict[str, Any], settings: CompareSettings, command: str | None
     last = settings.seed + settings.trials - 1
     where = f" with {settings.where}" if settings.where else ""
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    same = facts["guided_by"] == facts["reported"]
+    oracles = "Guided and judged by" if same else f"Guided by: {facts['guided_by']}. Judged by"
     lines = [
-        f"Guided by: {facts['guided_by']}. Judged by: {facts['reported']} ({facts['benchmark']}).",
+        f"{oracles}: {facts['reported']} ({facts['benchmark']}).",
         f"{facts['candidates']:,} candidates of {facts['space']}{where}; seeds {settings.seed} to {last}; "
         "mean ± standard error over the trials.",
     ]

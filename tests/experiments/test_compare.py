@@ -235,7 +235,8 @@ def test_oracles_by_name(tmp_path):
     cell = benchmark.candidates()[:1]
     cell = cell.replace_columns({"hash": np.array([queries[0]["hash"]], dtype="S32")})
     assert queries[0]["value"] == benchmark.query_many(cell, "validation_accuracy", run=0)[0]
-    assert "mean of up to 3 runs" in write_report(tmp_path / "oracles", facts, settings)
+    report = write_report(tmp_path / "oracles", facts, settings)
+    assert "run 0; of an architecture the mean of all cells with its graph. Judged by: validation" in report
     with pytest.raises(ValueError, match="nasbench201 has no mean-test: no test_accuracy among its fields"):
         run_grid(tmp_path / "none", replace(settings, report_field="mean-test"))
 
@@ -254,7 +255,7 @@ def test_the_report(folder):
     path, facts = folder
     markdown = write_report(path, facts, SMALL, "cate compare ...")
     assert (path / "table.md").read_text() == markdown
-    assert "Guided by: validation accuracy" in markdown
+    assert "Guided and judged by: validation accuracy" in markdown
     assert "seeds 0 to 2" in markdown
     assert "`cate compare ...`" in markdown
     assert markdown.count("**") == 2

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from cate_hf.auto import MODEL_CLASSES
 from cate_hf.hub.checks import check_checkpoint_folder
-from cate_hf.hub.checks_config import check_format
 
 # The packages whose modules *_cate.py travel with a checkpoint.
 REMOTE_CODE_PACKAGES = ("cate_hf.modeling", "cate_hf.tokenization")
@@ -24,8 +23,9 @@ AUTO_MAP = {
     "AutoTokenizer": TOKENIZER_AUTO_MAP,
 }
 WEIGHTS = "model.safetensors"
+CARD, CARD_FACTS = "README.md", "card.json"  # the second is what the first says, to render it anew
 OWN_FILES = (
-    *("config.json", "*.safetensors", "*.safetensors.index.json", "vocab.json", "tokenizer*.json", "README.md"),
+    *("config.json", "*.safetensors", "*.safetensors.index.json", "vocab.json", "tokenizer*.json", CARD, CARD_FACTS),
     *("special_tokens_map.json", "added_tokens.json", "*_cate.py", "space.yaml"),
 )
 """Patterns of the files of a checkpoint's folder."""
@@ -39,32 +39,58 @@ def checkpoint_names() -> list[str]:
 
 
 def checkpoint_path(name: str) -> Path:
-    """Folder of a bundled checkpoint. Raises ValueError, with the nearest name, when there is none of that name."""
-    names = checkpoint_names()
-    if name not in names:
-        near = difflib.get_close_matches(str(name), names, 1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"bundled are: {', '.join(names) or 'none'}"
-        raise ValueError(f"no bundled checkpoint {str(name)!r}; {hint}")
-    return Path(str(files("cate_hf.checkpoints").joinpath(name)))
-
-
-def resolve_checkpoint(name_or_path: str | Path) -> Path:
-    """The folder that a bundled name or a path stands for.
+    """Folder of a checkpoint that is here: bundled, or in the cache under its name or its repository id.
 
     Raises:
-        ValueError: neither a bundled name nor a folder, or a folder that is not a checkpoint of CATE.
+        ValueError: there is none of that name here; the nearest name is told.
     """
-    path = Path(name_or_path)
-    if str(name_or_path) in checkpoint_names():
-        return checkpoint_path(str(name_or_path))
-    # The place for checkpoints downloaded from the Hub: resolve a repository id to its cached snapshot here.
-    if not path.exists():
+    from cate_hf.hub.download import cached_checkpoint
+    from cate_hf.hub.registry import registered_encoders
+
+    if name in checkpoint_names():
+        return Path(str(files("cate_hf.checkpoints").joinpath(name)))
+    if (cached := cached_checkpoint(str(name))) is not None:
+        return cached
+    names = sorted({*checkpoint_names(), *registered_encoders()})
+    near = difflib.get_close_matches(str(name), names, 1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"bundled are: {', '.join(names) or 'none'}"
+    raise ValueError(f"no bundled checkpoint {str(name)!r}; {hint}")
+
+
+def resolve_checkpoint(name_or_path: str | Path, revision: str | None = None) -> Path:
+    """The folder that a name stands for: of a bundled checkpoint, a path, or downloaded from the Hub, in this order.
+
+    Args:
+        name_or_path: a bundled or registered name, a folder, or a repository id, owner/name.
+        revision: branch or commit of the repository; what is given one is taken from the Hub.
+
+    Raises:
+        ValueError: none of these, or what `cate_hf.hub.download.download_checkpoint` raises.
+    """
+    from cate_hf.hub.download import download_encoder, is_repo_id
+    from cate_hf.hub.errors import HubError
+    from cate_hf.hub.registry import registered_encoders
+
+    name = str(name_or_path)
+    if revision is None and name in checkpoint_names():
+        return checkpoint_path(name)
+    if revision is None and Path(name_or_path).exists():
+        return Path(name_or_path)
+    if name in registered_encoders():
+        return download_encoder(name, revision)
+    if not is_repo_id(name_or_path):
         try:
-            return checkpoint_path(str(name_or_path))
+            return checkpoint_path(name)
         except ValueError as error:
-            raise ValueError(f"{error}; and there is no such folder (checkpoints are not downloaded yet)") from None
-    check_checkpoint(path)
-    return path
+            raise ValueError(
+                f"{error}; and there is no such folder, nor is it a repository of the Hub, owner/name"
+            ) from None
+    try:
+        return download_encoder(name, revision)
+    except HubError as error:
+        if revision is not None or error.unreachable:
+            raise
+        raise HubError(f"{error} (nor is there a folder {name})") from None
 
 
 def remote_code_files() -> list:
@@ -73,33 +99,11 @@ def remote_code_files() -> list:
     return sorted((entry for entry in entries if entry.name.endswith("_cate.py")), key=lambda entry: entry.name)
 
 
-def check_checkpoint(folder: Path) -> None:
-    """Check that a folder is a complete checkpoint of CATE. Raises ValueError saying what is missing or wrong."""
-    config_path = folder / "config.json"
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: expected a checkpoint folder, found a file")
-    if not config_path.is_file():
-        raise ValueError(f"{folder}: no config.json, so this is not a checkpoint folder")
-    try:
-        config = json.loads(config_path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{config_path}: not valid JSON ({error})") from None
-    model_type = config.get("model_type") if isinstance(config, dict) else None
-    if model_type != "cate":
-        raise ValueError(f"{config_path}: model_type is {model_type!r}, expected 'cate'")
-    check_format(config, config_path)
-    if not (folder / WEIGHTS).is_file() and not (folder / f"{WEIGHTS}.index.json").is_file():
-        pickled = [name.name for name in folder.glob("*.bin")]
-        hint = f" ({pickled[0]} is a pickle, which is never loaded)" if pickled else ""
-        raise ValueError(f"{folder}: no {WEIGHTS}{hint}")
-    if not (folder / "tokenizer_config.json").is_file():
-        raise ValueError(f"{folder}: no tokenizer_config.json, so architectures cannot be tokenised")
-
-
 def load_model(name_or_path: str | Path, model_class=None, **kwargs):
-    """Load a model of CATE from a bundled name or a folder: this package's class, safetensors only, no remote code.
+    """Load a model of CATE: this package's class, safetensors only, no remote code, checked before.
 
     Args:
+        name_or_path: as for `load_encoder`.
         model_class: one of the model classes; `CateModel` by default.
         **kwargs: passed to `from_pretrained`, such as `dtype`.
 
@@ -111,6 +115,7 @@ def load_model(name_or_path: str | Path, model_class=None, **kwargs):
     if model_class is None:
         from cate_hf.modeling.modeling_cate import CateModel as model_class
     folder = resolve_checkpoint(name_or_path)
+    check_checkpoint_folder(folder)
     check_checkpoint_folder(folder)
     try:
         with _quiet():
@@ -130,10 +135,11 @@ def load_model(name_or_path: str | Path, model_class=None, **kwargs):
 
 
 def load_tokenizer(name_or_path: str | Path):
-    """Load the `CateTokenizer` of a bundled checkpoint or a folder."""
+    """Load the `CateTokenizer` of a checkpoint, checked before; the name is as for `load_encoder`."""
     from cate_hf.tokenization.tokenization_cate import CateTokenizer
 
     folder = resolve_checkpoint(name_or_path)
+    check_checkpoint_folder(folder, weights=False)
     check_checkpoint_folder(folder, weights=False)
     try:
         return CateTokenizer.from_pretrained(folder, local_files_only=True)
@@ -141,28 +147,32 @@ def load_tokenizer(name_or_path: str | Path):
         raise ValueError(f"{folder}: its tokenizer cannot be loaded ({str(error).strip().splitlines()[0]})") from None
 
 
-def load_encoder(name_or_path: str | Path, device: str | None = None):
-    """Load an encoder of architectures; no network is touched.
+def load_encoder(name_or_path: str | Path, device: str | None = None, revision: str | None = None):
+    """Load an encoder of architectures. Of a bundled checkpoint or a folder no network is touched.
 
     Args:
-        name_or_path: a bundled checkpoint's name, such as "nasbench101", or a folder (from pre-training too).
+        name_or_path: a bundled checkpoint's name, such as "nasbench101", a folder (from pre-training too), or a
+            repository of the Hub, owner/name: downloaded once and kept in the cache of huggingface_hub, which also
+            serves without network. No code of a folder or a repository is run.
         device: where to encode; a GPU where there is one by default.
+        revision: branch or commit of the repository.
 
     Returns:
         `cate_hf.encodings.cate.Encoder`.
 
     Raises:
-        ValueError: no such checkpoint, or a folder that is not a complete checkpoint of CATE.
+        ValueError: no such checkpoint, it cannot be downloaded, or it is not a complete checkpoint of CATE.
     """
     import torch
 
     from cate_hf.encodings.cate import Encoder
     from cate_hf.spaces import Space
 
-    model = load_model(name_or_path, dtype=torch.float32)
-    described = resolve_checkpoint(name_or_path) / SPACE_FILE
+    folder = resolve_checkpoint(name_or_path, revision)
+    model = load_model(folder, dtype=torch.float32)
+    described = folder / SPACE_FILE
     search_space = Space.from_file(described) if described.is_file() else None
-    return Encoder(model, load_tokenizer(name_or_path), device=device, search_space=search_space)
+    return Encoder(model, load_tokenizer(folder), device=device, search_space=search_space)
 
 
 def save_checkpoint(

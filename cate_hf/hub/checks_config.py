@@ -20,7 +20,7 @@ _MOST = {
     "num_labels": _MOST_NAMES,
     "format_version": 1 << 30,
 }
-_MOST_LAYERS = 512
+_MOST_LAYERS = 256
 _LONGEST_NAME = 200
 _FLOAT_DTYPES = ("float32", "float64", "float16", "bfloat16")
 # Beside the fields of the configuration's class; anything else (a quantisation, weights of another name, an attention
@@ -95,12 +95,10 @@ def _check_field(path: Path, name: str, value: Any, fields: dict) -> None:
     if name in ("id2label", "label2id") and value is not None:
         if not isinstance(value, dict) or len(value) > _MOST_NAMES:
             raise CheckpointError(f"{path}: field {name!r} must map at most {_MOST_NAMES:,} labels")
-    if (
-        isinstance(value, list)
-        and name != "operations"
-        and (len(value) > _MOST_NAMES or not all(is_name(item) for item in value))
-    ):
-        raise CheckpointError(f"{path}: field {name!r} is {shown(value)}, expected at most {_MOST_NAMES:,} names")
+    if not isinstance(value, list) or name == "operations":
+        return
+    if len(value) > _MOST_NAMES or not all(map(is_name, value)):
+        raise CheckpointError(f"{path}: field {name!r} is {shown(value)}, not a list of at most {_MOST_NAMES:,} names")
 
 
 def _check_names(path: Path, config: dict[str, Any]) -> None:

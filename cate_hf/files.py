@@ -1,5 +1,6 @@
 """Outputs that appear whole or not at all."""
 
+import hashlib
 import os
 import shutil
 import uuid
@@ -114,3 +115,12 @@ def _replace_folder(new: Path, path: Path, aside: Path) -> None:
             shutil.rmtree(aside, ignore_errors=True)
     else:
         os.rename(new, path)
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

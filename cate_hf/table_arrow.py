@@ -85,14 +85,19 @@ def _graph_features(vocabulary: Sequence[str]) -> dict:
     }
 
 
-def from_arrow(arrow: pa.Table, source: str, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
+def from_arrow(
+    arrow: pa.Table, source: str, vocabulary: Sequence[str] | None = None, first_row: int = 0
+) -> ArchitectureTable:
     """The inverse of `to_arrow`; without a vocabulary, the stored one, or the names in order of first appearance.
+
+    Args:
+        source, first_row: what the errors call the table and its first row, where it is a part of a larger one.
 
     Raises:
         ValueError: naming source, row and field of what is wrong.
     """
     parts = (arrow.slice(start, PART_ROWS) for start in range(0, len(arrow), PART_ROWS))
-    return from_parts(parts, arrow.schema, source, vocabulary)
+    return from_parts(parts, arrow.schema, source, vocabulary, first_row)
 
 
 def from_dataset(
@@ -113,16 +118,18 @@ def from_dataset(
 
 
 def from_parts(
-    parts: Iterable[pa.Table], schema: pa.Schema, source: str, vocabulary: Sequence[str] | None = None
+    parts: Iterable[pa.Table],
+    schema: pa.Schema,
+    source: str,
+    vocabulary: Sequence[str] | None = None,
+    first_row: int = 0,
 ) -> ArchitectureTable:
     """`from_arrow` of tables that follow each other and have this schema."""
-    for name in GRAPH_COLUMNS:
-        if name not in schema.names:
-            raise ValueError(f"{source}: no column {name!r}; it has {', '.join(schema.names) or 'none'}")
+    check_graph_columns(schema, source)
     class_names, stored = _stored_names(schema, source)
     vocabulary = vocabulary or class_names or stored
     chunks = {name: [] for name in schema.names if name not in GRAPH_COLUMNS}
-    tables, rows = [], 0
+    tables, rows = [], first_row
     for part in parts:
         tables.append(_graphs(part, _Place(source, rows), vocabulary, class_names))
         rows += len(part)
@@ -132,9 +139,16 @@ def from_parts(
         none = np.zeros((0, 2), np.uint8)
         tables = [ArchitectureTable.from_arrays(vocabulary or (), none, np.zeros((0, 2, 2), np.uint8))]
     columns = {
-        name: _column_from_arrow(pa.chunked_array(chunks, schema.field(name).type)) for name, chunks in chunks.items()
+        name: column_from_arrow(pa.chunked_array(chunks, schema.field(name).type)) for name, chunks in chunks.items()
     }
     return ArchitectureTable.concatenate(tables).replace_columns(columns)
+
+
+def check_graph_columns(schema: pa.Schema, source: str) -> None:
+    """Raise ValueError where a schema lacks a column of architectures."""
+    for name in GRAPH_COLUMNS:
+        if name not in schema.names:
+            raise ValueError(f"{source}: no column {name!r}; it has {', '.join(schema.names) or 'none'}")
 
 
 def _stored_names(schema: pa.Schema, source: str) -> tuple[list[str] | None, list[str] | None]:
@@ -287,7 +301,8 @@ def _column_to_arrow(name: str, values: np.ndarray, type_: pa.DataType | None) -
         raise ValueError(f"column {name!r}: expected values of one type, got {found} ({reason})") from None
 
 
-def _column_from_arrow(column: pa.ChunkedArray) -> np.ndarray:
+def column_from_arrow(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as a table holds it; hashes as S32."""
     values = column.combine_chunks()
     if pa.types.is_string(values.type) and not values.null_count:
         lengths = pc.binary_length(values)

@@ -20,7 +20,9 @@ from cate_hf.table_arrow import (
     GRAPH_COLUMNS,
     PART_ROWS,
     VOCABULARY_KEY,
+    check_graph_columns,
     fixed_binary,
+    from_arrow,
     from_parts,
     object_types,
     to_arrow,
@@ -29,6 +31,7 @@ from cate_hf.table_arrow import (
 GROUP_ROWS = 65_536
 """Rows of a row group at most: what a reader of a stream holds at a time."""
 _GROUP_ENTRIES = 1 << 23  # adjacency entries of a row group at most, about
+_BUFFER_BYTES = 1 << 20  # of a column, where a file is read by parts
 _PACKED_KEY = b"cate_hf.packed"
 _PACKED = ("operation_codes", "edge_bits", "num_nodes")
 
@@ -91,15 +94,82 @@ def read_parquet(
         return from_parts(parts, schema, str(path), vocabulary)
 
 
+def count_rows(path: str | os.PathLike) -> int:
+    """Rows of a file of either form, by its footer.
+
+    Raises:
+        ValueError: it cannot be read, or has no columns of architectures.
+        FileNotFoundError: no such file.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: no such file")
+    with readable_parquet(path) as file:
+        schema = file.schema_arrow
+        if _PACKED_KEY not in (schema.metadata or {}):
+            check_graph_columns(schema, str(path))
+        return file.metadata.num_rows
+
+
+def read_parts(
+    path: str | os.PathLike, start: int, stop: int, size: int
+) -> Iterator[tuple[ArchitectureTable, pa.Table]]:
+    """Rows start .. stop - 1 of a file of either form, `size` at a time: architectures, and the other columns as they
+    are. One part without rows where there are none. What lies before `start` in its row group is read and let go.
+
+    Raises:
+        ValueError: naming the file, and row and field of what is wrong.
+    """
+    with readable_parquet(path, _BUFFER_BYTES) as file:
+        schema = file.schema_arrow
+        for first, part in _slices(file, start, stop, size):
+            if _PACKED_KEY in (schema.metadata or {}):
+                table = _from_packed(part.replace_schema_metadata(schema.metadata), str(path))
+                others = to_arrow(table).drop_columns(list(GRAPH_COLUMNS))
+                yield table.replace_columns({}), others.replace_schema_metadata(None)
+            else:
+                graphs = part.select(GRAPH_COLUMNS).replace_schema_metadata(schema.metadata)
+                table = from_arrow(graphs, str(path), first_row=first)
+                yield table, part.drop_columns(list(GRAPH_COLUMNS)).replace_schema_metadata(None)
+
+
+def _slices(file: pq.ParquetFile, start: int, stop: int, size: int) -> Iterator[tuple[int, pa.Table]]:
+    """The first row's number and the rows, `size` at a time whatever the row groups are."""
+    counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    ends = np.cumsum(counts, dtype=np.int64)
+    if start >= stop:
+        yield start, file.schema_arrow.empty_table()
+        return
+    groups = range(int(np.searchsorted(ends, start, side="right")), int(np.searchsorted(ends, stop, side="left")) + 1)
+    position = int(ends[groups.start] - counts[groups.start])  # of the next row that is read
+    held, rows = [], 0
+    for batch in file.iter_batches(min(size, PART_ROWS), row_groups=list(groups)):
+        first, position = position, position + len(batch)
+        batch = batch.slice(min(max(start - first, 0), len(batch)))
+        batch = batch.slice(0, max(len(batch) - max(position - stop, 0), 0))
+        while rows + len(batch) >= size:
+            held.append(batch.slice(0, size - rows))
+            yield start, pa.Table.from_batches(held)
+            start, batch = start + size, batch.slice(size - rows)
+            held, rows = [], 0
+        if len(batch):
+            held.append(batch)
+            rows += len(batch)
+    if held:
+        yield start, pa.Table.from_batches(held)
+
+
 @contextmanager
-def readable_parquet(path: str | os.PathLike) -> Iterator[pq.ParquetFile]:
+def readable_parquet(path: str | os.PathLike, buffer_bytes: int = 0) -> Iterator[pq.ParquetFile]:
     """An open Parquet file whose pages are checked as they are read.
+
+    Args:
+        buffer_bytes: read so much of a column of a row group at a time; 0 reads the whole.
 
     Raises:
         ValueError: naming the file, when it cannot be opened or, inside the block, cannot be read on.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True, buffer_size=buffer_bytes) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None

@@ -20,7 +20,7 @@ from cate_hf.data.pairs import (
     default_settings,
     write_splits,
 )
-from cate_hf.files import atomic_output
+from cate_hf.files import atomic_output, sha256_of
 from cate_hf.spaces import space_names
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.cache import cache_folder
@@ -118,16 +118,8 @@ def pairs_of_folder(folder: str | os.PathLike) -> Source:
 def _source_of_folder(kind: str, folder: str | os.PathLike, names: dict[str, str]) -> Source:
     facts = check_folder(folder)
     files = {split: Path(folder).absolute() / name for split, name in names.items()}
-    key = _digest(_FORM, facts["space"], [_sha256(path) for path in files.values()])
+    key = _digest(_FORM, facts["space"], [sha256_of(path) for path in files.values()])
     return Source(kind, facts["space"], str(facts.get("space_version")), key, Path(folder), files)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -4,13 +4,19 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
+from cate_hf.encodings.inputs import ParquetRows, TableRows, rows_for
 from cate_hf.files import atomic_output, check_output
 from cate_hf.progress import progress_bar
 from cate_hf.spaces import get_space
 from cate_hf.table import ArchitectureTable
+from cate_hf.table_arrow import GRAPH_COLUMNS, to_arrow
+from cate_hf.table_parquet import write_groups
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from cate_hf.encodings.cate import Encoder
     from cate_hf.spaces import Space
 
@@ -31,7 +37,7 @@ def encode_to_parquet(
     Args:
         model: name of a bundled checkpoint, or a folder.
         space, input: one of the two: all architectures of a space (its pool, where it cannot be listed), or those of a
-            Parquet or JSON Lines file.
+            Parquet file, which is read by parts, or JSON Lines file.
 
     Returns:
         number of rows, and D.
@@ -40,56 +46,28 @@ def encode_to_parquet(
         ValueError: a checkpoint of another space than the input, or bad input; file and row are named.
         OSError: the output exists and `overwrite` is False, or cannot be written.
     """
-    from cate_hf.hub.checkpoints import load_encoder
-
     check_output(output, overwrite)
-    if input is not None and not os.path.exists(input):  # before a model is loaded
-        raise FileNotFoundError(f"{input}: no such file")
-    if space is not None:
-        space = get_space(space).name  # its nearest name, before a model is loaded
-    encoder = load_encoder(model)
-    table = architectures_for(encoder, model, space, input, progress)
-    write_encodings(encoder, table, output, batch_size, overwrite, progress)
-    return len(table), encoder.dim
+    encoder, rows = encoder_and_rows(model, space, input, progress)
+    write_rows(encoder, rows, output, batch_size, overwrite, progress)
+    return len(rows), encoder.dim
 
 
-def architectures_for(
-    encoder: "Encoder",
+def encoder_and_rows(
     model: str | os.PathLike,
     space: str | None,
     input: str | os.PathLike | None,
     progress: bool = False,
-) -> ArchitectureTable:
-    """The architectures of a space or a file, checked to be of the encoder's space; with a hash column."""
-    own = encoder.search_space
-    if input is None:
-        if space != encoder.space:
-            raise ValueError(f"{model} is a checkpoint of {encoder.space}, not of {space}")
-        return own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress)
-    from cate_hf.table_io import read_architectures
+    device: str | None = None,
+) -> "tuple[Encoder, TableRows | ParquetRows]":
+    """The encoder of a name or folder, and what it shall encode; args and errors as `encode_to_parquet`."""
+    from cate_hf.hub.checkpoints import load_encoder
 
-    table = read_architectures(input)
-    foreign = sorted({*table.vocabulary} - {*own.vocabulary})
-    if foreign and len(foreign) == len(table.vocabulary):
-        raise ValueError(f"{input}: operations such as {foreign[0]!r}; {model} is a checkpoint of {encoder.space}")
-    table = own.validate_many(table, str(input))
-    computed = own.hash_many(table)
-    _check_hashes(table.columns.get("hash"), computed, str(input))
-    return table.with_columns(hash=computed)
-
-
-def _check_hashes(given: np.ndarray | None, computed: np.ndarray, source: str) -> None:
-    """Compare a file's column with the hashes of its architectures; ValueError names the first row that differs."""
-    if given is None:
-        return
-    if given.dtype == computed.dtype:
-        wrong = np.flatnonzero(given != computed)
-    else:  # objects: as S32 a longer text would lose its end, and look right
-        wrong = [row for row, text in enumerate(given) if text != computed[row].decode()]
-    if len(wrong):
-        row = int(wrong[0])
-        text = given[row].decode(errors="replace") if isinstance(given[row], bytes) else given[row]
-        raise ValueError(f"{source}, row {row}: hash is {text!r}, its architecture has {computed[row].decode()!r}")
+    if input is not None and not os.path.exists(input):  # before a model is loaded
+        raise FileNotFoundError(f"{input}: no such file")
+    if space is not None:
+        space = get_space(space).name  # its nearest name, before a model is loaded
+    encoder = load_encoder(model, device)
+    return encoder, rows_for(encoder.search_space, model, space, input, progress)
 
 
 def write_encodings(
@@ -101,26 +79,44 @@ def write_encodings(
     progress: bool = False,
 ) -> None:
     """Write hash (from the table's column), encoding and the table's other columns, a row group at a time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    write_rows(encoder, TableRows(table), output, batch_size, overwrite, progress)
 
-    from cate_hf.table_arrow import to_arrow
 
-    columns = to_arrow(table)
-    others = [name for name in columns.column_names if name not in ("hash", "encoding")]
-    type_ = pa.list_(pa.float32(), encoder.dim)
-    schema = [columns.schema.field("hash"), pa.field("encoding", type_), *map(columns.schema.field, others)]
+def write_rows(
+    encoder: "Encoder",
+    rows: TableRows | ParquetRows,
+    output: str | os.PathLike,
+    batch_size: int = 1024,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> None:
+    """Write hash, encoding and the other columns of all rows, a row group at a time."""
     with (
-        progress_bar("encoding", len(table), "cells", progress) as advance,
+        progress_bar("encoding", len(rows), "cells", progress) as advance,
         atomic_output(output, overwrite) as temporary,
-        pq.ParquetWriter(temporary, pa.schema(schema)) as writer,
     ):
-        for first in range(0, max(len(table), 1), ROW_GROUP):
-            encodings = encoder.encode(table[first : first + ROW_GROUP], batch_size, on_batch=advance)
-            encoding = pa.FixedSizeListArray.from_arrays(pa.array(encodings.ravel()), type=type_)
-            rows = columns.slice(first, ROW_GROUP)
-            arrays = [rows["hash"], encoding, *(rows[name] for name in others)]
-            writer.write_table(pa.table(arrays, schema=writer.schema))
+        write_groups(encoded_parts(encoder, rows, 0, len(rows), batch_size, advance), temporary)
+
+
+def encoded_parts(
+    encoder: "Encoder",
+    rows: TableRows | ParquetRows,
+    start: int,
+    stop: int,
+    batch_size: int,
+    on_batch: "Callable[[int], None]",
+) -> "Iterator[pa.Table]":
+    """Rows start .. stop - 1 as they are written, `ROW_GROUP` at a time: hash, encoding, operations, adjacency, and
+    the columns beside them."""
+    for part, others in rows.parts(start, stop, ROW_GROUP):
+        encodings = encoder.encode(part, batch_size, on_batch=on_batch)
+        encoding = pa.FixedSizeListArray.from_arrays(
+            pa.array(encodings.ravel()), type=pa.list_(pa.float32(), encoder.dim)
+        )
+        graphs = to_arrow(part.replace_columns({"hash": part.columns["hash"]}))
+        columns = {"hash": graphs["hash"], "encoding": encoding}
+        columns |= {name: graphs[name] for name in GRAPH_COLUMNS}
+        yield pa.table(columns | {name: others[name] for name in others.column_names})
 
 
 def read_encodings(path: str | os.PathLike, candidates: ArchitectureTable) -> np.ndarray:
@@ -170,7 +166,6 @@ def read_encoded(
 
 def _encoding_columns(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     """Hashes (N,) S32 and encodings (N, D) float32 of a file."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:

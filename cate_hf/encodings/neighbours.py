@@ -88,7 +88,8 @@ def nearest_architectures(
     Raises:
         ValueError: no architecture of that hash, or bad input.
     """
-    from cate_hf.encodings.files import architectures_for, read_encoded
+    from cate_hf.encodings.files import read_encoded
+    from cate_hf.encodings.inputs import rows_for
     from cate_hf.hub.checkpoints import load_encoder
 
     encoder = load_encoder(model)
@@ -108,7 +109,8 @@ def nearest_architectures(
             raise ValueError(f"no architecture of {where} has the hash {hash!r}")
         query = table[rows]
     else:
-        query = architectures_for(encoder, model, None, input)[:1]
+        rows = rows_for(space, model, None, input)
+        query = next(rows.parts(0, min(len(rows), 1), 1)).architectures
         if not len(query):
             raise ValueError(f"{input}: no architecture in it")
         query = space.with_costs(query.replace_columns({"hash": query.columns["hash"]}))

@@ -1,0 +1,189 @@
+"""What is encoded, a part at a time: the architectures of a space or of a file, checked, with their hashes.
+
+A Parquet file is never held whole: parts of it are read as they are needed, so that memory does not grow with it.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cate_hf.files import sha256_of
+from cate_hf.table import ArchitectureTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cate_hf.spaces import Space
+
+_REPLACED = ("hash", "encoding")  # columns of the input that those of the output take the place of
+
+
+class Part(NamedTuple):
+    """Some rows: n architectures with a column hash, and n rows of the columns that are kept beside them."""
+
+    architectures: ArchitectureTable
+    others: "pa.Table"
+
+
+class TableRows:
+    """A table of architectures in memory, checked before, with a column hash."""
+
+    def __init__(self, table: ArchitectureTable):
+        from cate_hf.table_arrow import object_types
+
+        self.table = table
+        kept = {name: values for name, values in table.columns.items() if name not in _REPLACED}
+        self._others = table.replace_columns(kept)
+        self._types = object_types(self._others)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def fingerprint(self) -> str:
+        """A digest of all rows, but for the columns beside them."""
+        digest = hashlib.sha256(self.table.columns["hash"].tobytes())
+        digest.update(self.table.edge_bits.tobytes())
+        return digest.hexdigest()
+
+    def parts(self, start: int, stop: int, size: int) -> Iterator[Part]:
+        """Rows start .. stop - 1, `size` at a time; one part without rows where there are none."""
+        from cate_hf.table_arrow import GRAPH_COLUMNS, to_arrow
+
+        for first in range(start, max(stop, start + 1), size):
+            rows = slice(first, min(first + size, stop))
+            others = to_arrow(self._others[rows], types=self._types).drop_columns(list(GRAPH_COLUMNS))
+            yield Part(self.table[rows], others)
+
+
+class ParquetRows:
+    """The architectures of a Parquet file, checked part by part as they are read.
+
+    Args:
+        space: that they must be of.
+        path: the file.
+
+    Raises:
+        ValueError: it cannot be read, or lacks the columns operations and adjacency.
+        FileNotFoundError: no such file.
+    """
+
+    def __init__(self, space: "Space", path: str | os.PathLike):
+        from cate_hf.table_parquet import count_rows
+
+        self.space, self.path = space, Path(path)
+        self._rows = count_rows(path)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def fingerprint(self) -> str:
+        """A digest of the file."""
+        return sha256_of(self.path)
+
+    def operations(self) -> tuple[str, ...]:
+        """Those of the first row, or all that the file names."""
+        from cate_hf.table_parquet import read_parts
+
+        table, _ = next(read_parts(self.path, 0, min(len(self), 1), 1))
+        return table.vocabulary
+
+    def parts(self, start: int, stop: int, size: int) -> Iterator[Part]:
+        """Rows start .. stop - 1, `size` at a time; one part without rows where there are none.
+
+        Raises:
+            ValueError: an architecture that is not of the space, or a hash that is not its; file and row are named.
+        """
+        from cate_hf.table_parquet import read_parts
+
+        for table, others in read_parts(self.path, start, stop, size):
+            given = _given_hashes(others)
+            try:
+                checked = checked_architectures(self.space, table, given, str(self.path))
+            except ValueError as error:
+                raise ValueError(_in_whole(str(error), str(self.path), start)) from None
+            yield Part(checked, others.drop_columns([name for name in others.column_names if name in _REPLACED]))
+            start += len(table)
+
+
+def rows_for(
+    own: "Space", model: str | os.PathLike, space: str | None, input: str | os.PathLike | None, progress: bool = False
+) -> TableRows | ParquetRows:
+    """The architectures of a space (its pool, where it cannot be listed), or of a Parquet or JSON Lines file.
+
+    Args:
+        own: the space that `model`, as errors call it, encodes.
+        space, input: one of the two.
+
+    Raises:
+        ValueError: architectures of another space, or bad input; file and row are named.
+        FileNotFoundError: no such file.
+    """
+    if input is None:
+        if space != own.name:
+            raise ValueError(f"{model} is a checkpoint of {own.name}, not of {space}")
+        return TableRows(own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress))
+    from cate_hf.table_io import PARQUET_SUFFIXES, read_architectures
+
+    if Path(input).suffix in PARQUET_SUFFIXES:
+        rows = ParquetRows(own, input)
+        _check_vocabulary(rows.operations(), own, model, input)
+        return rows
+    table = read_architectures(input)
+    _check_vocabulary(table.vocabulary, own, model, input)
+    checked = checked_architectures(own, table, table.columns.get("hash"), str(input))
+    return TableRows(checked)
+
+
+def _check_vocabulary(vocabulary: tuple[str, ...], own: "Space", model: str | os.PathLike, input: str | os.PathLike):
+    foreign = sorted({*vocabulary} - {*own.vocabulary})
+    if foreign and len(foreign) == len(vocabulary):
+        raise ValueError(f"{input}: operations such as {foreign[0]!r}; {model} is a checkpoint of {own.name}")
+
+
+def _given_hashes(others: "pa.Table") -> np.ndarray | None:
+    from cate_hf.table_arrow import column_from_arrow
+
+    return column_from_arrow(others["hash"]) if "hash" in others.column_names else None
+
+
+def _in_whole(message: str, source: str, first_row: int) -> str:
+    """An error about a row of a part, as one about the row of the whole."""
+    return re.sub(
+        rf"^({re.escape(source)},? row )(\d+)", lambda found: f"{found[1]}{int(found[2]) + first_row}", message
+    )
+
+
+def checked_architectures(
+    space: "Space", table: ArchitectureTable, given: np.ndarray | None, source: str
+) -> ArchitectureTable:
+    """The architectures of a table in the space's plain form, with a column hash.
+
+    Args:
+        given: (N,) the hashes that came with them, where some did.
+
+    Raises:
+        ValueError: one is not of the space, or its hash is another; names the row.
+    """
+    table = space.validate_many(table, source)
+    computed = space.hash_many(table)
+    _check_hashes(given, computed, source)
+    return table.with_columns(hash=computed)
+
+
+def _check_hashes(given: np.ndarray | None, computed: np.ndarray, source: str) -> None:
+    """Compare a file's column with the hashes of its architectures; ValueError names the first row that differs."""
+    if given is None:
+        return
+    if given.dtype == computed.dtype:
+        wrong = np.flatnonzero(given != computed)
+    else:  # objects: as S32 a longer text would lose its end, and look right
+        wrong = [row for row, text in enumerate(given) if text != computed[row].decode()]
+    if len(wrong):
+        row = int(wrong[0])
+        text = given[row].decode(errors="replace") if isinstance(given[row], bytes) else given[row]
+        raise ValueError(f"{source}, row {row}: hash is {text!r}, its architecture has {computed[row].decode()!r}")

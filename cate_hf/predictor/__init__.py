@@ -1,0 +1,7 @@
+"""Predictors of accuracy and other labels from a few labelled architectures."""
+
+from cate_hf.predictor.files import load_predictor
+from cate_hf.predictor.fit import fit_predictor
+from cate_hf.predictor.model import Predictor
+
+__all__ = ["Predictor", "fit_predictor", "load_predictor"]

@@ -1,0 +1,87 @@
+"""The card of a predictor, and the picture of its residuals."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cate_hf.predictor.combine import NORMAL
+
+if TYPE_CHECKING:
+    from cate_hf.predictor.model import Predictor
+
+_TEMPLATE = "predictor_card.md.jinja"
+
+
+def render_card(predictor: "Predictor") -> str:
+    """The README.md of a predictor's folder, from its facts; what is not known is left out."""
+    import jinja2
+    from huggingface_hub import EvalResult, ModelCardData
+
+    facts, space = predictor.facts, predictor.space
+    report = facts.get("report") or {}
+    title = facts.get("title") or f"{', '.join(predictor.target_names)} of {space.name} architectures, predicted"
+    results = [
+        EvalResult(
+            task_type="graph-ml",
+            dataset_type=space.name,
+            dataset_name=f"{space.name}, {measured['rows']:,} architectures that were not trained on",
+            metric_type="kendall_tau",
+            metric_name=f"Kendall tau of {name}",
+            metric_value=round(measured["kendall_tau"], 4),
+        )
+        for name, measured in report.items()
+    ]
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="graph-ml",
+        license="apache-2.0",
+        tags=["cate", "neural-architecture-search", "performance-prediction", space.name],
+        metrics=["kendall_tau", "rmse"],
+        model_name=title if results else None,
+        eval_results=results or None,
+    )
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["number"] = lambda v: "–" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:.4g}"
+    environment.filters["percent"] = lambda v: f"{100 * v:.1f} %"
+    text = files("cate_hf.hub_cards").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(text).render(
+        metadata=data.to_yaml(),
+        title=title,
+        space=space.name,
+        targets=predictor.targets,
+        members=len(predictor.models),
+        trees=0 if predictor.trees is None else len(predictor.trees.roots),
+        statistics=predictor.features.statistics,
+        has_encoder=predictor.features.encoder is not None,
+        weights=[combination.weights.tolist() for combination in predictor.combinations],
+        example=json.dumps(space.example().to_dict()),
+        facts={"command": None, "oracle": None, "note": None, "encoder": None} | facts,
+        report=report,
+    )
+
+
+def draw_residuals(predictor: "Predictor", file: Path) -> None:
+    """What labels held out of the fit (and, where they were reported, unseen architectures) turned out to be, by what
+    was predicted."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    points = predictor.facts.get("residual_points") or {}
+    names = [name for name in predictor.target_names if name in points]
+    figure = Figure(figsize=(5.2 * max(len(names), 1), 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, name in zip(figure.subplots(1, max(len(names), 1), squeeze=False)[0], names, strict=False):
+        predicted, true, deviation = (np.array(column) for column in points[name])
+        low, high = np.quantile(np.concatenate([predicted, true]), [0.01, 0.99])
+        axis.errorbar(predicted, true, xerr=deviation, fmt=".", markersize=3, elinewidth=0.4, alpha=0.6)
+        margin = 0.08 * max(high - low, 1e-9)
+        limits = (low - margin, high + margin)
+        axis.plot(limits, limits, color="#888888", linewidth=0.8)
+        axis.set(xlim=limits, ylim=limits, xlabel=f"predicted {name}, ± what holds {100 * NORMAL:.0f} %", ylabel=name)
+        axis.set_title(f"{len(true)} labels that were not trained on", fontsize=9)
+    figure.savefig(file, dpi=110)

@@ -1,0 +1,85 @@
+"""Labelled architectures: checked, of one space, each once."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cate_hf.predictor.targets import as_columns
+from cate_hf.table import ArchitectureTable
+
+if TYPE_CHECKING:
+    from cate_hf.architecture import Architecture
+    from cate_hf.spaces import Space
+
+LEAST_LABELS = 5
+
+
+@dataclass(frozen=True)
+class Labels:
+    """n architectures with a column hash, each once, and their labels.
+
+    Attributes:
+        columns: name -> (n,) float64.
+        merged: rows that were merged into an earlier one of an isomorphic architecture.
+    """
+
+    table: ArchitectureTable
+    columns: dict[str, np.ndarray]
+    merged: int = 0
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def as_labels(
+    space: "Space",
+    architectures: "ArchitectureTable | Sequence[Architecture]",
+    values: "Mapping[str, Any] | Any",
+    least: int = LEAST_LABELS,
+) -> Labels:
+    """Check labels, and merge isomorphic architectures: the label is then the mean of theirs (`UserWarning`).
+
+    Args:
+        values: (n,) numbers, or name -> (n,) of several.
+        least: fewer different architectures are refused.
+
+    Raises:
+        ValueError: an architecture of another space, numbers that are none, too few labels, or labels that are all the
+            same; it names the row or the column.
+    """
+    if not isinstance(architectures, ArchitectureTable):
+        architectures = list(architectures)
+    table = _validated(space, architectures)
+    columns = as_columns(values, len(table))
+    hashes = space.hash_many(table)
+    unique, first, group, counts = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first)  # as they were given
+    merged = len(hashes) - len(unique)
+    if merged:
+        later = int(np.flatnonzero(first[group] != np.arange(len(hashes)))[0])
+        warnings.warn(
+            f"{merged} labelled {'architecture is' if merged == 1 else 'architectures are'} isomorphic to an earlier "
+            f"one (row {later} to row {first[group[later]]}); the mean of their labels is taken",
+            stacklevel=3,
+        )
+        columns = {name: np.bincount(group, weights=v) / counts for name, v in columns.items()}
+        columns = {name: v[order] for name, v in columns.items()}
+    rows = first[order]
+    if len(rows) < least:
+        raise ValueError(f"{len(rows)} labelled architectures; a predictor needs at least {least} different ones")
+    for name, numbers in columns.items():
+        if least > 1 and np.ptp(numbers) == 0:
+            raise ValueError(f"labels {name!r}: all {len(rows)} are {numbers[0]:g}; there is nothing to learn")
+    kept = table[rows].replace_columns({"hash": hashes[rows]})
+    return Labels(kept, columns, merged)
+
+
+def _validated(space: "Space", architectures: Any) -> ArchitectureTable:
+    """Rows of the space, pruned."""
+    try:
+        return space.validate_many(space.table(architectures), "labelled architectures")
+    except ValueError as error:
+        raise ValueError(f"{error} (the predictor is of {space.name})") from None

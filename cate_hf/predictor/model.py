@@ -1,0 +1,217 @@
+"""A fitted predictor: architectures in, accuracies with their uncertainty out."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cate_hf.predictor.combine import NORMAL, Combination
+from cate_hf.predictor.features import Features
+from cate_hf.predictor.members import predict_members
+from cate_hf.predictor.targets import Target
+from cate_hf.progress import progress_bar
+from cate_hf.table import ArchitectureTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from cate_hf.architecture import Architecture
+    from cate_hf.predictor.labels import Labels
+    from cate_hf.predictor.trees import Trees
+    from cate_hf.spaces import Space
+
+Architectures = "ArchitectureTable | Sequence[Architecture] | Architecture"
+_SCREENED = 20_000
+
+
+class Predictor:
+    """Predicts labels of architectures of one space; `fit_predictor` makes one, `load_predictor` reads one.
+
+    Attributes:
+        space: whose architectures it knows.
+        targets: what it predicts, the first of which is what `rank` and `top_k` go by where no other is named.
+        models: K fine-tuned `CateForSequenceClassification`; tokenizer: theirs, None where there are none.
+        trees, features: a forest and what it sees; trees None where there is none.
+        combinations: of each target, how members and trees become one.
+        labels: what it was fitted to, None where that was not kept.
+        facts: how it was made, as JSON can hold it.
+    """
+
+    def __init__(
+        self,
+        space: "Space",
+        targets: Sequence[Target],
+        models: "Sequence[nn.Module]",
+        tokenizer: Any,
+        trees: "Trees | None",
+        features: Features,
+        combinations: Sequence[Combination],
+        labels: "Labels | None" = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.space, self.targets, self.models, self.tokenizer = space, list(targets), list(models), tokenizer
+        self.trees, self.features, self.combinations = trees, features, list(combinations)
+        self.labels, self.facts = labels, dict(facts or {})
+
+    @property
+    def target_names(self) -> list[str]:
+        return [target.name for target in self.targets]
+
+    def predict(
+        self,
+        architectures: Architectures,
+        target: str | None = None,
+        features: np.ndarray | None = None,
+        progress: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (N,) float64 of each architecture's label, in the units of the labels.
+
+        The mean is that of the transformed label, mapped back. The deviation is half of what holds 68 % of labels, of
+        training noise as of the predictor's own error, by labels that were held out of the fit.
+
+        Args:
+            architectures: a table (fastest), a sequence of `Architecture`, or one alone, which gives one row.
+            target: which label; the first when None.
+            features: (N, F) that `features` gave for the same architectures, where they are at hand.
+
+        Raises:
+            ValueError: an architecture of another space, the row is named; or no such target.
+        """
+        which = self._target(target)
+        mean, deviation = self.standardised(architectures, features, progress)[:, which]
+        wanted = self.targets[which]
+        half = deviation * self.combinations[which].factor(NORMAL)
+        low, high = wanted.inverse(mean - half), wanted.inverse(mean + half)
+        return wanted.inverse(mean), (high - low) / 2
+
+    def interval(
+        self, architectures: Architectures, level: float = 0.9, target: str | None = None, **options: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends (N,) of what holds an architecture's label with probability `level`; see `predict`."""
+        if not 0 < level < 1:
+            raise ValueError(f"level must be between 0 and 1, not {level}")
+        which = self._target(target)
+        mean, deviation = self.standardised(architectures, **options)[:, which]
+        half = deviation * self.combinations[which].factor(level)
+        return self.targets[which].inverse(mean - half), self.targets[which].inverse(mean + half)
+
+    def rank(self, architectures: Architectures, target: str | None = None, **options: Any) -> np.ndarray:
+        """(N,) positions of the architectures, the one with the best predicted label first, ties in their order."""
+        which = self._target(target)
+        mean = self.standardised(architectures, **options)[0, which]
+        return np.argsort(-mean if self.targets[which].higher_is_better else mean, kind="stable")
+
+    def top_k(
+        self,
+        k: int,
+        table: ArchitectureTable | None = None,
+        target: str | None = None,
+        features: np.ndarray | None = None,
+        screened: int | None = _SCREENED,
+        progress: bool = False,
+    ) -> ArchitectureTable:
+        """The k architectures with the best predictions, the best first, with columns `predicted` and `deviation`.
+
+        Args:
+            table: to choose from; the space's pool when None.
+            features: (N, F) that `features` gave for it, where they are at hand.
+            screened: how many, the best of the trees, the members look at; None: all. Only where there are trees.
+
+        Raises:
+            ValueError: k is not from 1 to the number of architectures.
+        """
+        table = self.space.pool(progress=progress) if table is None else self.space.table(table)
+        if not 1 <= k <= len(table):
+            raise ValueError(f"top_k: k must be from 1 to {len(table)}, not {k}")
+        which = self._target(target)
+        sign = 1.0 if self.targets[which].higher_is_better else -1.0
+        if screened is not None and self.trees is not None and self.models and max(screened, k) < len(table):
+            if features is None:
+                features = self.features(table, progress)
+            score = sign * self.trees.predict(features)[0][:, which]
+            rows = np.sort(np.argsort(-score, kind="stable")[: max(screened, k)])
+            table, features = table[rows], features[rows]
+        mean, deviation = self.predict(table, self.targets[which].name, features, progress)
+        best = np.argsort(-sign * mean, kind="stable")[:k]
+        return table[best].with_columns(predicted=mean[best], deviation=deviation[best])
+
+    def by_members(self, architectures: Architectures, progress: bool = False) -> np.ndarray:
+        """(N, T) float64 predictions of the members alone, in the units of the labels: what the checkpoint's model
+        gives where it is loaded by `AutoModelForSequenceClassification`."""
+        scores = self._scores(self.table(architectures), progress).mean(0, dtype=np.float64)  # (N, T)
+        lines = zip(self.targets, self.facts["lines"], strict=True)
+        return np.column_stack([t.inverse(slope * scores[:, i] + c) for i, (t, (slope, c)) in enumerate(lines)])
+
+    def update(
+        self, architectures: Architectures, values: "Mapping[str, Any] | Any", progress: bool = False
+    ) -> "Predictor":
+        """Learn further labels, going on from the weights that there are, and return this predictor.
+
+        Raises:
+            ValueError: the labels that it was fitted to were not kept, or as `fit_predictor`.
+        """
+        from cate_hf.predictor.fit import update_predictor
+
+        return update_predictor(self, architectures, values, progress)
+
+    def save(self, directory: "str | os.PathLike", overwrite: bool = False, keep_labels: bool = True) -> "Path":
+        """Write a checkpoint's folder (see `cate_hf.predictor.files`)."""
+        from cate_hf.predictor.files import save_predictor
+
+        return save_predictor(self, directory, overwrite, keep_labels)
+
+    def _target(self, name: str | None) -> int:
+        from cate_hf.names import unknown
+
+        if name is None:
+            return 0
+        if name not in self.target_names:
+            raise unknown("target", name, self.target_names)
+        return self.target_names.index(name)
+
+    def table(self, architectures: Architectures) -> ArchitectureTable:
+        """Architectures as a table of the space, pruned. Raises ValueError naming the row of one of another space."""
+        from cate_hf.architecture import Architecture
+
+        if isinstance(architectures, Architecture):
+            architectures = [architectures]
+        if not isinstance(architectures, ArchitectureTable):
+            architectures = list(architectures)
+        return self.space.validate_many(self.space.table(architectures))
+
+    def _scores(self, table: ArchitectureTable, progress: bool) -> np.ndarray:
+        with progress_bar("predicting", len(table), "architectures", progress) as advance:
+            return predict_members(self.models, self.tokenizer, table, advance=advance)
+
+    def parts(
+        self, table: ArchitectureTable, features: np.ndarray | None = None, progress: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(P, N, T) standardised predictions of members (their mean) and trees, those that there are, and the
+        deviation among the trees (N, T), 0 without any."""
+        found, deviation = [], np.zeros((len(table), len(self.targets)))
+        if self.models:
+            found.append(self._scores(table, progress).mean(0, dtype=np.float64))
+        if self.trees is not None:
+            mean, deviation = self.trees.predict(self.features(table, progress) if features is None else features)
+            found.append(mean)
+        return np.stack(found), deviation
+
+    def standardised(
+        self, architectures: Architectures, features: np.ndarray | None = None, progress: bool = False
+    ) -> np.ndarray:
+        """(2, T, N) standardised means and deviations, the latter before their factor (`Combination.factor`)."""
+        table = self.table(architectures)
+        if features is not None and features.shape != (len(table), len(self.features.names)):
+            wanted = (len(table), len(self.features.names))
+            raise ValueError(f"features must be {wanted}, as `features` gives them, not {features.shape}")
+        parts, deviations = self.parts(table, features, progress)
+        results = [c(parts[..., i], deviations[:, i]) for i, c in enumerate(self.combinations)]
+        return np.array(results).transpose(1, 0, 2)
+
+    def __repr__(self) -> str:
+        kinds = [f"{len(self.models)} members"] if self.models else []
+        kinds += [f"{len(self.trees.roots)} trees"] if self.trees is not None else []
+        return f"<predictor of {', '.join(self.target_names)} of {self.space.name}: {' and '.join(kinds)}>"

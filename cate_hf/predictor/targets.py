@@ -1,0 +1,140 @@
+"""What a predictor is fitted to: labels in a form that spreads them, standardised, and the way back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from cate_hf.names import unknown
+
+TRANSFORMS = ("log-error", "log", "identity")
+_LOG_NAMES = ("latency", "seconds", "time", "flops", "parameters", "energy")
+_LEAST_ERROR = 1e-6
+_TAIL = 4.0  # labels further from the median count as so far
+_NORMAL_QUARTILES = 1.3489795003921634  # distance of the quartiles of a standard normal distribution
+
+
+@dataclass(frozen=True)
+class Target:
+    """One label, as a predictor is fitted to it.
+
+    Attributes:
+        name: of the column.
+        transform: "log-error", -log(1 - accuracy), which spreads the good ones; "log" of what is above 0, such as a
+            latency; or "identity".
+        unit: 100 of accuracies in per cent, else 1.
+        centre, scale: median and spread of the transformed labels that it was made from; in these units it is
+            standardised. The spread is that of the quartiles, so that runs that diverged do not set it.
+        higher_is_better: whether a high value is what is looked for; of a latency it is not.
+    """
+
+    name: str = "accuracy"
+    transform: str = "log-error"
+    unit: float = 1.0
+    centre: float = 0.0
+    scale: float = 1.0
+    higher_is_better: bool = True
+
+    @classmethod
+    def of(cls, name: str, values: np.ndarray, transform: str | None = None) -> "Target":
+        """The target of labels (n,), checked before.
+
+        Args:
+            transform: one of `TRANSFORMS`; by the name of the column and its values when None.
+
+        Raises:
+            ValueError: an unknown transform, or values that it is not defined for.
+        """
+        low, high = float(values.min()), float(values.max())
+        if transform is None:
+            transform = "log-error" if low >= 0 and high <= 100 and "accuracy" in name else "identity"
+            if any(word in name for word in _LOG_NAMES) and low > 0:
+                transform = "log"
+        if transform not in TRANSFORMS:
+            raise unknown("transform", transform, TRANSFORMS)
+        if transform == "log" and low <= 0:
+            raise ValueError(f"{name}: its logarithm needs values above 0, not {low:g}; choose the transform identity")
+        if transform == "log-error" and not 0 <= low <= high <= 100:
+            raise ValueError(f"{name}: an accuracy is from 0 to 1, or to 100 in per cent, not {low:g} to {high:g}")
+        unit = 100.0 if transform == "log-error" and high > 1 else 1.0
+        worse = any(word in name for word in (*_LOG_NAMES, "loss", "error"))
+        plain = cls(name, transform, unit)._forward(values)
+        quartiles = np.quantile(plain, [0.25, 0.5, 0.75])
+        spread = (quartiles[2] - quartiles[0]) / _NORMAL_QUARTILES
+        scale = float(spread) if spread > 1e-9 * max(1.0, abs(quartiles[1])) else float(plain.std())
+        return cls(name, transform, unit, float(quartiles[1]), scale, not worse)
+
+    def _forward(self, values: np.ndarray) -> np.ndarray:
+        values = np.asarray(values, np.float64) / self.unit
+        if self.transform == "log-error":
+            return -np.log(np.maximum(1 - values, _LEAST_ERROR))
+        return np.log(values) if self.transform == "log" else values
+
+    def forward(self, values: np.ndarray) -> np.ndarray:
+        """(n,) float64: standardised, and cut at ±4 so that a few runs that diverged do not decide a fit."""
+        return np.clip((self._forward(values) - self.centre) / self.scale, -_TAIL, _TAIL)
+
+    def standardised(self, values: np.ndarray) -> np.ndarray:
+        """`forward` without the cut."""
+        return (self._forward(values) - self.centre) / self.scale
+
+    def inverse(self, standard: np.ndarray) -> np.ndarray:
+        """Labels (n,) of standardised numbers, in the units in which they were given."""
+        plain = np.asarray(standard, np.float64) * self.scale + self.centre
+        if self.transform == "log-error":
+            return (1 - np.exp(-np.maximum(plain, 0.0))) * self.unit
+        return np.exp(plain) if self.transform == "log" else plain
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+def check_values(name: str, values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """Labels (n,) as float64.
+
+    Raises:
+        ValueError: naming the first row that is no finite number; or accuracies in per cent and in fractions mixed.
+    """
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"labels {name!r}: expected numbers, got {values!r:.60}") from None
+    wrong = np.flatnonzero(~np.isfinite(numbers))
+    if len(wrong):
+        value = "NaN" if np.isnan(numbers[wrong[0]]) else "infinite"
+        raise ValueError(
+            f"labels {name!r}, row {wrong[0]}: {value}; expected a number for each architecture "
+            "(leave out those whose training failed)"
+        )
+    if "accuracy" in name and len(numbers):
+        low, high = numbers.min(), numbers.max()
+        if low < 0 or high > 100:
+            raise ValueError(
+                f"labels {name!r}: an accuracy is from 0 to 1, or to 100 in per cent, not {low:g}, {high:g}"
+            )
+        fractions = np.flatnonzero(numbers <= 1)
+        per_cent = np.flatnonzero(numbers > 1)
+        if len(fractions) and len(per_cent):
+            raise ValueError(
+                f"labels {name!r}: row {fractions[0]} ({numbers[fractions[0]]:g}) is a fraction and row {per_cent[0]} "
+                f"({numbers[per_cent[0]]:g}) in per cent; give all in one unit (divide those in per cent by 100)"
+            )
+    return numbers
+
+
+def as_columns(labels, rows: int) -> dict[str, np.ndarray]:
+    """Labels by name: of a mapping its columns, of (n,) numbers one column "accuracy".
+
+    Raises:
+        ValueError: another number of labels than of architectures, or as `check_values`.
+    """
+    columns = dict(labels) if isinstance(labels, Mapping) else {"accuracy": labels}
+    if not columns:
+        raise ValueError("no column of labels")
+    checked = {}
+    for name, values in columns.items():
+        numbers = check_values(name, values)
+        if numbers.shape != (rows,):
+            raise ValueError(f"labels {name!r}: {numbers.shape} for {rows} architectures; expected one for each")
+        checked[str(name)] = numbers
+    return checked

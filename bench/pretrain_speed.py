@@ -17,7 +17,7 @@ from cate_hf.data.pairs import build_pairs
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
 from cate_hf.training.command import resolve_mixed_precision
-from cate_hf.training.pretrain import parameter_groups, pretraining_config
+from cate_hf.training.setup import parameter_groups, pretraining_config
 from cate_hf.training.settings import PretrainSettings
 
 
@@ -84,7 +84,7 @@ def main() -> None:
     precision = resolve_mixed_precision("auto", cpu=True)
     accelerator = Accelerator(cpu=True, mixed_precision=precision)
     settings = PretrainSettings(preset="paper", batch_size=options.batch_size)
-    config = pretraining_config(settings)
+    config = pretraining_config(settings, get_space(settings.space), None)
     table, splits, _ = build_pairs("nasbench101")
     tokens = TokenArrays.from_table(CateTokenizer.from_config(config), table)
     ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id)

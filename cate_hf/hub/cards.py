@@ -1,6 +1,8 @@
 """Model and dataset cards: facts in, Markdown with valid Hub metadata out. The texts are templates, in hub_cards/."""
 
 import difflib
+import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
@@ -24,6 +26,11 @@ class ModelCardFacts:
         batch_size: pairs an update, over all processes.
         train_pairs: number of pairs trained on.
         pairs: facts about the pairs: cost, window, partners, seed, train_pairs, validation_pairs.
+        masked_weight, statistics_weight: of the two parts of the loss.
+        statistics: number of statistics of the computation that the encoding predicts; statistics_cells: architectures
+            whose networks were measured for them, over so many initialisations.
+        validation_r2_structure, validation_r2_initialisation: coefficients of determination of predicted statistics on
+            held-out architectures, means over the statistics.
         losses: the last entries of the training log, each with step and loss (per masked node).
         validation_loss, validation_accuracy: per masked node of the validation pairs, accuracy in [0, 1]; `_x` and `_y`
             for the first and the second architecture of the pairs apart.
@@ -48,6 +55,13 @@ class ModelCardFacts:
     processes: int | None = None
     seed: int | None = None
     pairs: Mapping | None = None
+    masked_weight: float | None = None
+    statistics_weight: float | None = None
+    statistics: int | None = None
+    statistics_cells: int | None = None
+    initialisations: int | None = None
+    validation_r2_structure: float | None = None
+    validation_r2_initialisation: float | None = None
     losses: Sequence[Mapping] = ()
     validation_loss: float | None = None
     validation_loss_x: float | None = None
@@ -130,7 +144,10 @@ def _environment():
         autoescape=False,
     )
     environment.filters["number"] = _number
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|")  # of a Markdown table
+    environment.filters["prose"] = _prose
+    environment.filters["cell"] = lambda text: _prose(text).replace("|", "\\|").replace("`", "\\`")  # of a table
+    environment.filters["code"] = _code
+    environment.filters["fence"] = _fence
     environment.filters["percent"] = lambda value: f"{100 * value:.2f} %"
     return environment
 
@@ -138,6 +155,28 @@ def _environment():
 def _number(value: float) -> str:
     """With commas; of fractions four digits, and none after the point where there are more before it."""
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"
+
+
+def _prose(text: object) -> str:
+    """Text from elsewhere on one line, in which Markdown sees no HTML, no link and no picture."""
+    return re.sub(r"([\[\]\\])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
+
+
+def _code(text: object) -> str:
+    """Text as code within a line or a cell of a table; nothing in it ends the code."""
+    text = " ".join(str(text).split()).replace("|", "\\|") or " "
+    ticks = "`" * (_longest_run(text) + 1)
+    return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
+
+
+def _fence(text: object, language: str = "") -> str:
+    """Text as a block of code; nothing in it ends the block."""
+    ticks = "`" * max(3, _longest_run(str(text)) + 1)
+    return f"{ticks}{language}\n{str(text).strip()}\n{ticks}"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
 def _render(template: str, **values) -> str:
@@ -164,13 +203,16 @@ def _eval_results(facts: ModelCardFacts) -> list:
     ]
 
 
-def render_model_card(facts: ModelCardFacts | Mapping, config, num_parameters: int) -> str:
+def render_model_card(
+    facts: ModelCardFacts | Mapping, config, num_parameters: int, repository: str | None = None
+) -> str:
     """The README.md of a checkpoint.
 
     Args:
         facts: a `ModelCardFacts`, or a mapping with its fields.
         config: the checkpoint's `CateConfig`.
         num_parameters: parameters of the saved model, head included.
+        repository: what the card's example loads, such as "owner/name"; a path to fill in by default.
 
     Raises:
         ValueError: a fact with an unknown name.
@@ -190,14 +232,16 @@ def render_model_card(facts: ModelCardFacts | Mapping, config, num_parameters: i
         model_name=title if results else None,
         eval_results=results or None,
     )
-    shown = {name: getattr(config, name) for name in type(config).__annotations__ if name != "model_type"}
+    values = {name: getattr(config, name) for name in type(config).__annotations__ if name != "model_type"}
+    shown = {name: value for name, value in values.items() if value is not None}
     return _render(
         "model_card.md.jinja",
         metadata=card_data.to_yaml(),
         facts=facts,
         title=title,
+        repository=repository,
         config=shown,
-        hidden_size=config.hidden_size,
+        encoding_size=config.encoding_size,
         num_parameters=int(num_parameters),
         pairs={name: (facts.pairs or {})[name] for name in PAIR_FACTS if name in (facts.pairs or {})},
         labelled=sorted({n for taus in facts.kendall_tau.values() for n in taus}),
@@ -216,8 +260,11 @@ _SIZES = {
 }
 
 
-def render_dataset_card(facts: DatasetCardFacts | Mapping) -> str:
+def render_dataset_card(facts: DatasetCardFacts | Mapping, repository: str | None = None) -> str:
     """The README.md of a folder of pairs; its metadata names the files of the configurations pairs and architectures.
+
+    Args:
+        repository: what the card's example loads, such as "owner/name"; a path to fill in by default.
 
     Raises:
         ValueError: a fact with an unknown name.
@@ -249,6 +296,7 @@ def render_dataset_card(facts: DatasetCardFacts | Mapping) -> str:
         metadata=card_data.to_yaml(),
         facts=facts,
         title=title,
+        repository=repository,
         nodes=_few_rows(facts.nodes),
         bars=["█" * round(_BAR * row["count"] / largest) for row in facts.cost_histogram],
         paper_url=PAPER_URL,

@@ -21,6 +21,11 @@ _HELP = {
     "warmup_steps": "steps of linear warm-up, at most half of all",
     "max_grad_norm": "clip gradients to this norm; 0 does not",
     "dropout": "in place of the preset's dropout (default design 0, paper 0.1)",
+    "masked_weight": "of the masked operations in the loss (1); 0 leaves them out",
+    "statistics_weight": "of the predicted statistics in the loss (default design 1, paper 0); 0 leaves them out",
+    "statistics_batch_size": "architectures an optimiser step whose statistics are predicted",
+    "statistics_cells": "architectures whose networks are measured at initialisation; 0 leaves their statistics out",
+    "initialisations": "of each of these networks, whose statistics are averaged",
     "seed": "of weights, order, masks and dropout",
 }
 

@@ -47,8 +47,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if accelerator.is_main_process:
-        accuracy = results.get("validation_accuracy", float("nan"))
-        print(f"pre-trained encoder in {options.output_dir} (validation masked accuracy {accuracy:.4f})")
+        names = {
+            "validation_accuracy": "validation masked accuracy",
+            "validation_r2_structure": "R² of statistics of the graph",
+            "validation_r2_initialisation": "at initialisation",
+        }
+        told = ", ".join(f"{text} {results[name]:.4f}" for name, text in names.items() if name in results)
+        print(f"pre-trained encoder in {options.output_dir} ({told})")
     return 0
 
 

@@ -1,16 +1,18 @@
-"""How well masked operations are predicted on held-out pairs."""
+"""How well masked operations are predicted on held-out pairs, and statistics on held-out architectures."""
 
 import numpy as np
 import torch
 
 from cate_hf.data.batches import IdRange, TokenArrays, pair_batch
+from cate_hf.modeling.losses_cate import masked_operation_loss
+from cate_hf.training.statistics_targets import StatisticsTargets, held_out_batches
 
 BATCH = 1024
 
 
 @torch.inference_mode()
 def evaluate(
-    model, tokens: TokenArrays, pairs: np.ndarray, ranges: IdRange, seed: int, accelerator, masked_operation_loss
+    model, tokens: TokenArrays, pairs: np.ndarray, ranges: IdRange, seed: int, accelerator
 ) -> dict[str, float]:
     """Loss and accuracy over the masked nodes of `pairs` (Q, 2), X and Y apart. The masks depend on the seed alone, and
     each process takes its share of the batches.
@@ -39,3 +41,36 @@ def evaluate(
         result[f"validation_loss{suffix}"] = (loss / count).item()
         result[f"validation_accuracy{suffix}"] = (right / count).item()
     return result
+
+
+@torch.inference_mode()
+def evaluate_statistics(model, tokens: TokenArrays, targets: StatisticsTargets, accelerator) -> dict[str, float]:
+    """Coefficients of determination of the predicted statistics over the held-out architectures; each process takes its
+    share of the batches.
+
+    Returns:
+        validation_r2_structure and, where networks were measured, validation_r2_initialisation: means over statistics.
+    """
+    was_training = model.training
+    model.eval()
+    sums = torch.zeros(4, len(targets.names), dtype=torch.float64)  # known, label, label², squared error
+    for index, arrays in enumerate(held_out_batches(tokens, targets)):
+        if index % accelerator.num_processes != accelerator.process_index:
+            continue
+        labels = torch.from_numpy(arrays.pop("statistics_labels")).double()
+        ids, mask, adjacency = (torch.from_numpy(array).to(accelerator.device) for array in arrays.values())
+        with accelerator.autocast():
+            predicted = model.cate(ids, mask, adjacency).statistics.double().cpu()
+        known = ~labels.isnan()
+        labels = labels.nan_to_num()
+        error = (predicted - labels).square() * known
+        sums += torch.stack([known.double().sum(0), labels.sum(0), labels.square().sum(0), error.sum(0)])
+    model.train(was_training)
+    count, total, squares, error = accelerator.reduce(sums.to(accelerator.device), "sum").cpu()
+    variance = squares - total.square() / count
+    determined = 1 - error / variance.clamp(min=1e-9)
+    found = determined[variance > 1e-6 * count.clamp(min=1)]  # of the rest all held-out ones have the same
+    result = {"validation_r2_structure": determined[: targets.num_structure]}
+    if len(targets.measured):
+        result["validation_r2_initialisation"] = determined[targets.num_structure :]
+    return {name: values.mean().item() for name, values in result.items()} if len(found) else {}

@@ -1,4 +1,5 @@
-"""Pre-train CATE on computation-aware pairs (Yan et al. 2021, sections 3 and 4.1).
+"""Pre-train CATE: on masked operations of computation-aware pairs (Yan et al. 2021, sections 3 and 4.1), and, in the
+default design, on statistics of each architecture's computation, which the encoding predicts.
 
     accelerate launch -m cate_hf.training.pretrain --space nasbench101 --output-dir DIR [--preset paper]
 
@@ -20,17 +21,19 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch, training_batches
+from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
 from cate_hf.data.pairs import build_pairs, default_settings, read_pairs
 from cate_hf.files import check_own, clear_folder
 from cate_hf.hub.checkpoints import OWN_FILES
-from cate_hf.modeling import CateConfig, CateForPreTraining
-from cate_hf.modeling.modeling_cate import masked_operation_loss
+from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
-from cate_hf.training.evaluation import evaluate
+from cate_hf.training.evaluation import evaluate, evaluate_statistics
+from cate_hf.training.global_batches import global_batches
 from cate_hf.training.settings import PretrainSettings
+from cate_hf.training.setup import freeze_unused, parameter_groups, pretraining_config, set_encoding_scale
 from cate_hf.training.state import latest_state, load_state, save_state
+from cate_hf.training.statistics_targets import StatisticsTargets, statistics_targets
 
 TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
 _TRACKERS = ("cate_pretraining", "wandb")  # Accelerate's trackers open theirs before the run begins
@@ -52,10 +55,11 @@ class Pretraining:
         self.settings, self.output_dir, self.accelerator = settings, output_dir, accelerator
         self.work = output_dir / TRAINING_FOLDER
         self.space = get_space(settings.space)
-        self.config = pretraining_config(settings)
-        self.tokenizer = CateTokenizer.from_config(self.config)
-        with accelerator.main_process_first():  # the first fills the cache of the enumeration
+        with accelerator.main_process_first():  # the first fills the caches of the enumeration and of the networks
             table, splits, self.pair_facts = self._pairs()
+            self.targets = self._targets(table)
+        self.config = pretraining_config(settings, self.space, self.targets and self.targets.names)
+        self.tokenizer = CateTokenizer.from_config(self.config)
         self.tokens = TokenArrays.from_table(self.tokenizer, table)
         self.train_pairs, self.validation_pairs = splits["train"], splits["validation"]
         self.ranges = IdRange(
@@ -64,6 +68,7 @@ class Pretraining:
         torch.manual_seed(settings.seed)
         implementation = "eager" if accelerator.device.type == "cpu" else "sdpa"  # measured: eager is faster on CPU
         self.model = CateForPreTraining._from_config(self.config, attn_implementation=implementation)
+        freeze_unused(self.model)
         optimizer = torch.optim.AdamW(
             parameter_groups(self.model, settings.weight_decay),
             lr=settings.learning_rate,
@@ -84,6 +89,15 @@ class Pretraining:
             raise ValueError(f"{self.settings.pairs} holds pairs of {facts['space']}, not of {self.space.name}")
         return table, splits, facts
 
+    def _targets(self, table) -> StatisticsTargets | None:
+        settings = self.settings
+        if not settings.statistics_weight:
+            return None
+        progress = self.accelerator.is_main_process
+        return statistics_targets(
+            self.space, table, settings.statistics_cells, settings.initialisations, settings.seed, progress
+        )
+
     def resume(self) -> None:
         found = latest_state(self.work)
         if found is None:
@@ -101,14 +115,8 @@ class Pretraining:
         held_out = self.validation_pairs[
             np.random.default_rng([settings.seed, 3]).permutation(len(self.validation_pairs))[:evaluate_pairs]
         ]
-        batches = training_batches(
-            self.tokens,
-            self.train_pairs,
-            self.ranges,
-            settings.batch_size,
-            settings.seed,
-            self.step,
-            self.total_steps,
+        batches = global_batches(
+            settings, self.tokens, self.train_pairs, self.ranges, self.targets, self.step, self.total_steps
         )
         self._report(
             f"{self.total_steps:,} steps of {settings.batch_size} pairs on {accelerator.num_processes} process(es), "
@@ -122,7 +130,7 @@ class Pretraining:
             self.step += 1
             last = self.step == self.total_steps
             if self.step % log_every == 0 or last:
-                loss = accelerator.reduce(loss, "sum").item()
+                loss, *parts = accelerator.reduce(loss, "sum").tolist()
                 if not np.isfinite(loss):
                     found = latest_state(self.work)
                     raise ValueError(
@@ -130,7 +138,8 @@ class Pretraining:
                     )
                 speed = (self.step - counted) * settings.batch_size / (time.perf_counter() - clock)
                 clock, counted = time.perf_counter(), self.step
-                self._log({"step": self.step, "loss": loss, "pairs_per_second": speed})
+                both = {"masked_loss": parts[0], "statistics_loss": parts[1]} if all(parts) else {}
+                self._log({"step": self.step, "loss": loss, **both, "pairs_per_second": speed})
             stop = self._agree_to_stop()
             if (save_every and self.step % save_every == 0) or last or stop:
                 accelerator.wait_for_everyone()
@@ -144,37 +153,41 @@ class Pretraining:
         return results or self._evaluate(held_out)  # a resumed run may have had no step left
 
     def _evaluate(self, held_out: np.ndarray) -> dict[str, float]:
-        results = evaluate(
-            self.model,
-            self.tokens,
-            held_out,
-            self.ranges,
-            self.settings.seed,
-            self.accelerator,
-            masked_operation_loss,
-        )
+        results = {}
+        if self.settings.masked_weight:
+            results |= evaluate(self.model, self.tokens, held_out, self.ranges, self.settings.seed, self.accelerator)
+        if self.targets is not None:
+            results |= evaluate_statistics(self.model, self.tokens, self.targets, self.accelerator)
         self._log({"step": self.step, **results})
         return results
 
     def _train_step(self, batch: dict[str, np.ndarray]) -> torch.Tensor:
-        """One optimiser step on this process's share of the global batch; returns its share of the loss."""
+        """One optimiser step on this process's share of the global batch; returns its share of the loss, and of its
+        two parts: (3,)."""
         settings, accelerator = self.settings, self.accelerator
-        masked = sum(int((batch[key] != IGNORED_LABEL).sum()) for key in ("labels", "pair_labels"))
+        masked = sum(int((batch[key] != IGNORED_LABEL).sum()) for key in ("labels", "pair_labels") if key in batch)
+        known = int((~np.isnan(batch["statistics_labels"])).sum()) if "statistics_labels" in batch else 0
         # DDP averages gradients over processes: dividing by the global count / processes makes that the global mean.
-        items = max(masked, 1) / accelerator.num_processes
+        counts = {"num_items_in_batch": masked, "num_statistics_in_batch": known}
+        counts = {name: max(count, 1) / accelerator.num_processes for name, count in counts.items()}
         torch.manual_seed((settings.seed * 1_000_003 + self.step) * 4096 + accelerator.process_index)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate_at(self.step, self.total_steps)
-        micro = settings.batch_size // (accelerator.num_processes * settings.gradient_accumulation_steps)
-        share = torch.zeros((), device=accelerator.device)
+        shares = accelerator.num_processes * settings.gradient_accumulation_steps
+        share = torch.zeros(3, device=accelerator.device)
         for part in range(settings.gradient_accumulation_steps):
-            begin = (accelerator.process_index * settings.gradient_accumulation_steps + part) * micro
-            inputs = {k: torch.from_numpy(v[begin : begin + micro]).to(accelerator.device) for k, v in batch.items()}
+            index = accelerator.process_index * settings.gradient_accumulation_steps + part
+            inputs = {}
+            for name, values in batch.items():
+                micro = len(values) // shares
+                inputs[name] = torch.from_numpy(values[index * micro : (index + 1) * micro]).to(accelerator.device)
             more = part + 1 < settings.gradient_accumulation_steps
             with accelerator.no_sync(self.wrapped) if more else nullcontext():
-                loss = self.wrapped(**inputs, num_items_in_batch=items).loss
-                accelerator.backward(loss)
-            share += loss.detach() / accelerator.num_processes
+                output = self.wrapped(**inputs, **counts)
+                accelerator.backward(output.loss)
+            for i, loss in enumerate((output.loss, output.masked_loss, output.statistics_loss)):
+                if loss is not None:
+                    share[i] += loss.detach() / accelerator.num_processes
         if settings.max_grad_norm:
             accelerator.clip_grad_norm_(self.wrapped.parameters(), settings.max_grad_norm)
         self.optimizer.step()
@@ -207,6 +220,7 @@ class Pretraining:
 
         if not self.accelerator.is_main_process:
             return
+        set_encoding_scale(self.model, self.tokens)
         settings = self.settings
         facts = {
             "space": self.space.name,
@@ -225,6 +239,9 @@ class Pretraining:
             "mixed_precision": settings.mixed_precision,
             "processes": settings.processes,
             "pairs": self.pair_facts,
+            "masked_weight": settings.masked_weight,
+            "statistics_weight": settings.statistics_weight,
+            **({} if self.targets is None else self.targets.facts(settings)),
             "losses": [entry for entry in self.history if "loss" in entry][-1:],
             **results,
         }
@@ -236,24 +253,6 @@ class Pretraining:
         for file in sorted(staged.iterdir(), key=lambda file: file.name == "config.json"):
             os.replace(file, self.output_dir / file.name)
         staged.rmdir()
-
-
-def pretraining_config(settings: PretrainSettings) -> CateConfig:
-    """The model of a preset, with the settings' dropout where they have one."""
-    space = get_space(settings.space)
-    overrides = {}
-    if settings.dropout is not None:
-        overrides = {"hidden_dropout_prob": settings.dropout, "attention_probs_dropout_prob": settings.dropout}
-    if settings.preset == "paper":
-        return CateConfig.paper(space, **overrides)
-    return CateConfig.for_space(space, **overrides)
-
-
-def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict]:
-    """Weight decay on matrices; none on biases and LayerNorm weights."""
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
 def pretrain(

@@ -1,5 +1,6 @@
 """What a pre-training run is, apart from where it runs."""
 
+import math
 from dataclasses import asdict, dataclass, fields
 
 PRESETS = ("default", "paper")
@@ -18,6 +19,11 @@ class PretrainSettings:
         learning_rate, weight_decay, adam_epsilon, warmup_steps: of AdamW and its linear schedule.
         max_grad_norm: clip gradients to this norm; 0 does not clip.
         dropout: overrides the preset's.
+        masked_weight: of the masked operations in the loss; 1 when None. 0 leaves them out, and the cross encoder.
+        statistics_weight: of the statistics of the computation; 1 when None, 0 in the paper's preset, which has none.
+        statistics_batch_size: architectures a step whose statistics are predicted, over all processes.
+        statistics_cells: architectures whose networks are measured at initialisation, at random; 0 leaves their
+            statistics out. initialisations: of each of these networks.
     """
 
     space: str = "nasbench101"
@@ -33,6 +39,11 @@ class PretrainSettings:
     warmup_steps: int = 100
     max_grad_norm: float = 0.0
     dropout: float | None = None
+    masked_weight: float | None = None
+    statistics_weight: float | None = None
+    statistics_batch_size: int = 1024
+    statistics_cells: int = 0
+    initialisations: int = 1
     mixed_precision: str = "no"
     processes: int = 1
     seed: int = 0
@@ -40,7 +51,21 @@ class PretrainSettings:
     def __post_init__(self):
         if self.preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
-        for name in ("batch_size", "gradient_accumulation_steps", "processes"):
+        for name, default in (("masked_weight", 1.0), ("statistics_weight", float(self.preset != "paper"))):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be 0 or more, not {value}")
+            object.__setattr__(self, name, default if value is None else float(value))
+        if not (self.masked_weight or self.statistics_weight):
+            raise ValueError("masked_weight and statistics_weight are both 0: nothing to train")
+        if self.preset == "paper" and self.statistics_weight:
+            raise ValueError("the paper's preset predicts no statistics: leave statistics_weight out, or 0")
+        if self.statistics_cells < 0:
+            raise ValueError(f"statistics_cells must be 0 or more, not {self.statistics_cells}")
+        if self.statistics_cells and not self.statistics_weight:
+            raise ValueError("statistics_cells are measured for statistics, whose weight is 0")
+        sizes = ("batch_size", "gradient_accumulation_steps", "processes", "statistics_batch_size", "initialisations")
+        for name in sizes:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.max_steps is not None and self.max_steps < 1:
@@ -48,10 +73,12 @@ class PretrainSettings:
         if not self.epochs > 0:
             raise ValueError(f"epochs must be above 0, not {self.epochs}")
         shares = self.processes * self.gradient_accumulation_steps
-        if self.batch_size % shares:
-            raise ValueError(
-                f"batch_size {self.batch_size} must be a multiple of {shares}, processes × gradient_accumulation_steps"
-            )
+        for name in ("batch_size", "statistics_batch_size"):
+            if getattr(self, name) % shares:
+                raise ValueError(
+                    f"{name} {getattr(self, name)} must be a multiple of {shares}, "
+                    "processes × gradient_accumulation_steps"
+                )
 
     def total_steps(self, steps_per_epoch: int) -> int:
         if steps_per_epoch < 1:

@@ -16,6 +16,7 @@ def test_presets():
     assert paper.attention_direction == "descendants"
     assert not paper.attend_to_self
     assert paper.padding_is_visible
+    assert (paper.relation_buckets, paper.node_features, paper.statistics, paper.encoding_size) == (0, False, None, 64)
     assert CateConfig.paper("nasbench101").to_dict() == paper.to_dict()
 
 
@@ -30,6 +31,9 @@ def test_presets():
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob must be in"),
         ({"mask_token_id": 9}, "mask_token_id .9. is not an id below vocab_size .7."),
         ({"vocab_size": 6, "operations": ["a"] * 5}, "vocab_size .6. is too small for 5 operations and 2 special ids"),
+        ({"relation_buckets": -1}, "relation_buckets must be 0 or more"),
+        ({"encoding_dim": 8}, "encoding_dim is of the projection"),
+        ({"encoding_dim": 0, "pooling": "mean_output_sum"}, "learnt_size"),
         ({"num_hidden_layers": 0}, "num_hidden_layers must be at least 1"),
     ],
 )

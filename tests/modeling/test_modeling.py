@@ -1,29 +1,34 @@
 """The checks that transformers runs over its own models, for ours."""
 
 import itertools
+import json
 
+import networkx as nx
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModel, AutoModelForPreTraining, AutoModelForSequenceClassification
 
 from cate_hf.modeling import CateConfig, CateForPreTraining, CateForSequenceClassification, CateModel
-from cate_hf.modeling.modeling_cate import dropout, masked_operation_loss, pairwise_ranking_loss, reachability
+from cate_hf.modeling.graph_features_cate import node_features, reachability, relations
+from cate_hf.modeling.losses_cate import masked_operation_loss, pairwise_ranking_loss, statistics_loss
+from cate_hf.modeling.modeling_cate import dropout
 
 SMALL = {"num_hidden_layers": 3, "num_cross_layers": 2}
 CLASSES = [CateModel, CateForPreTraining, CateForSequenceClassification]
 
 
 def config_of(preset, **fields):
-    return getattr(CateConfig, preset)("nasbench101", **(SMALL | fields))
+    statistics = {} if preset == "paper" else {"statistics": ["one", "two", "three"]}
+    return getattr(CateConfig, preset)("nasbench101", **(SMALL | statistics | fields))
 
 
 def build(model_class, config, seed=0, **kwargs):
     torch.manual_seed(seed)
     model = model_class._from_config(config, **kwargs).eval()
     with torch.no_grad():  # fresh biases are 0, and would hide mistakes
-        for parameter in model.parameters():
-            if parameter.ndim == 1:
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1 or name.endswith("biases"):
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     return model
 
@@ -51,6 +56,9 @@ def inputs_for(model_class, config, **kwargs):
         for prefix in ("", "pair_"):
             real = batch[f"{prefix}attention_mask"].bool()
             batch[f"{prefix}labels"] = torch.where(real, batch[f"{prefix}input_ids"], -100)
+        if config.statistics:
+            batch |= {f"statistics_{k}": v for k, v in graphs(config, **kwargs).items()}
+            batch["statistics_labels"] = torch.linspace(-1, 1, 12).view(4, 3)
     elif model_class is CateForSequenceClassification:
         batch["labels"] = torch.linspace(0.1, 0.9, len(batch["input_ids"]))
     return batch
@@ -124,7 +132,7 @@ def test_auto_classes_load_each_from_a_pretraining_checkpoint(tmp_path):
 
 @EACH
 def test_hidden_states_and_attentions(model_class):
-    config = config_of("for_space")
+    config = config_of("for_space", attention_direction="split")
     model = build(model_class, config, attn_implementation="eager")
     batch = inputs_for(model_class, config)
     with torch.no_grad():
@@ -203,11 +211,11 @@ def test_an_architecture_alone_in_a_batch_and_padded_is_encoded_alike():
     padded["input_ids"][padded["attention_mask"] == 0] = 3
     with torch.no_grad():
         expected = model(**together).pooler_output
-        torch.testing.assert_close(model(**padded).pooler_output, expected, atol=1e-6, rtol=0)
+        torch.testing.assert_close(model(**padded).pooler_output, expected, atol=1e-5, rtol=0)
         for row, nodes in enumerate(sizes):
             alone = {k: v[row : row + 1, :nodes] for k, v in together.items()}
             alone["adjacency"] = alone["adjacency"][:, :, :nodes]
-            torch.testing.assert_close(model(**alone).pooler_output, expected[row : row + 1], atol=1e-6, rtol=0)
+            torch.testing.assert_close(model(**alone).pooler_output, expected[row : row + 1], atol=1e-5, rtol=0)
 
 
 def test_isomorphic_drawings_are_encoded_alike():
@@ -236,22 +244,26 @@ def test_isomorphic_drawings_are_encoded_alike():
         {"attention_direction": "descendants"},
         {"attention_direction": "ancestors"},
         {"attend_to_self": False},
-        {"edge_bias": True, "attend_to_self": False},
+        {"attention_direction": "split"},
+        {"edge_bias": True},
+        {"relation_buckets": 0},
+        {"relation_buckets": 1},
+        {"node_features": False},
         {"pooling": "last"},
+        {"pooling": "mean"},
         {"padding_is_visible": True},
         {"embedding_scale": False},
     ],
     ids=str,
 )
 def test_every_field_of_the_design_changes_the_encoding(fields):
-    # With self-attention no node is left with nothing to see, and only the cross encoder could see the padding.
-    base = {"attend_to_self": False} if "padding_is_visible" in fields else {}
-    reference, changed = config_of("for_space", **base), config_of("for_space", **(base | fields))
+    reference, changed = config_of("for_space"), config_of("for_space", **fields)
     batch = graphs(reference)
     with torch.no_grad():
         one = build(CateModel, reference)(**batch).pooler_output
         other = build(CateModel, changed)(**batch).pooler_output
     assert other.isfinite().all()
+    one, other = one[:, :64], other[:, :64]  # the learned part, without statistics
     assert (one - other).abs().max() > 1e-3
 
 
@@ -313,7 +325,7 @@ def test_a_pair_with_nothing_masked_has_no_loss():
     config = config_of("for_space")
     batch = inputs_for(CateForPreTraining, config)
     batch["labels"][:], batch["pair_labels"][:] = -100, -100
-    assert build(CateForPreTraining, config)(**batch).loss.item() == 0
+    assert build(CateForPreTraining, config)(**batch).masked_loss.item() == 0
 
 
 def test_loss_divides_by_the_global_number_when_given():
@@ -321,7 +333,9 @@ def test_loss_divides_by_the_global_number_when_given():
     model, batch = build(CateForPreTraining, config), inputs_for(CateForPreTraining, config)
     count = sum((batch[k] != -100).sum() for k in ("labels", "pair_labels"))
     with torch.no_grad():
-        torch.testing.assert_close(model(**batch).loss * count / 1000, model(**batch, num_items_in_batch=1000).loss)
+        whole, part = model(**batch), model(**batch, num_items_in_batch=1000, num_statistics_in_batch=100)
+        torch.testing.assert_close(whole.masked_loss * count / 1000, part.masked_loss)
+        torch.testing.assert_close(whole.statistics_loss * 12 / 100, part.statistics_loss)
 
 
 def test_ranking_loss_prefers_the_right_order():
@@ -330,6 +344,150 @@ def test_ranking_loss_prefers_the_right_order():
     assert pairwise_ranking_loss(labels, torch.ones(3, 1)).item() == 0
     config = config_of("for_space", ranking_loss_weight=1.0, num_labels=1)
     assert build(CateForSequenceClassification, config)(**inputs_for(CateForSequenceClassification, config)).loss > 0
+
+
+def shuffled(adjacency, rng):
+    """Another drawing of a graph (L, L) whose node 0 is the input and whose last is the output: in another topological
+    order. Returns the order."""
+    left, order = set(range(len(adjacency))), []
+    while left:
+        ready = sorted(n for n in left if not any(adjacency[m, n] for m in left))
+        ready = [n for n in ready if n != len(adjacency) - 1] or ready  # the output stays last
+        order.append(ready[rng.integers(len(ready))])
+        left.remove(order[-1])
+    return order
+
+
+def test_graph_features_do_not_depend_on_the_drawing_and_say_what_they_say():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        size = int(rng.integers(3, 12))
+        adjacency = np.triu(rng.random((size, size)) < 0.4, 1)
+        order = shuffled(adjacency, rng)
+        found = []
+        for nodes in (list(range(size)), order):
+            graph = torch.tensor(adjacency[np.ix_(nodes, nodes)].astype(int)).unsqueeze(0)
+            related, reach = relations(graph, 3)
+            inverse = np.argsort(nodes)
+            features = node_features(graph, torch.ones(1, size), reach)[0]
+            found.append((related[0][inverse][:, inverse], features[inverse]))
+        assert torch.equal(found[0][0], found[1][0])
+        torch.testing.assert_close(found[0][1], found[1][1])
+        assert torch.equal(reach[0], reachability(graph)[0])
+        networkx_graph = nx.from_numpy_array(adjacency, create_using=nx.DiGraph)
+        distances = dict(nx.all_pairs_shortest_path_length(networkx_graph))
+        bucket = {1: 1, 2: 2}  # further are in the third
+        for i, j in itertools.permutations(range(size), 2):
+            distance = distances[i].get(j)
+            if distance:
+                assert found[0][0][i, j] == 1 + bucket.get(distance, 3)
+                assert found[0][0][j, i] == 1 + 3 + bucket.get(distance, 3)
+            elif i not in distances[j]:
+                assert found[0][0][i, j] == 0
+        sources = [n for n in range(size) if not adjacency[:, n].any()]
+        for node in range(size):
+            lengths = [
+                len(path) - 1 for s in sources for path in nx.all_simple_paths(networkx_graph, s, node) if s != node
+            ]
+            lengths = [0] if node in sources else lengths
+            shortest, mean, longest, paths, degree, relatives = found[0][1][node, :6].tolist()
+            assert (shortest * 4, longest * 4, degree * 4) == (min(lengths), max(lengths), adjacency[:, node].sum())
+            assert mean * 4 == pytest.approx(np.mean(lengths))
+            assert paths * 2 == pytest.approx(np.log1p(len(lengths)), rel=1e-5)
+            assert relatives == pytest.approx(np.log1p(len(nx.ancestors(networkx_graph, node))))
+
+
+def test_random_isomorphic_drawings_of_the_space_are_encoded_alike():
+    config = config_of("for_space")
+    model, rng = build(CateModel, config), np.random.default_rng(0)
+    batch = graphs(config, sizes=(7,) * 40)
+    other = {k: v.clone() for k, v in batch.items()}
+    for row in range(40):
+        order = shuffled(batch["adjacency"][row].numpy(), rng)
+        other["input_ids"][row] = batch["input_ids"][row][order]
+        other["adjacency"][row] = batch["adjacency"][row][order][:, order]
+    assert not torch.equal(other["input_ids"], batch["input_ids"])
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(**other).pooler_output, model(**batch).pooler_output, atol=1e-5, rtol=0, check_dtype=True
+        )
+
+
+def test_a_checkpoint_of_format_1_still_loads_as_it_was(tmp_path):
+    fields = {"operations": ["in", "a", "b", "c", "out"], "num_hidden_layers": 2, "num_cross_layers": 1}
+    model = build(CateForPreTraining, CateConfig(**fields))
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    new = ("relation_buckets", "node_features", "encoding_dim", "statistics", "statistics_in_encoding")
+    new = (*new, "masked_loss_weight", "statistics_loss_weight")
+    path.write_text(json.dumps({k: v for k, v in config.items() if k not in new}))
+    loaded = CateForPreTraining.from_pretrained(tmp_path)
+    assert loaded.config.format_version == 1
+    assert not any("pooler" in name or "relation" in name or "node_features" in name for name in loaded.state_dict())
+    batch = inputs_for(CateForPreTraining, loaded.config)
+    with torch.no_grad():
+        assert torch.equal(model(**batch).logits, loaded(**batch).logits)
+        states = loaded.cate(**graphs(loaded.config))
+    weights = graphs(loaded.config)["attention_mask"].unsqueeze(-1)
+    torch.testing.assert_close(states.pooler_output, (states.last_hidden_state * weights).sum(1) / weights.sum(1))
+
+
+def test_the_encoding_is_its_learned_part_then_the_statistics():
+    config = config_of("for_space", encoding_dim=10)
+    assert (config.learnt_size, config.encoding_size) == (10, 13)
+    model, batch = build(CateModel, config), graphs(config)
+    with torch.no_grad():
+        output = model(**batch)
+        assert torch.equal(output.pooler_output[:, 10:], output.statistics)
+        model.pooler.shift += 1.0
+        model.pooler.scale *= 2.0
+        moved = model(**batch)
+    assert torch.equal(moved.statistics, output.statistics)
+    torch.testing.assert_close(moved.pooler_output[:, :10], (output.pooler_output[:, :10] - 1.0) * 2.0)
+    alone = build(CateModel, config_of("for_space", statistics_in_encoding=False))
+    with torch.no_grad():
+        output = alone(**batch)
+    assert output.pooler_output.shape == (4, 64)
+    assert output.statistics.shape == (4, 3)
+
+
+def test_the_scale_of_an_encoding_survives_saving(tmp_path):
+    model = build(CateForPreTraining, config_of("for_space"))
+    model.cate.pooler.shift.fill_(0.25)
+    model.cate.pooler.scale.fill_(3.0)
+    model.save_pretrained(tmp_path)
+    for loaded in (
+        CateModel.from_pretrained(tmp_path).pooler,
+        CateForPreTraining.from_pretrained(tmp_path).cate.pooler,
+    ):
+        assert torch.equal(loaded.shift, torch.full((64,), 0.25))
+        assert torch.equal(loaded.scale, torch.full((64,), 3.0))
+
+
+def test_unknown_statistics_are_left_out_of_the_loss():
+    predicted = torch.tensor([[0.5, 2.0], [1.0, 7.0]], requires_grad=True)
+    total, count = statistics_loss(predicted, torch.tensor([[0.0, 0.0], [1.0, float("nan")]]))
+    assert count.item() == 3
+    assert total.item() == pytest.approx(0.5 * 0.25 + 1.5)
+    total.backward()
+    assert predicted.grad.tolist() == [[0.5, 1.0], [0.0, 0.0]]
+
+
+def test_the_two_parts_of_the_loss_are_weighted():
+    plain = config_of("for_space")
+    weighted = config_of("for_space", masked_loss_weight=0.5, statistics_loss_weight=2.0)
+    batch = inputs_for(CateForPreTraining, plain)
+    with torch.no_grad():
+        one, other = (build(CateForPreTraining, config)(**batch) for config in (plain, weighted))
+        assert one.loss == one.masked_loss + one.statistics_loss
+        torch.testing.assert_close(other.loss, 0.5 * one.masked_loss + 2 * one.statistics_loss)
+        unmasked = build(CateForPreTraining, config_of("for_space", masked_loss_weight=0.0))(**batch)
+    assert unmasked.logits is None
+    assert unmasked.masked_loss is None
+    torch.testing.assert_close(unmasked.loss, one.statistics_loss)
+    with pytest.raises(ValueError, match="give pairs"):
+        build(CateForPreTraining, plain)()
 
 
 def test_wrong_inputs_are_named():

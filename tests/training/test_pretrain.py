@@ -16,6 +16,7 @@ from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer
 
 import cate_hf
 
+SMALL = ("--statistics-batch-size", "16")
 ACCELERATE = Path(sys.executable).with_name("accelerate")
 
 
@@ -31,7 +32,7 @@ def command(output, *options, processes=1):
     if processes > 1:
         launch += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(free_port())]
     launch += ["-m", "cate_hf.training.pretrain", "--cpu", "--space", "nasbench101", "--output-dir", str(output)]
-    return [*launch, "--mixed-precision", "no", "--evaluate-pairs", "64", "--log-every", "1", *options]
+    return [*launch, "--mixed-precision", "no", "--evaluate-pairs", "64", "--log-every", "1", *SMALL, *options]
 
 
 def launch(output, *options, processes=1, expect=0):
@@ -64,14 +65,19 @@ def test_a_run_leaves_a_whole_checkpoint(one_process):
     tokenizer = AutoTokenizer.from_pretrained(one_process)
     cell = cate_hf.Architecture(["input", "conv3x3-bn-relu", "output"], [[0, 1, 1], [0, 0, 1], [0, 0, 0]])
     with torch.inference_mode():
-        assert model(**tokenizer([cell], return_tensors="pt")).pooler_output.shape == (1, 64)
+        assert model(**tokenizer([cell], return_tensors="pt")).pooler_output.shape == (1, 64 + 30)
     assert AutoModelForPreTraining.from_pretrained(one_process).config.space == "nasbench101"
     card = (one_process / "README.md").read_text()
     assert "--max-steps 20" in card
     assert "20" in card
     loss, evaluations = losses(one_process)
     assert loss[20] < loss[1]
-    assert set(evaluations[-1]) >= {"validation_accuracy_x", "validation_accuracy_y", "validation_loss"}
+    assert set(evaluations[-1]) >= {"validation_accuracy_x", "validation_loss", "validation_r2_structure"}
+    # The encoding's learned part has mean 0 and variance 1 over the space.
+    space = cate_hf.get_space("nasbench101")
+    encodings = cate_hf.load_encoder(one_process).encode(space.sample(2000, seed=0))[:, :64]
+    assert abs(encodings.mean(0)).max() < 0.15
+    assert encodings.std(0) == pytest.approx(1, abs=0.15)
 
 
 def test_two_processes_give_the_curve_of_one(one_process, tmp_path):

@@ -13,8 +13,8 @@ from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
-ATTENTION_DIRECTIONS = ("descendants", "ancestors", "split")
-POOLINGS = ("mean", "last")
+ATTENTION_DIRECTIONS = ("descendants", "ancestors", "split", "all")
+POOLINGS = ("mean", "last", "mean_output_sum")
 
 # What transformers itself passes or stores beside a configuration's own fields.
 _FOREIGN_KEYS = {
@@ -58,17 +58,29 @@ class CateConfig(PreTrainedConfig):
         hidden_act: activation of the feed-forward blocks.
         hidden_dropout_prob, attention_probs_dropout_prob: dropout of hidden states and of attention weights. None by
             default: a pair is seen about once, and there is nothing to overfit; the paper's is 0.1.
-        attention_direction: what a node attends to: its "descendants" (the paper), its "ancestors", or "split": half
-            of the heads look at ancestors, the others at descendants.
+        attention_direction: what a node attends to: its "descendants" (the paper), its "ancestors", "split": half of
+            the heads look at ancestors, the others at descendants, or "all" nodes.
         attend_to_self: whether a node also attends to itself.
         edge_bias: a learned bias per head and layer on the attention between nodes joined by a direct edge.
-        pooling: "mean" over real nodes, or the hidden state at the "last" position (the paper).
+        relation_buckets: 0, or a learned bias per head and layer on the attention for each relation between two nodes:
+            the same node, unrelated, or that one is reached from the other, either way, by a shortest path of so many
+            edges, told apart in this many buckets: 1, 2, 3 to 4, 5 to 8 and so on, the last for all that are longer.
+        node_features: whether a node also starts from where it is in the graph: degrees, numbers of ancestors and
+            descendants, numbers of paths from the inputs and to the output, their shortest, mean and longest length.
+        pooling: "mean" over real nodes, the hidden state at the "last" position (the paper), or "mean_output_sum":
+            a learned projection of mean, sum and the output node's state.
+        encoding_dim: length of the learned part of the encoding, that of the projection; hidden_size when None.
+        statistics: names of the statistics of the computation that the encoding predicts, standardised; see
+            `cate_hf.training.statistics_targets`. None without them.
+        statistics_in_encoding: whether the predicted statistics follow the learned part in the encoding.
         padding_is_visible: the paper's convention. Padding counts as real in the cross encoder, and a node with nothing
             to attend to attends uniformly to all positions. False: padding is invisible everywhere, and such a node
             attends to itself.
         embedding_scale: operation and segment embeddings are multiplied by sqrt(hidden_size).
         tie_word_embeddings: the head's output matrix is the operation embedding.
         label_smoothing: probability spread over the other operations in the pre-training target.
+        masked_loss_weight, statistics_loss_weight: weights of the two parts of the pre-training loss. Without masked
+            operations, weight 0, the cross encoder is not run.
         ranking_loss_weight: weight of the pairwise logistic ranking loss of `CateForSequenceClassification` beside its
             regression loss.
         format_version: version of the checkpoint format.
@@ -98,11 +110,18 @@ class CateConfig(PreTrainedConfig):
     attention_direction: str = "split"
     attend_to_self: bool = True
     edge_bias: bool = True
+    relation_buckets: int = 0
+    node_features: bool = False
     pooling: str = "mean"
+    encoding_dim: int | None = None
+    statistics: list[str] | None = None
+    statistics_in_encoding: bool = True
     padding_is_visible: bool = False
     embedding_scale: bool = True
     tie_word_embeddings: bool = False
     label_smoothing: float | int = 0.1
+    masked_loss_weight: float | int = 1.0
+    statistics_loss_weight: float | int = 1.0
     ranking_loss_weight: float | int = 0.0
     format_version: int = 1
 
@@ -134,7 +153,13 @@ class CateConfig(PreTrainedConfig):
             )
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {POOLINGS}, not {self.pooling!r}")
-        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_nodes"):
+        if self.encoding_dim is not None and self.pooling != "mean_output_sum":
+            raise ValueError(f"encoding_dim is of the projection of pooling 'mean_output_sum', not of {self.pooling!r}")
+        for name in ("relation_buckets", "num_cross_layers", "masked_loss_weight", "statistics_loss_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        sizes = ("vocab_size", "hidden_size", "learnt_size", "num_hidden_layers", "num_attention_heads", "max_nodes")
+        for name in sizes:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "label_smoothing"):
@@ -150,6 +175,16 @@ class CateConfig(PreTrainedConfig):
             )
 
     @property
+    def learnt_size(self) -> int:
+        """Length of the encoding's learned part, which the statistics are predicted from."""
+        return self.hidden_size if self.encoding_dim is None else self.encoding_dim
+
+    @property
+    def encoding_size(self) -> int:
+        """Length of an encoding: the learned part, and the predicted statistics where they belong to it."""
+        return self.learnt_size + (len(self.statistics or ()) if self.statistics_in_encoding else 0)
+
+    @property
     def num_special_ids(self) -> int:
         """Ids below the first operation's: 2 with [PAD] and [MASK] of their own, 0 where they alias operations."""
         if self.operations is None:
@@ -158,13 +193,23 @@ class CateConfig(PreTrainedConfig):
 
     @classmethod
     def for_space(cls, space: Any, **overrides: Any) -> "CateConfig":
-        """The default design for a search space (a `cate_hf` space, or its name or file where cate_hf is installed)."""
+        """The default design for a search space (a `cate_hf` space, or its name or file where cate_hf is installed).
+
+        It differs from the class's own defaults, which are those of checkpoints of format version 1."""
         space = _resolve_space(space)
         fields = {
             "space": space.name,
             "operations": list(space.vocabulary),
             "vocab_size": len(space.vocabulary) + 2,
             "max_nodes": space.max_nodes,
+            "num_hidden_layers": 8,
+            "num_cross_layers": 4,
+            "attention_direction": "all",
+            "edge_bias": False,
+            "relation_buckets": 4,
+            "node_features": True,
+            "pooling": "mean_output_sum",
+            "format_version": 2,
         }
         return cls(**(fields | overrides))
 

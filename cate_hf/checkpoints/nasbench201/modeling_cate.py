@@ -20,23 +20,13 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_cate import CateConfig
+from .graph_features_cate import NUM_NODE_FEATURES, node_features, num_relations, reachability, relations
+from .losses_cate import masked_operation_loss, pairwise_ranking_loss, statistics_loss
 
 # Finite, and so far below any score that adding one changes nothing: where all is hidden, attention is uniform (the
 # reference's -1e9 does the same).
 _HIDDEN = {torch.float16: -3.0e4}
 _HIDDEN_DEFAULT = -1.0e30
-IGNORED_LABEL = -100
-
-
-def reachability(adjacency: torch.Tensor) -> torch.Tensor:
-    """Transitive closure of adjacency (B, L, L): out[b, i, j] is true when j is reachable from i. Paths double in
-    length at each product, so log2(L) products are enough."""
-    reach = (adjacency != 0).float()
-    covered = 1
-    while covered < adjacency.shape[-1] - 1:
-        reach = ((reach + reach @ reach) > 0).float()
-        covered *= 2
-    return reach.bool()
 
 
 def dropout(states: torch.Tensor, p: float, training: bool) -> torch.Tensor:
@@ -134,6 +124,70 @@ class CateLayer(GradientCheckpointingLayer):
         return states + dropout(self.output(dropout(expanded, p, training)), p, training)
 
 
+class CateRelationBias(nn.Module):
+    """Learned biases on the attention by how two nodes are related, for all layers at once."""
+
+    def __init__(self, config: CateConfig):
+        super().__init__()
+        self.num_relations = num_relations(config.relation_buckets)
+        heads = (config.num_hidden_layers, config.num_attention_heads)
+        self.biases = nn.Parameter(torch.zeros(*heads, self.num_relations))
+
+    def forward(self, related: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """related (B, L, L) and the additive mask (B, 1 or H, L, L) to the layers' masks (layers, B, H, L, L)."""
+        kinds = torch.arange(self.num_relations, device=related.device)
+        one_hot = (related.reshape(1, -1) == kinds.unsqueeze(1)).to(self.biases.dtype)  # (R, B L L)
+        biases = self.biases.flatten(0, 1) @ one_hot  # a product: its gradient is one too, unlike that of a look-up
+        biases = biases.view(*self.biases.shape[:2], *related.shape)  # (layers, H, B, L, L)
+        return (biases + mask.transpose(0, 1).to(biases.dtype)).transpose(1, 2)
+
+
+class CatePooler(nn.Module):
+    """Nodes to an encoding: a projection of their mean, sum and the output's state, and statistics predicted from it.
+
+    The encoding is shifted and scaled by buffers, which the end of pre-training sets so that its numbers have mean 0
+    and variance 1 over the search space; the statistics are predicted from the plain projection.
+    """
+
+    def __init__(self, config: CateConfig):
+        super().__init__()
+        self.in_encoding = config.statistics_in_encoding
+        self.sum_scale = config.max_nodes**-0.5
+        self.projection = nn.Linear(3 * config.hidden_size, config.learnt_size)
+        self.statistics = nn.Linear(config.learnt_size, len(config.statistics)) if config.statistics else None
+        self.register_buffer("shift", torch.zeros(config.learnt_size))
+        self.register_buffer("scale", torch.ones(config.learnt_size))
+
+    def forward(self, states: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(B, L, D) → encoding (B, E), predicted statistics (B, S)."""
+        states = states.to(self.projection.weight.dtype)
+        weights = attention_mask.to(states.dtype).unsqueeze(-1)  # (B, L, 1)
+        total, count = (states * weights).sum(1), weights.sum(1).clamp(min=1)
+        output_node = (attention_mask.long().sum(1) - 1).clamp(min=0)  # the last in topological order
+        output = states.gather(1, output_node.view(-1, 1, 1).expand(-1, 1, states.shape[-1])).squeeze(1)
+        with torch.autocast(states.device.type, enabled=False):  # a few numbers that decide much: in full precision
+            learnt = self.projection(torch.cat([total / count, output, total * self.sum_scale], dim=-1))
+            statistics = None if self.statistics is None else self.statistics(learnt)
+            encoding = (learnt - self.shift) * self.scale
+        if statistics is not None and self.in_encoding:
+            encoding = torch.cat([encoding, statistics], dim=-1)
+        return encoding, statistics
+
+
+@dataclass
+class CateModelOutput(BaseModelOutputWithPooling):
+    """
+    Args:
+        last_hidden_state: (B, L, D), one state a node.
+        pooler_output: (B, config.encoding_size), the encoding.
+        statistics: (B, S) predicted statistics of the computation, standardised, in the order of config.statistics;
+            None in a model without them.
+        hidden_states, attentions: of each layer, where asked for.
+    """
+
+    statistics: torch.Tensor | None = None
+
+
 class CatePreTrainedModel(PreTrainedModel):
     config_class = CateConfig
     config: CateConfig
@@ -157,6 +211,11 @@ class CatePreTrainedModel(PreTrainedModel):
             init.zeros_(module.bias)
         elif isinstance(module, CateAttention) and module.edge_bias is not None:
             init.zeros_(module.edge_bias)
+        elif isinstance(module, CateRelationBias):
+            init.zeros_(module.biases)
+        elif isinstance(module, CatePooler):
+            init.zeros_(module.shift)
+            init.ones_(module.scale)
 
 
 class CateModel(CatePreTrainedModel):
@@ -172,6 +231,15 @@ class CateModel(CatePreTrainedModel):
             CateLayer(config, config.intermediate_size, config.edge_bias) for _ in range(config.num_hidden_layers)
         )
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.node_features = None
+        if config.node_features:
+            self.node_features = nn.Sequential(
+                nn.Linear(NUM_NODE_FEATURES, config.hidden_size),
+                nn.ReLU(),
+                nn.Linear(config.hidden_size, config.hidden_size),
+            )
+        self.relation_bias = CateRelationBias(config) if config.relation_buckets else None
+        self.pooler = CatePooler(config) if config.pooling == "mean_output_sum" else None
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -182,14 +250,20 @@ class CateModel(CatePreTrainedModel):
         self.embeddings = value
 
     def attention_masks(
-        self, adjacency: torch.Tensor, attention_mask: torch.Tensor, dtype: torch.dtype
+        self, adjacency: torch.Tensor, attention_mask: torch.Tensor, descendants: torch.Tensor, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """From adjacency (B, L, L) and attention_mask (B, L): the additive mask (B, 1 or H, L, L) that lets each node
-        see what the configuration says, and the direct edges (B, 1 or H, L, L) in the same orientation."""
+        """From adjacency (B, L, L), attention_mask (B, L) and the closure (B, L, L): the additive mask
+        (B, 1 or H, L, L) that lets each node see what the configuration says, and the direct edges (B, 1 or H, L, L)
+        in the same orientation."""
         config = self.config
-        descendants = reachability(adjacency)  # (B, L, L)
         edges = adjacency.to(dtype) if config.edge_bias else None
-        if config.attention_direction == "descendants":
+        eye = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
+        if config.attention_direction == "all":  # edges count in both directions
+            descendants = ~torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device).expand_as(
+                adjacency
+            )
+            edges = edges + edges.transpose(1, 2) if edges is not None else None
+        if config.attention_direction in ("descendants", "all"):
             visible = descendants.unsqueeze(1)
             edges = edges.unsqueeze(1) if edges is not None else None
         elif config.attention_direction == "ancestors":
@@ -201,7 +275,6 @@ class CateModel(CatePreTrainedModel):
             visible = up_and_down.repeat_interleave(half, dim=1)  # (B, H, L, L)
             if edges is not None:
                 edges = torch.stack([edges.transpose(1, 2), edges], dim=1).repeat_interleave(half, dim=1)
-        eye = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
         if config.attend_to_self:
             visible = visible | eye
         if not config.padding_is_visible:
@@ -218,7 +291,7 @@ class CateModel(CatePreTrainedModel):
         adjacency: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         **kwargs,
-    ) -> BaseModelOutputWithPooling:
+    ) -> CateModelOutput:
         """
         Args:
             input_ids: (B, L) operation ids.
@@ -226,7 +299,8 @@ class CateModel(CatePreTrainedModel):
             adjacency: (B, L, L), 1 where an edge goes from node i to node j > i.
             inputs_embeds: (B, L, D) in place of input_ids; scaled like them.
 
-        Returns last_hidden_state (B, L, D) and pooler_output (B, D), the architecture's encoding.
+        Returns last_hidden_state (B, L, D), pooler_output (B, config.encoding_size), the architecture's encoding, and
+        the statistics that it predicts.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
@@ -241,34 +315,54 @@ class CateModel(CatePreTrainedModel):
             attention_mask = torch.ones(states.shape[:2], dtype=torch.long, device=states.device)
         if self.config.embedding_scale:
             states = states * self.config.hidden_size**0.5
+        if self.config.relation_buckets:
+            related, reach = relations(adjacency, self.config.relation_buckets)
+        else:
+            reach = reachability(adjacency)
+        if self.node_features is not None:
+            features = node_features(adjacency, attention_mask, reach)  # (B, L, F)
+            states = states + self.node_features(features.to(self.node_features[0].weight.dtype))
         states = dropout(states, self.config.hidden_dropout_prob, self.training)
-        mask, edges = self.attention_masks(adjacency, attention_mask, states.dtype)
-        for layer in self.layers:
-            states = layer(states, mask, edges)
+        mask, edges = self.attention_masks(adjacency, attention_mask, reach, states.dtype)
+        masks = [mask] * len(self.layers)
+        if self.relation_bias is not None:
+            masks = self.relation_bias(related, mask)  # (layers, B, H, L, L)
+        for layer, layer_mask in zip(self.layers, masks, strict=True):
+            states = layer(states, layer_mask, edges)
         states = self.norm(states)
-        return BaseModelOutputWithPooling(last_hidden_state=states, pooler_output=self.pool(states, attention_mask))
+        encoding, statistics = self.pool(states, attention_mask)
+        return CateModelOutput(last_hidden_state=states, pooler_output=encoding, statistics=statistics)
 
-    def pool(self, states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """(B, L, D) → (B, D): the mean over real nodes, or the last position (the paper's)."""
+    def pool(self, states: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(B, L, D) → encoding and predicted statistics: what `CatePooler` makes, the mean over real nodes, or the last
+        position (the paper's)."""
+        if self.pooler is not None:
+            return self.pooler(states, attention_mask)
         if self.config.pooling == "last":
-            return states[:, -1]
+            return states[:, -1], None
         weights = attention_mask.to(states.dtype).unsqueeze(-1)  # (B, L, 1)
-        return (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+        return (states * weights).sum(1) / weights.sum(1).clamp(min=1), None
 
 
 @dataclass
 class CateForPreTrainingOutput(ModelOutput):
     """
     Args:
-        loss: label-smoothed KL divergence over the masked nodes of X and Y, divided by their number.
-        logits: (B, L, V) masked-operation scores of X.
+        loss: weighted sum of the two parts below.
+        masked_loss: label-smoothed KL divergence over the masked nodes of X and Y, divided by their number.
+        statistics_loss: smooth L1 of the predicted statistics, divided by the number of those that are known.
+        logits: (B, L, V) masked-operation scores of X; None where masked operations have no weight.
         pair_logits: (B, L, V) those of Y.
+        statistics: (M, S) predicted statistics.
         hidden_states, attentions: of the cross encoder, over the L + L positions of the pair.
     """
 
     loss: torch.Tensor | None = None
+    masked_loss: torch.Tensor | None = None
+    statistics_loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     pair_logits: torch.Tensor | None = None
+    statistics: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
 
@@ -288,7 +382,8 @@ class CateHead(nn.Module):
 
 class CateForPreTraining(CatePreTrainedModel):
     """The pair model: X and Y through one encoder, their outputs with segment embeddings through a cross encoder in
-    which every node sees every other, and a head that predicts the masked operations of both."""
+    which every node sees every other, and a head that predicts the masked operations of both. Beside it, statistics of
+    whole architectures, unmasked, that are predicted from their encodings."""
 
     _tied_weights_keys = {"head.decoder.weight": "cate.embeddings.weight"}
 
@@ -313,74 +408,92 @@ class CateForPreTraining(CatePreTrainedModel):
     @capture_outputs(tie_last_hidden_states=False)
     def forward(
         self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        adjacency: torch.Tensor,
-        pair_input_ids: torch.Tensor,
-        pair_attention_mask: torch.Tensor,
-        pair_adjacency: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        adjacency: torch.Tensor | None = None,
+        pair_input_ids: torch.Tensor | None = None,
+        pair_attention_mask: torch.Tensor | None = None,
+        pair_adjacency: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         pair_labels: torch.Tensor | None = None,
+        statistics_input_ids: torch.Tensor | None = None,
+        statistics_attention_mask: torch.Tensor | None = None,
+        statistics_adjacency: torch.Tensor | None = None,
+        statistics_labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
+        num_statistics_in_batch: torch.Tensor | int | None = None,
         **kwargs,
     ) -> CateForPreTrainingOutput:
-        """X (B, L) and its pair Y (B, L), padded to one length. labels and pair_labels (B, L) hold the original ids of
-        masked nodes and -100 elsewhere. num_items_in_batch: what the summed loss is divided by in place of the number
-        of masked nodes here (the global number in distributed or accumulated training)."""
-        batch, length = input_ids.shape
-        if pair_input_ids.shape != input_ids.shape:
-            raise ValueError(
-                f"X and Y must be padded to one length: {tuple(input_ids.shape)} and {tuple(pair_input_ids.shape)}"
-            )
-        both = torch.cat([attention_mask, pair_attention_mask])  # (2B, L)
-        states = self.cate(
-            input_ids=torch.cat([input_ids, pair_input_ids]),
-            attention_mask=both,
-            adjacency=torch.cat([adjacency, pair_adjacency]),
+        """
+        Args:
+            input_ids, attention_mask, adjacency: X, (B, L), (B, L) and (B, L, L); pair_...: Y, padded to the same L.
+            labels, pair_labels: (B, L), the original ids of masked nodes and -100 elsewhere.
+            statistics_input_ids, ...: M architectures as they are, padded to L; statistics_labels: (M, S),
+                standardised, in the order of the configuration's statistics, NaN where one is not known.
+            num_items_in_batch, num_statistics_in_batch: what the summed losses are divided by in place of the numbers
+                of masked nodes and of known statistics here (the global numbers in distributed or accumulated
+                training).
+        """
+        parts = []
+        with_pairs = bool(self.config.masked_loss_weight) and input_ids is not None
+        if with_pairs:
+            batch, length = input_ids.shape
+            if pair_input_ids.shape != input_ids.shape:
+                raise ValueError(
+                    f"X and Y must be padded to one length: {tuple(input_ids.shape)} and {tuple(pair_input_ids.shape)}"
+                )
+            parts += [(input_ids, attention_mask, adjacency), (pair_input_ids, pair_attention_mask, pair_adjacency)]
+        if statistics_input_ids is not None:
+            parts.append((statistics_input_ids, statistics_attention_mask, statistics_adjacency))
+        if not parts:
+            raise ValueError("give pairs, where masked_loss_weight is not 0, or statistics_input_ids, or both")
+        ids, mask, graphs = (torch.cat(part) for part in zip(*parts, strict=True))  # one pass of the encoder for all
+        encoded = self.cate(
+            input_ids=ids,
+            attention_mask=mask,
+            adjacency=graphs,
             output_hidden_states=False,
             output_attentions=False,
-        ).last_hidden_state  # (2B, L, D)
+        )
+        output = CateForPreTrainingOutput()
+        losses = []
+        if with_pairs:
+            real = torch.cat([attention_mask, pair_attention_mask], dim=1)  # (B, 2L)
+            logits = self.cross_encode(encoded.last_hidden_state[: 2 * batch], real)  # (B, 2L, V)
+            output.logits, output.pair_logits = logits.split(length, dim=1)
+            if labels is not None and pair_labels is not None:
+                total, count = masked_operation_loss(logits, torch.cat([labels, pair_labels], 1), self.config)
+                divisor = count.clamp(min=1) if num_items_in_batch is None else num_items_in_batch
+                output.masked_loss = total / divisor
+                losses.append(self.config.masked_loss_weight * output.masked_loss)
+        if statistics_input_ids is not None and encoded.statistics is not None:
+            output.statistics = encoded.statistics[-len(statistics_input_ids) :]
+            if statistics_labels is not None:
+                total, count = statistics_loss(output.statistics, statistics_labels)
+                divisor = count.clamp(min=1) if num_statistics_in_batch is None else num_statistics_in_batch
+                output.statistics_loss = total / divisor
+                losses.append(self.config.statistics_loss_weight * output.statistics_loss)
+        output.loss = sum(losses) if losses else None
+        return output
+
+    def cross_encode(self, states: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """States of B Xs, then of their Ys (2B, L, D), and which of a pair's positions are nodes (B, 2L), to the scores
+        of operations (B, 2L, V): X's positions, then Y's."""
+        batch, length = len(states) // 2, states.shape[1]
         segments = self.segment_embeddings.weight[:2]  # (2, D)
         if self.config.embedding_scale:
             segments = segments * self.config.hidden_size**0.5
         states = states.view(2, batch, length, -1)
         segments = segments.to(states.dtype).view(2, 1, 1, -1).expand_as(states)
         states = states + dropout(segments, self.config.hidden_dropout_prob, self.training)
-        states = states.transpose(0, 1).reshape(batch, 2 * length, -1)  # (B, 2L, D): X's positions, then Y's
-        visible = torch.cat([attention_mask, pair_attention_mask], dim=1).bool()[:, None, None, :]  # (B, 1, 1, 2L)
+        states = states.transpose(0, 1).reshape(batch, 2 * length, -1)  # (B, 2L, D)
+        visible = real.bool()[:, None, None, :]  # (B, 1, 1, 2L)
         if self.config.padding_is_visible:
             visible = torch.ones_like(visible)
         mask = _additive(visible, states.dtype).expand(-1, -1, 2 * length, -1)
         for layer in self.cross_layers:
             states = layer(states, mask)
-        logits, pair_logits = self.head(self.cross_norm(states)).split(length, dim=1)  # (B, L, V) each
-        loss = None
-        if labels is not None and pair_labels is not None:
-            total, count = masked_operation_loss(
-                torch.cat([logits, pair_logits], 1), torch.cat([labels, pair_labels], 1), self.config
-            )
-            loss = total / (count.clamp(min=1) if num_items_in_batch is None else num_items_in_batch)
-        return CateForPreTrainingOutput(loss=loss, logits=logits, pair_logits=pair_logits)
-
-
-def masked_operation_loss(
-    logits: torch.Tensor, labels: torch.Tensor, config: CateConfig
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Summed KL divergence of logits (..., V) to label-smoothed targets, and the number of nodes it sums over. The
-    smoothing is spread over the operations other than the label; PAD (and with it the operation that it aliases in the
-    paper preset) is never a target."""
-    targets = torch.full((config.vocab_size,), 1.0, device=logits.device)
-    targets[config.pad_token_id] = 0.0
-    if config.num_special_ids:
-        targets[config.mask_token_id] = 0.0
-    others = max(int(targets.sum().item()) - 1, 1) if not torch.compiler.is_compiling() else config.vocab_size - 2
-    masked = (labels != IGNORED_LABEL) & (labels != config.pad_token_id)
-    log_probabilities = logits.float().log_softmax(-1)
-    one_hot = nn.functional.one_hot(labels.clamp(min=0), config.vocab_size).float()
-    smoothing = config.label_smoothing
-    target = one_hot * (1 - smoothing) + (1 - one_hot) * targets * (smoothing / others)  # (..., V)
-    divergence = (torch.xlogy(target, target) - target * log_probabilities).sum(-1)
-    return (divergence * masked).sum(), masked.sum()
+        return self.head(self.cross_norm(states))
 
 
 class CateForSequenceClassification(CatePreTrainedModel):
@@ -390,7 +503,7 @@ class CateForSequenceClassification(CatePreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.cate = CateModel(config)
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = nn.Linear(config.encoding_size, config.hidden_size)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
 
@@ -407,7 +520,7 @@ class CateForSequenceClassification(CatePreTrainedModel):
         """labels: (B,) or (B, num_labels) numbers. The loss is the squared error, plus `ranking_loss_weight` times the
         mean of log(1 + exp(-(s_i - s_j))) over the pairs of the batch with label i above label j."""
         outputs = self.cate(input_ids, attention_mask, adjacency, inputs_embeds=inputs_embeds, **kwargs)
-        hidden = torch.relu(self.dense(outputs.pooler_output))
+        hidden = torch.relu(self.dense(outputs.pooler_output.to(self.dense.weight.dtype)))
         logits = self.classifier(dropout(hidden, self.config.hidden_dropout_prob, self.training))  # (B, num_labels)
         loss = None
         if labels is not None:
@@ -420,16 +533,9 @@ class CateForSequenceClassification(CatePreTrainedModel):
         )
 
 
-def pairwise_ranking_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Logistic loss over the ordered pairs of scores (B, K) that labels (B, K) rank; 0 without any such pair."""
-    margins = scores.unsqueeze(1) - scores.unsqueeze(0)  # (B, B, K)
-    ranked = labels.unsqueeze(1) > labels.unsqueeze(0)
-    return (nn.functional.softplus(-margins) * ranked).sum() / ranked.sum().clamp(min=1)
-
-
 def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     hidden = _HIDDEN.get(dtype, _HIDDEN_DEFAULT)
     return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, hidden)
 
 
-__all__ = ["CateForPreTraining", "CateForSequenceClassification", "CateModel", "CatePreTrainedModel"]
+__all__ = ["CateForPreTraining", "CateForSequenceClassification", "CateModel", "CateModelOutput", "CatePreTrainedModel"]

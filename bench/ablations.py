@@ -1,0 +1,189 @@
+"""What each choice of the default design does to frozen encodings: short trainings that differ in one choice, each
+measured on development cells, which no final figure uses.
+
+    python bench/ablations.py --benchmark cells.parquet [--space nasbench101] [--variants base split ...]
+        [--steps 600] [--seeds 2] [--cells 24000] [--initialisations 2] [--labels 50 150 424] [--output F.jsonl]
+
+A variant is a list of choices, `name=value` in `CHOICES`, that differ from the base; "base" is the base. Training is on
+the statistics of `cate_hf.training.statistics_targets`, on computation-aware pairs too where masked operations have a
+weight, on one process, in the main loop's order of batches. What is printed is the mean over seeds, of weights and of
+batches, of the best of ridge, Gaussian process and extra trees, as `cate evaluate` measures it, each on three draws of
+labelled cells; and its spread over the seeds. One line of JSON a training goes to the output, which is added to.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cate_hf.benchmarks import find_benchmark
+from cate_hf.data.batches import IdRange, TokenArrays, training_batches
+from cate_hf.data.pairs import build_pairs
+from cate_hf.experiments.prediction import TEST_SIZE, predict, split, to_target
+from cate_hf.modeling import CateConfig, CateForPreTraining
+from cate_hf.spaces import get_space
+from cate_hf.tokenization import CateTokenizer
+from cate_hf.training.setup import parameter_groups, set_encoding_scale
+from cate_hf.training.statistics_targets import statistics_batch, statistics_targets
+
+PREDICTORS = ("ridge", "gp", "trees")
+DRAWS = 3
+LEARNING_RATE, WARMUP = 2e-3, 50
+# Of training, not of the model: masked, the pairs a step; batch, the architectures with statistics a step; targets,
+# which statistics there are; form, what of the encoding is measured.
+CHOICES = {"masked": 0, "batch": 1024, "targets": "all", "form": "both", "cells": None, "rate": LEARNING_RATE}
+
+
+class Bench:
+    """What all trainings share."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+        self.space = get_space(options.space)
+        self.table, self.pairs, _ = build_pairs(self.space)
+        self.tokenizer = CateTokenizer.from_config(CateConfig.for_space(self.space))
+        self.tokens = TokenArrays.from_table(self.tokenizer, self.table)
+        self.all_targets = statistics_targets(
+            self.space, self.table, options.cells, options.initialisations, progress=True
+        )
+        benchmark = find_benchmark(options.space, options.benchmark)
+        cells = self.space.pool()
+        target = to_target(benchmark.query_many(cells, benchmark.default_field), benchmark.default_field)
+        # Only what is measured is encoded.
+        test, rest = split(len(cells), True)
+        drawn = [
+            np.random.default_rng([seed, n]).choice(rest, n, replace=False)
+            for n in options.labels
+            for seed in range(DRAWS)
+        ]
+        self.wanted = np.unique(np.concatenate([test, *drawn]))
+        self.target, self.cells = target, cells
+
+    def targets(self, choice: str, cells: int | None):
+        """The statistics of a choice: all, structure or initialisation; the latter of the first `cells` measured."""
+        found = self.all_targets
+        if cells is not None:
+            found = replace(found, measured=found.measured[:cells], initialisation=found.initialisation[:cells])
+        if choice == "structure":
+            kept = slice(0, found.num_structure)
+            return replace(found, names=found.names[kept], measured=found.measured[:0], held_out=found.held_out[:0])
+        return found
+
+    def train(self, choices: dict, seed: int) -> tuple[CateForPreTraining, dict]:
+        """One training; the model, and facts about it."""
+        training = {name: choices.get(name, default) for name, default in CHOICES.items()}
+        fields = {name: value for name, value in choices.items() if name not in CHOICES}
+        targets = self.targets(training["targets"], training["cells"])
+        if not training["masked"]:
+            fields |= {"masked_loss_weight": 0.0}
+        config = CateConfig.for_space(self.space, statistics=list(targets.names), **fields)
+        torch.manual_seed(seed)
+        model = CateForPreTraining._from_config(config, attn_implementation="eager").train()
+        optimizer = torch.optim.AdamW(parameter_groups(model, 0.01), lr=training["rate"], fused=True)
+        ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id)
+        steps = self.options.steps
+        pairs = max(training["masked"], 1)
+        batches = training_batches(self.tokens, self.pairs["train"], ranges, pairs, seed, 0, steps)
+        start, losses = time.process_time(), []
+        for step, batch in enumerate(batches):
+            rng = np.random.default_rng([seed, 6, step])
+            batch |= statistics_batch(self.tokens, targets, training["batch"], rng)
+            for group in optimizer.param_groups:
+                group["lr"] = training["rate"] * min((step + 1) / WARMUP, (steps - step) / (steps - WARMUP))
+            with torch.autocast("cpu", torch.bfloat16):
+                output = model(**{name: torch.from_numpy(value) for name, value in batch.items()})
+            output.loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(output.statistics_loss.item())
+        set_encoding_scale(model, self.tokens)
+        facts = {
+            "loss": float(np.mean(losses[-50:])),
+            "seconds": round(time.process_time() - start, 1),
+            "parameters": sum(p.numel() for p in model.cate.parameters()),
+        }
+        return model.eval(), facts
+
+    def encode(self, model: CateForPreTraining, form: str) -> np.ndarray:
+        """(N, E) encodings of the cells, 0 where they are not measured."""
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(self.wanted), 1024):
+                rows = self.wanted[start : start + 1024]
+                batch = self.tokenizer(self.cells[rows], return_tensors="pt")
+                parts.append(model.cate(**batch).pooler_output.float().numpy())
+        found = np.concatenate(parts)
+        learnt = model.config.learnt_size
+        found = {"both": found, "learnt": found[:, :learnt], "statistics": found[:, learnt:]}[form]
+        encodings = np.zeros((len(self.cells), found.shape[1]), np.float32)
+        encodings[self.wanted] = found
+        return encodings
+
+    def tau(self, encodings: np.ndarray) -> dict[int, dict[str, float]]:
+        found = predict(encodings, self.target, self.options.labels, DRAWS, True, PREDICTORS)
+        return {n: {p: float(np.mean(of["kendall_tau"])) for p, of in by.items()} for n, by in found.items()}
+
+
+def parse_variant(text: str) -> dict:
+    """Choices of a variant: "relation_buckets=1,node_features=false"."""
+    if text == "base":
+        return {}
+    pairs = [part.split("=", 1) for part in text.split(",")]
+    return {name: _value(value) for name, value in pairs}
+
+
+def _value(text: str):
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", default="nasbench101")
+    parser.add_argument("--benchmark")
+    parser.add_argument("--variants", nargs="+", default=["base"])
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--cells", type=int, default=24_000)
+    parser.add_argument("--initialisations", type=int, default=2)
+    parser.add_argument("--labels", nargs="+", type=int, default=[50, 150, 424])
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("CATE_HF_THREADS") or os.cpu_count() or 1))
+    bench = Bench(options)
+    labels = " | ".join(map(str, options.labels))
+    print(f"Kendall τ, {TEST_SIZE:,} development cells, {options.seeds} seeds, {options.steps} steps\n")
+    print(f"| variant | form | {labels} | loss | seconds |")
+    print("|---|---|" + "---|" * (len(options.labels) + 2))
+    for variant in options.variants:
+        choices = parse_variant(variant)
+        trained = [bench.train(choices, seed) for seed in range(options.seeds)]
+        # What of the encoding is measured needs no other training.
+        for form in [choices["form"]] if "form" in choices else ["both", "learnt", "statistics"]:
+            taus = [bench.tau(bench.encode(model, form)) for model, _ in trained]
+            cells = []
+            for n in options.labels:
+                best = max(PREDICTORS, key=lambda p, n=n: np.mean([tau[n][p] for tau in taus]))
+                values = [tau[n][best] for tau in taus]
+                cells.append(f"{np.mean(values):.3f} ± {np.std(values):.3f} ({best})")
+            loss, seconds = (np.mean([facts[name] for _, facts in trained]) for name in ("loss", "seconds"))
+            print(f"| {variant} | {form} | {' | '.join(cells)} | {loss:.4f} | {seconds:.0f} |", flush=True)
+            if options.output:
+                row = {"variant": variant, "form": form, "steps": options.steps, "tau": taus}
+                row["facts"] = [facts for _, facts in trained]
+                with open(options.output, "a") as file:
+                    file.write(json.dumps(row) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""The global batches of a run: each a function of (settings, step), so that any number of processes draw the same."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cate_hf.data.batches import IdRange, TokenArrays, training_batches
+from cate_hf.training.settings import PretrainSettings
+from cate_hf.training.statistics_targets import StatisticsTargets, statistics_batch
+
+
+def global_batches(
+    settings: PretrainSettings,
+    tokens: TokenArrays,
+    pairs: np.ndarray,
+    ranges: IdRange,
+    targets: StatisticsTargets | None,
+    start: int,
+    stop: int,
+) -> Iterator[dict[str, np.ndarray]]:
+    """The model's inputs of steps start .. stop - 1: masked pairs where masked operations have a weight, and
+    architectures with statistics where those have one."""
+    if settings.masked_weight:
+        batches = training_batches(tokens, pairs, ranges, settings.batch_size, settings.seed, start, stop)
+    else:
+        batches = ({} for _ in range(start, stop))
+    for step, batch in enumerate(batches, start):
+        if targets is not None:
+            rng = np.random.default_rng([settings.seed, 6, step])
+            batch |= statistics_batch(tokens, targets, settings.statistics_batch_size, rng)
+        yield batch

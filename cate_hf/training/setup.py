@@ -1,0 +1,82 @@
+"""The model of a pre-training run, and what is set in it once it is trained."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cate_hf.modeling import CateConfig, CateForPreTraining
+
+if TYPE_CHECKING:
+    from cate_hf.data.batches import TokenArrays
+    from cate_hf.spaces.base import Space
+    from cate_hf.training.settings import PretrainSettings
+
+MOST_DIMENSIONS = 128  # of an encoding, the predicted statistics included
+_SCALE_ROWS = 8192
+_BATCH = 1024
+_LEAST_SPREAD = 1e-3
+
+
+def pretraining_config(settings: "PretrainSettings", space: "Space", statistics: list[str] | None) -> CateConfig:
+    """The model of a preset, with the settings' dropout and loss weights.
+
+    Args:
+        statistics: names of those that are predicted; None where they have no weight.
+    """
+    overrides = {}
+    if settings.dropout is not None:
+        overrides = {"hidden_dropout_prob": settings.dropout, "attention_probs_dropout_prob": settings.dropout}
+    if settings.preset == "paper":
+        return CateConfig.paper(space, **overrides)
+    overrides |= {"masked_loss_weight": settings.masked_weight, "statistics_loss_weight": settings.statistics_weight}
+    if not settings.masked_weight:
+        overrides["num_cross_layers"] = 0  # they would never be trained
+    config = CateConfig.for_space(space, statistics=statistics, **overrides)
+    if config.encoding_size > MOST_DIMENSIONS:
+        room = max(MOST_DIMENSIONS - len(statistics), config.hidden_size // 4)
+        config = CateConfig.for_space(space, statistics=statistics, encoding_dim=room, **overrides)
+    return config
+
+
+def freeze_unused(model: CateForPreTraining) -> None:
+    """Weights that the loss does not reach are not trained: of the cross encoder without masked operations, and of the
+    pooling without statistics."""
+    config, unused = model.config, []
+    if not config.masked_loss_weight:
+        unused += [model.segment_embeddings, model.cross_layers, model.cross_norm, model.head]
+    if model.cate.pooler is not None and not (config.statistics and config.statistics_loss_weight):
+        unused.append(model.cate.pooler)
+    for module in unused:
+        module.requires_grad_(False)
+
+
+def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict]:
+    """Weight decay on matrices; none on biases, those of relations included, and LayerNorm weights."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    plain = [p for name, p in named if p.ndim <= 1 or name.endswith("biases")]
+    decayed = [p for name, p in named if p.ndim > 1 and not name.endswith("biases")]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+@torch.no_grad()
+def set_encoding_scale(model: CateForPreTraining, tokens: "TokenArrays") -> None:
+    """Shift and scale the learned part of the encoding to mean 0 and variance 1 over a sample of architectures."""
+    pooler = model.cate.pooler
+    if pooler is None:
+        return
+    rows = np.random.default_rng(0).permutation(len(tokens.input_ids))[:_SCALE_ROWS]
+    pooler.shift.zero_()
+    pooler.scale.fill_(1.0)
+    was_training = model.training
+    model.eval()
+    parts = []
+    for start in range(0, len(rows), _BATCH):
+        some = np.sort(rows[start : start + _BATCH])
+        inputs = (tokens.input_ids[some].astype(np.int64), tokens.attention_mask[some], tokens.adjacency[some])
+        inputs = [torch.from_numpy(array).to(pooler.shift.device) for array in inputs]
+        parts.append(model.cate(*inputs).pooler_output[:, : model.config.learnt_size].double())
+    model.train(was_training)
+    learnt = torch.cat(parts)
+    pooler.shift.copy_(learnt.mean(0))
+    pooler.scale.copy_(1 / learnt.std(0).clamp(min=_LEAST_SPREAD))

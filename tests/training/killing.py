@@ -1,0 +1,161 @@
+"""Runs of pre-training as real `accelerate launch` processes, and what kills them."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import torch
+from safetensors.torch import load_file
+
+SPACE = """
+name: killed
+operations: {conv: {parameters: 9}, pool: {parameters: 0}}
+nodes: [2, 5]
+edges: [1, 7]
+pairing: {cost: parameters, window: 9, partners: 1}
+"""
+SECONDS = 240
+
+
+def launch(output: Path, *options, processes: int = 1, limit: int | None = None) -> subprocess.Popen:
+    """Start a run of the space above.
+
+    Args:
+        limit: the most bytes that one of its files may have, as on a disk that is full.
+    """
+    space = output.parent / "killed.yaml"
+    if not space.exists():
+        space.write_text(SPACE)
+    command = [str(Path(sys.executable).with_name("accelerate")), "launch", "--cpu", "--num_machines", "1"]
+    command += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+    if processes > 1:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        command += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(port)]
+    command += ["-m", "cate_hf.training.pretrain", "--cpu", "--mixed-precision", "no", "--space", str(space)]
+    command += ["--output-dir", str(output), "--log-every", "1", "--evaluate-pairs", "16", *map(str, options)]
+
+    def set_limit() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"CATE_HF_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        preexec_fn=set_limit if limit is not None else None,
+    )
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str]:
+    """Exit code and standard error of a run that ends by itself."""
+    _, error = process.communicate(timeout=SECONDS)
+    return process.returncode, error
+
+
+def descendants(process: subprocess.Popen) -> list[psutil.Process]:
+    """The launcher and all that it started; with several processes each has a session of its own."""
+    try:
+        parent = psutil.Process(process.pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    for one in descendants(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.send_signal(signal.SIGKILL)
+    process.communicate(timeout=SECONDS)
+
+
+def logged_steps(output: Path) -> int:
+    """Lines of the log so far."""
+    try:
+        return (output / "training" / "log.jsonl").read_bytes().count(b"\n")
+    except OSError:
+        return 0
+
+
+def states(output: Path) -> list[str]:
+    folder = output / "training"
+    return sorted(p.name for p in folder.glob("step-*")) if folder.is_dir() else []
+
+
+def being_written(output: Path) -> bool:
+    return (
+        any(name.endswith(".tmp") for name in os.listdir(output / "training"))
+        if (output / "training").is_dir()
+        else False
+    )
+
+
+def wait_until(condition, process: subprocess.Popen) -> bool:
+    """Whether the condition came to hold before the run ended."""
+    deadline = time.time() + SECONDS
+    while not condition():
+        if process.poll() is not None:
+            return False
+        assert time.time() < deadline
+        time.sleep(0.001)
+    return True
+
+
+def killed_until_done(output: Path, kills: int, rng, *options, processes: int = 1) -> dict[str, int]:
+    """Start a run again and again, and kill it at random moments so many times; then let it finish.
+
+    Returns:
+        how many kills there were, and how many of them while a state was being written.
+    """
+    counts = {"kills": 0, "while_writing": 0, "before_a_state": 0}
+    while True:
+        if states(output):
+            process = launch(output, *options, "--resume", processes=processes)
+        else:
+            process = launch(output, *options, "--overwrite", processes=processes)
+        if counts["kills"] == kills:
+            code, error = finish(process)
+            assert code == 0, error[-3000:]
+            return counts
+        before = logged_steps(output) if states(output) else 0
+        more = int(rng.integers(1, 6))  # lines of the log, each of a step or of an evaluation
+        alive = wait_until(lambda: logged_steps(output) >= before + more, process)
+        if alive and rng.random() < 0.5:
+            alive = wait_until(lambda: being_written(output), process)
+        elif alive:
+            time.sleep(float(rng.random()) * 0.2)
+        writing = alive and being_written(output)
+        if alive and process.poll() is None:
+            counts["kills"] += 1
+            counts["while_writing"] += writing
+            counts["before_a_state"] += not states(output)
+            kill_all(process)
+        else:
+            code, error = finish(process)
+            assert code == 0, error[-3000:]
+            return counts
+
+
+def weights(output: Path) -> dict[str, torch.Tensor]:
+    return load_file(output / "model.safetensors")
+
+
+def same_bits(first: Path, second: Path) -> bool:
+    a, b = weights(first), weights(second)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def losses(output: Path) -> dict[int, float]:
+    entries = map(json.loads, (output / "training" / "log.jsonl").read_text().splitlines())
+    return {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}

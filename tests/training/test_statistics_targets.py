@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import torch
+
+from cate_hf import get_space
+from cate_hf.data.batches import IdRange, TokenArrays
+from cate_hf.modeling import CateConfig, CateForPreTraining
+from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
+from cate_hf.statistics.structure import structure, structure_names
+from cate_hf.tokenization import CateTokenizer
+from cate_hf.training.global_batches import global_batches
+from cate_hf.training.settings import PretrainSettings
+from cate_hf.training.setup import freeze_unused, parameter_groups, pretraining_config
+from cate_hf.training.statistics_targets import MOST, held_out_batches, statistics_batch, statistics_targets
+
+CELLS = 24
+
+
+@pytest.fixture(scope="module")
+def space():
+    return get_space("nasbench101")
+
+
+@pytest.fixture(scope="module")
+def table(space):
+    return space.sample(600, seed=3)
+
+
+@pytest.fixture(scope="module")
+def tokens(space, table):
+    return TokenArrays.from_table(CateTokenizer.from_config(CateConfig.for_space(space)), table)
+
+
+@pytest.fixture(scope="module")
+def plain(space, table):
+    return statistics_targets(space, table)
+
+
+@pytest.fixture(scope="module")
+def measured(space, table, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CATE_HF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield statistics_targets(space, table, cells=CELLS)
+
+
+def test_statistics_of_the_graph_are_standardised_and_can_be_told_again(space, table, plain):
+    assert plain.names == structure_names(space)
+    values = plain.structure.astype(np.float64)
+    assert np.abs(values).max() <= MOST
+    assert np.abs(values.mean(0)).max() < 0.05
+    inside = np.abs(values) < MOST
+    told = plain.mean + plain.spread * values
+    np.testing.assert_allclose(told[inside], structure(space, table)[inside], atol=0.02, rtol=1e-3)
+
+
+def test_networks_are_measured_for_a_sample_and_missing_elsewhere(space, table, measured):
+    order = np.random.default_rng([0, 4]).permutation(len(table))
+    assert set(measured.measured) == set(order[:CELLS])
+    prefix = "initialisation:"
+    added = [name.removeprefix(prefix) for name in measured.names if name.startswith(prefix)]
+    assert added == [name for name in initialisation_names() if name in added]
+    assert len(added) > 20
+    labels = measured.labels(np.array([0, 5]), np.array([1, 7]))
+    assert labels.shape == (4, len(measured.names))
+    assert np.isnan(labels[:2, measured.num_structure :]).all()
+    assert np.isfinite(labels[2:]).all()
+    # A network's numbers stand at its own row.
+    row = measured.measured[7]
+    at = np.array([initialisation_names().index(name) for name in added])
+    numbers = initialisation(space, table[[row]], InitialisationSettings())[0, at]
+    told = (measured.mean + measured.spread * labels[3])[measured.num_structure :]
+    inside = np.abs(labels[3, measured.num_structure :]) < MOST
+    np.testing.assert_allclose(told[inside], numbers[inside], atol=0.02, rtol=1e-3)
+
+
+@pytest.mark.parametrize("which", ["plain", "measured"])
+def test_what_is_held_out_is_never_trained_on(which, tokens, request):
+    targets = request.getfixturevalue(which)
+    assert len(targets.held_out) in (1, 30)  # 5 % of the measured, or of all
+    assert not set(targets.held_out) & set(targets.rows)
+    trained_on = np.concatenate(
+        [statistics_batch(tokens, targets, 64, np.random.default_rng(i))["statistics_labels"] for i in range(10)]
+    )
+    held_out = np.concatenate([batch["statistics_labels"] for batch in held_out_batches(tokens, targets, 7)])
+    assert len(held_out) == len(targets.held_out)
+    measured = ~np.isnan(trained_on[:, -1])
+    if which == "measured":
+        assert measured.mean() == 0.5
+        assert np.isfinite(held_out).all()
+        for row in held_out:
+            assert not (np.abs(trained_on[measured] - row) < 1e-3).all(1).any()
+
+
+def test_labels_belong_to_the_graph_beside_them(space, tokens, measured):
+    batch = statistics_batch(tokens, measured, 32, np.random.default_rng(0))
+    nodes = batch["statistics_attention_mask"].sum(1)
+    edges = batch["statistics_adjacency"].sum((1, 2))
+    for name, numbers in (("vertices", nodes), ("edges", edges)):
+        at = measured.names.index(name)
+        told = measured.mean[at] + measured.spread[at] * batch["statistics_labels"][:, at]
+        inside = np.abs(batch["statistics_labels"][:, at]) < MOST
+        np.testing.assert_allclose(told[inside], numbers[inside], atol=0.02)
+
+
+def test_batches_are_a_function_of_the_step(tokens, plain):
+    settings = PretrainSettings(batch_size=8, statistics_batch_size=6)
+    pairs = np.random.default_rng(0).integers(0, 600, (100, 2))
+    ranges = IdRange(2, 7, 1, 0)
+    whole = list(global_batches(settings, tokens, pairs, ranges, plain, 0, 20))
+    later = list(global_batches(settings, tokens, pairs, ranges, plain, 13, 20))
+    for one, other in zip(whole[13:], later, strict=True):
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in one if name.endswith("labels"))
+    alone = PretrainSettings(batch_size=8, statistics_batch_size=6, masked_weight=0.0)
+    first = next(global_batches(alone, tokens, pairs, ranges, plain, 0, 20))
+    assert {name.split("_")[0] for name in first} == {"statistics"}
+    assert np.array_equal(first["statistics_input_ids"], whole[0]["statistics_input_ids"])
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"masked_weight": 0.0}, {"statistics_weight": 0.0}, {"preset": "paper"}], ids=str
+)
+def test_every_weight_that_is_trained_gets_a_gradient(fields, space, tokens, plain):
+    settings = PretrainSettings(batch_size=4, statistics_batch_size=4, **fields)
+    targets = plain if settings.statistics_weight else None
+    config = pretraining_config(settings, space, targets and targets.names)
+    assert config.encoding_size <= 128
+    model = CateForPreTraining(config).train()
+    freeze_unused(model)
+    ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id)
+    pairs = np.random.default_rng(0).integers(0, 600, (100, 2))
+    batch = next(global_batches(settings, tokens, pairs, ranges, targets, 0, 1))
+    if settings.preset == "paper":  # its ids are other ones
+        paper = TokenArrays.from_table(CateTokenizer.from_config(config), space.sample(600, seed=3))
+        batch = next(global_batches(settings, paper, pairs, ranges, targets, 0, 1))
+    model(**{name: torch.from_numpy(value) for name, value in batch.items()}).loss.backward()
+    trained = [p for group in parameter_groups(model, 0.01) for p in group["params"]]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
+    assert len(trained) == sum(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"masked_weight": 0.0, "statistics_weight": 0.0}, "nothing to train"),
+        ({"masked_weight": -1.0}, "masked_weight must be 0 or more"),
+        ({"preset": "paper", "statistics_weight": 1.0}, "predicts no statistics"),
+        ({"statistics_cells": -1}, "statistics_cells must be 0 or more"),
+        ({"statistics_cells": 10, "statistics_weight": 0.0}, "whose weight is 0"),
+        ({"statistics_batch_size": 3, "processes": 2}, "statistics_batch_size 3 must be a multiple of 2"),
+        ({"initialisations": 0}, "initialisations must be at least 1"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(fields, message):
+    with pytest.raises(ValueError, match=message):
+        PretrainSettings(**fields)

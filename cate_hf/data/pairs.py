@@ -44,7 +44,7 @@ __all__ = [
 ARCHITECTURES_FILE = "architectures.parquet"
 FACTS_FILE = "pairs.json"
 SPACE_FILE = "space.yaml"
-_OWN = ("architectures.parquet", "train.parquet", "validation.parquet", "pairs.json", "README.md", "space.yaml")
+OWN_FILES = ("architectures.parquet", "train.parquet", "validation.parquet", "pairs.json", "README.md", "space.yaml")
 SPLITS = ("train", "validation")
 PAIR_COLUMNS = ("first", "second")
 
@@ -98,11 +98,11 @@ def write_pairs(
     """
     from cate_hf.hub.cards import render_dataset_card
 
-    check_output(output, overwrite, _OWN)
+    check_output(output, overwrite, OWN_FILES)
     space = get_space(space)
     table, splits, facts = build_pairs(space, settings, progress)
     card = render_dataset_card(facts)
-    with atomic_output(output, overwrite, _OWN) as folder:
+    with atomic_output(output, overwrite, OWN_FILES) as folder:
         folder.mkdir(parents=True)
         write_parquet(table, folder / ARCHITECTURES_FILE, class_labels=True)
         write_splits(splits, folder)

@@ -14,6 +14,8 @@ from pathlib import Path
 from cate_hf.auto import MODEL_CLASSES
 from cate_hf.hub.checks import check_checkpoint_folder
 
+CARD, CARD_FACTS = "README.md", "card.json"  # the second is what the first says, to render it anew
+
 # The packages whose modules *_cate.py travel with a checkpoint.
 REMOTE_CODE_PACKAGES = ("cate_hf.modeling", "cate_hf.tokenization")
 TOKENIZER_AUTO_MAP = ["tokenization_cate.CateTokenizer", None]
@@ -23,7 +25,6 @@ AUTO_MAP = {
     "AutoTokenizer": TOKENIZER_AUTO_MAP,
 }
 WEIGHTS = "model.safetensors"
-CARD, CARD_FACTS = "README.md", "card.json"  # the second is what the first says, to render it anew
 OWN_FILES = (
     *("config.json", "*.safetensors", "*.safetensors.index.json", "vocab.json", "tokenizer*.json", CARD, CARD_FACTS),
     *("special_tokens_map.json", "added_tokens.json", "*_cate.py", "space.yaml"),
@@ -116,7 +117,6 @@ def load_model(name_or_path: str | Path, model_class=None, **kwargs):
         from cate_hf.modeling.modeling_cate import CateModel as model_class
     folder = resolve_checkpoint(name_or_path)
     check_checkpoint_folder(folder)
-    check_checkpoint_folder(folder)
     try:
         with _quiet():
             model, info = model_class.from_pretrained(
@@ -139,7 +139,6 @@ def load_tokenizer(name_or_path: str | Path):
     from cate_hf.tokenization.tokenization_cate import CateTokenizer
 
     folder = resolve_checkpoint(name_or_path)
-    check_checkpoint_folder(folder, weights=False)
     check_checkpoint_folder(folder, weights=False)
     try:
         return CateTokenizer.from_pretrained(folder, local_files_only=True)
@@ -203,6 +202,7 @@ def save_checkpoint(
     from safetensors import SafetensorError
 
     from cate_hf.files import atomic_output
+    from cate_hf.hub.card_files import facts_text
     from cate_hf.hub.cards import render_model_card
 
     card = render_model_card(card_facts, model.config, sum(p.numel() for p in model.parameters()))
@@ -220,9 +220,10 @@ def save_checkpoint(
         for source in remote_code_files():
             (folder / source.name).write_bytes(source.read_bytes())
         # save_pretrained only names the class that was saved; every Auto class has to find its own.
-        _set_auto_map(folder / "config.json", AUTO_MAP)
-        _set_auto_map(folder / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        set_auto_map(folder / "config.json", AUTO_MAP)
+        set_auto_map(folder / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
+        (folder / CARD).write_text(card, encoding="utf-8")
+        (folder / CARD_FACTS).write_text(facts_text(card_facts), encoding="utf-8")
         if space_definition is not None:
             (folder / SPACE_FILE).write_text(space_definition, encoding="utf-8")
     return Path(directory)
@@ -244,7 +245,8 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _set_auto_map(path: Path, auto_map: Mapping) -> None:
+def set_auto_map(path: Path, auto_map: Mapping) -> None:
+    """Set the auto_map of a JSON file that transformers wrote."""
     content = json.loads(path.read_text(encoding="utf-8"))
     content["auto_map"] = dict(auto_map)
     path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAX_BYTES = 8 << 30  # of a checkpoint; ours hold megabytes
-_ANSWER_SECONDS = 30  # for what the Hub says of a repository; None, the library's default, would wait for ever
 _CONFIG = "config.json"
 
 
@@ -60,7 +59,7 @@ def download_checkpoint(
             info = _info(repo_id, revision)
     except (ValueError, OSError) as error:
         return _instead(repo_id, revision, sha256, error)
-    with _bars_on_terminals():
+    with bars_on_terminals():
         return _download(repo_id, revision, info, sha256)
 
 
@@ -83,10 +82,11 @@ def cached_checkpoint(name: str) -> Path | None:
 
 
 def _info(repo_id: str, revision: str) -> "ModelInfo":
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
 
+    patience = constants.HF_HUB_ETAG_TIMEOUT  # seconds; without, the library would wait for ever
     try:
-        return HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=_ANSWER_SECONDS)
+        return HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=patience)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:  # an answer of another form
         raise HubError(f"model {repo_id} on the Hub: an answer that is not one of the Hub ({error!r})") from None
     except ValueError as error:
@@ -160,10 +160,13 @@ def _wanted(repo_id: str, info: "ModelInfo", sha256: Mapping[str, str] | None) -
 
 
 def _matches(path: Path, listed: "RepoSibling") -> bool:
-    """Whether a file is the one that the Hub lists: by SHA-256 of large files, by git's SHA-1 of others."""
-    if listed.lfs is not None:
-        return file_sha256(path) == listed.lfs.sha256
-    return listed.blob_id is None or git_blob_id(path) == listed.blob_id
+    """Whether a file is the one that the Hub lists: by SHA-256 of large files, by git's SHA-1 of others. So must be the
+    name that the cache gave it, which the Hub told with the file."""
+    digest, expected = (
+        (git_blob_id(path), listed.blob_id) if listed.lfs is None else (file_sha256(path), listed.lfs.sha256)
+    )
+    blob = Path(os.path.realpath(path))
+    return digest == expected and (blob.parent.name != "blobs" or blob.name == digest)
 
 
 def _cached(repo_id: str, revision: str) -> Path | None:
@@ -215,7 +218,7 @@ def _offline() -> bool:
 
 
 @contextmanager
-def _bars_on_terminals() -> Iterator[None]:
+def bars_on_terminals() -> Iterator[None]:
     """The bars of huggingface_hub are drawn on terminals alone."""
     import sys
 

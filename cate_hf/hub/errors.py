@@ -121,9 +121,7 @@ def _told_one(error: BaseException, where: str, kind: str) -> Exception | None:
     if "Consistency check failed" in str(error):
         return HubError(f"{where}: of another length than the Hub says, and was not kept; run it again")
     if isinstance(error, errors.FileMetadataError):
-        return HubError(
-            f"{where}: the answer is not one of the Hub ({_one_line(error)}); check HF_ENDPOINT and proxies"
-        )
+        return HubError(f"{where}: not an answer of the Hub ({_one_line(error)}); check HF_ENDPOINT and proxies")
     if _is_network(error):
         return HubError(
             f"{where}: the connection failed ({_one_line(error) or type(error).__name__}); run it again, what is there "

@@ -1,0 +1,138 @@
+"""`cate publish`, `cate publish-dataset`, `cate card`, `cate download`, `cate models`: to the Hub and from it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cate_hf.hub.publish import Published
+
+RepoId = Annotated[str, typer.Argument(help="Repository, owner/name; made where there is none.", show_default=False)]
+Private = Annotated[bool, typer.Option("--private", help="Make the repository private, where it is made.")]
+Revision = Annotated[str | None, typer.Option(help="Branch to commit to.", show_default="main")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and list the files; send nothing.")]
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Folder of a checkpoint.", show_default=False)],
+    repo_id: RepoId,
+    private: Private = False,
+    revision: Revision = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Publish a checkpoint on the Hub.
+
+    The folder is checked whole: files, configuration, weights, card, and that a fresh process without this package
+    loads and encodes by the remote code that goes with it. Then its files are one commit; none where nothing is new.
+    A token is needed: `hf auth login`, or HF_TOKEN.
+
+    Examples:
+
+      cate publish my_encoder someone/my-encoder --dry-run
+
+      cate publish my_encoder someone/my-encoder --private
+    """
+    from cate_hf.hub.publish import publish_checkpoint
+
+    _tell(folder, publish_checkpoint(folder, repo_id, private, revision, dry_run))
+
+
+def publish_dataset(
+    folder: Annotated[Path, typer.Argument(help="Folder made by `cate pairs`.", show_default=False)],
+    repo_id: RepoId,
+    private: Private = False,
+    revision: Revision = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Publish architectures and their pairs on the Hub, as a data set that `load_dataset` reads.
+
+    Example:
+
+      cate publish-dataset pairs someone/my-pairs
+    """
+    from cate_hf.hub.publish import publish_pairs
+
+    _tell(folder, publish_pairs(folder, repo_id, private, revision, dry_run))
+
+
+def _tell(folder: Path, published: "Published") -> None:
+    if published.left_out:
+        typer.echo(f"not published of {folder}: {', '.join(published.left_out)}")
+    size = f"{len(published.files)} files, {sum(published.files.values()):,} bytes"
+    if published.url is None:
+        for name, count in published.files.items():
+            typer.echo(f"{count:>14,}  {name}")
+        typer.echo(f"all checks passed; nothing was sent. To {published.repo_id} would go {size}")
+    elif published.changed:
+        typer.echo(f"published {size} as commit {published.commit}")
+        typer.echo(published.url)
+    else:
+        typer.echo(f"nothing new; {published.repo_id} stays at commit {published.commit}")
+        typer.echo(published.url)
+
+
+def card(
+    folder: Annotated[Path, typer.Argument(help="Folder of a checkpoint, or one made by `cate pairs`.")],
+    repository: Annotated[
+        str | None, typer.Option(help="What the card's example loads, owner/name.", show_default=False)
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Replace the folder's README.md by it.")] = False,
+) -> None:
+    """Show the card of a checkpoint or of pairs, made of what is known of them, as it would be published.
+
+    Examples:
+
+      cate card my_encoder
+
+      cate card my_encoder --repository someone/my-encoder --write
+    """
+    from cate_hf.hub.card_files import check_card, render_checkpoint_card, render_pairs_card, write_card
+
+    pairs = (folder / "pairs.json").is_file()
+    text = render_pairs_card(folder, repository) if pairs else render_checkpoint_card(folder, repository)
+    check_card(text, "dataset" if pairs else "model", f"the card of {folder}")
+    if write:
+        typer.echo(f"wrote {write_card(folder, text)}")
+    else:
+        typer.echo(text, nl=False)
+
+
+def download(
+    name: Annotated[
+        str, typer.Argument(help="An encoder's name (see `cate models`), or owner/name.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Copy it to this folder.", show_default="kept in the cache")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch or commit.", show_default="the registered one, or main")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder when it exists.")] = False,
+) -> None:
+    """Download an encoder from the Hub, checked: each file's digest, then all that is known of checkpoints.
+
+    Its code is not run. What is in the cache is not downloaded again; an interrupted download goes on when it is run
+    again. `--model owner/name` of other commands downloads by itself.
+
+    Examples:
+
+      cate download someone/my-encoder
+
+      cate download someone/my-encoder --revision v2 --output my_encoder
+    """
+    from cate_hf.hub.models import fetch_encoder
+
+    folder = fetch_encoder(name, output, revision, overwrite)
+    typer.echo(f"{name}: {folder}")
+
+
+def models() -> None:
+    """List the encoders that have a name: bundled, in the cache, or on the Hub.
+
+    Shown are the space, the length of an encoding, parameters, size on disk, the measured Kendall tau by number of
+    labelled architectures, and where it is now. CATE_HF_NAMESPACE sets whose repositories the names stand for.
+    """
+    from cate_hf.hub.models import known_encoders, print_encoders
+
+    print_encoders(known_encoders())

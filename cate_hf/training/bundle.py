@@ -35,8 +35,8 @@ def bundle(run: Path, output: Path, tau_file: Path | None, overwrite: bool = Fal
             for name, by_labels in measured["tau"].items()
         }
         facts["tau_protocol"] = (
-            f"The better of ridge and a Gaussian process, mean of {measured['seeds']} seeds, 4,000 test cells, "
-            f"oracle: {measured['oracle']} (`bench/frozen_tau.py`)."
+            f"The best of ridge, Gaussian process and extra trees, mean of {measured['seeds']} seeds, "
+            f"{measured['test_size']:,} test cells, oracle: {measured['oracle']} (`bench/frozen_tau.py`)."
         )
     model = load_model(run, CateForPreTraining)
     described = run / SPACE_FILE

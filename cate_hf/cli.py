@@ -9,7 +9,18 @@ import sys
 
 import typer
 
-from cate_hf.commands import comparisons, encodings, importing, pretraining, searches, show, spaces, statistics, tables
+from cate_hf.commands import (
+    comparisons,
+    encodings,
+    hub,
+    importing,
+    pretraining,
+    searches,
+    show,
+    spaces,
+    statistics,
+    tables,
+)
 from cate_hf.progress import Stopped
 
 INTERRUPTED = 130
@@ -36,6 +47,11 @@ app.command("convert")(encodings.convert)
 app.command("search")(searches.search)
 app.command("compare")(comparisons.compare)
 app.command("evaluate")(comparisons.evaluate)
+app.command("models")(hub.models)
+app.command("download")(hub.download)
+app.command("card")(hub.card)
+app.command("publish")(hub.publish)
+app.command("publish-dataset")(hub.publish_dataset)
 
 
 def show_version(wanted: bool) -> None:

@@ -1,14 +1,15 @@
-# make demo | test | test-slow | lint | bench; each builds .venv first when it is missing or setup.cfg changed.
+# make demo | test | test-slow | fuzz | lint | bench; each builds .venv first when it is missing or setup.cfg changed.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help venv demo test test-slow lint format bench clean
+.PHONY: help venv demo test test-slow fuzz lint format bench clean
 
 help:
 	@echo "make demo       see the package at work, a few minutes; files in demo-output/"
 	@echo "make test       the tests; make test-slow: those of over a minute"
+	@echo "make fuzz       damaged files for every reader, MINUTES=5 of them; finds in fuzz-output/"
 	@echo "make lint       ruff check and format --check; make format: apply"
 	@echo "make bench      speed of importing and encoding, as ratios"
 
@@ -32,6 +33,10 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
+MINUTES ?= 5
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,4 +50,4 @@ bench: $(READY)
 	$(BIN)/python bench/encode_speed.py
 
 clean:
-	rm -rf build dist demo-output .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist demo-output fuzz-output .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -21,11 +21,15 @@ _PUBLIC = {
     "Space": "cate_hf.spaces",
     "CateTokenizer": "cate_hf.tokenization.tokenization_cate",
     "checkpoint_path": "cate_hf.hub.checkpoints",
+    "fit_predictor": "cate_hf.predictor",
+    "get_encoding": "cate_hf.encodings.registry",
     "get_space": "cate_hf.spaces",
     "load_architectures": "cate_hf.data",
     "load_benchmark": "cate_hf.benchmarks",
     "load_encoder": "cate_hf.hub.checkpoints",
     "load_pairs": "cate_hf.data",
+    "load_predictor": "cate_hf.predictor",
+    "register_encoding": "cate_hf.encodings.registry",
     "register_space": "cate_hf.spaces",
 }
 

@@ -15,6 +15,12 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     return ValueError(f"unknown {kind} {str(name)!r}; {hint}")
 
 
+def printable(text: object) -> str:
+    """A message on one line: white space joined, and what a terminal might obey, or could not show, as escapes."""
+    line = " ".join(str(text).split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
 class Catalog:
     """The modules of a package, each of which is one thing of a kind under the module's own name.
 

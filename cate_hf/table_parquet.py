@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cate_hf.files import atomic_output
+from cate_hf.names import printable
 from cate_hf.table import ArchitectureTable
 from cate_hf.table_arrow import (
     GRAPH_COLUMNS,
@@ -172,7 +173,9 @@ def readable_parquet(path: str | os.PathLike, buffer_bytes: int = 0) -> Iterator
         with pq.ParquetFile(path, page_checksum_verification=True, buffer_size=buffer_bytes) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+        raise ValueError(f"{path}: not a readable Parquet file ({printable(error)[:300]})") from None
+    except UnicodeDecodeError as error:  # Parquet does not look at what its texts are
+        raise ValueError(f"{path}: holds a text that is not UTF-8 ({printable(error.reason)})") from None
 
 
 def _to_packed(table: ArchitectureTable) -> pa.Table:

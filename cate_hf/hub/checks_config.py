@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cate_hf.hub.checks_files import CheckpointError, read_object, shown
+from cate_hf.names import printable
 from cate_hf.spaces.custom_fields import MAX_NODES
 
 CONFIG, VOCABULARY, TOKENIZER_CONFIG = "config.json", "vocab.json", "tokenizer_config.json"
@@ -32,6 +33,7 @@ _TOKENIZER_KEYS = {
     *("model_input_names", "model_max_length", "name_or_path", "pad_to", "pad_token", "padding_side"),
     *("processor_class", "special_tokens_map_file", "tokenizer_class", "transformers_version", "truncation_side"),
 }
+_TOKEN_FLAGS = {"lstrip", "normalized", "rstrip", "single_word", "special"}
 _UNUSED_TOKENIZER_FILES = ("tokenizer.json", "chat_template.jinja", "chat_template.json", "additional_chat_templates")
 
 
@@ -88,8 +90,11 @@ def _check_field(path: Path, name: str, value: Any, fields: dict) -> None:
         return
     if isinstance(value, int | float):
         most = _MOST_LAYERS if "layers" in name else _MOST.get(name, _LARGEST)
-        if not 0 <= value <= most:
-            raise CheckpointError(f"{path}: field {name!r} is {shown(value)}, expected a number from 0 to {most:,}")
+        least = int(name.endswith("_size"))
+        if not least <= value <= most:
+            raise CheckpointError(
+                f"{path}: field {name!r} is {shown(value)}, expected a number from {least} to {most:,}"
+            )
     if name in ("dtype", "torch_dtype") and value not in (None, *_FLOAT_DTYPES):
         raise CheckpointError(f"{path}: field {name!r} is {shown(value)}, expected one of {', '.join(_FLOAT_DTYPES)}")
     if name in ("id2label", "label2id") and value is not None:
@@ -143,7 +148,7 @@ def make_config(folder: Path, config: dict[str, Any]):
 
 def one_line(error: BaseException) -> str:
     """What an error says, on one line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return printable(error)[:300] or type(error).__name__
 
 
 def check_tokenizer(folder: Path, config) -> None:
@@ -197,6 +202,11 @@ def _check_vocabulary(path: Path, config) -> dict[str, int]:
     return vocabulary
 
 
+def _is_token(token: dict[str, Any]) -> bool:
+    flags = {name: value for name, value in token.items() if name != "content"}
+    return set(flags) <= _TOKEN_FLAGS and all(isinstance(value, bool) for value in flags.values())
+
+
 def _check_special_tokens(folder: Path, settings: dict[str, Any], vocabulary: dict[str, int]) -> None:
     """No token beyond the vocabulary: it would have no row in the embedding."""
     path = folder / TOKENIZER_CONFIG
@@ -204,7 +214,7 @@ def _check_special_tokens(folder: Path, settings: dict[str, Any], vocabulary: di
     if not isinstance(added, dict):
         raise CheckpointError(f"{path}: added_tokens_decoder must be an object, not {shown(added)}")
     for key, token in added.items():
-        name = token.get("content") if isinstance(token, dict) else None
+        name = token.get("content") if isinstance(token, dict) and _is_token(token) else None
         if not isinstance(name, str) or str(vocabulary.get(name)) != key:
             raise CheckpointError(f"{path}: added token {shown(key)} is not the vocabulary's")
     for name in ("extra_special_tokens", "additional_special_tokens"):

@@ -15,6 +15,7 @@ from transformers import PreTrainedConfig
 
 ATTENTION_DIRECTIONS = ("descendants", "ancestors", "split", "all")
 POOLINGS = ("mean", "last", "mean_output_sum")
+LABEL_TRANSFORMS = ("log-error", "log", "identity")
 
 # What transformers itself passes or stores beside a configuration's own fields.
 _FOREIGN_KEYS = {
@@ -83,6 +84,10 @@ class CateConfig(PreTrainedConfig):
             operations, weight 0, the cross encoder is not run.
         ranking_loss_weight: weight of the pairwise logistic ranking loss of `CateForSequenceClassification` beside its
             regression loss.
+        num_members: encoders, each with a head, whose mean `CateForSequenceClassification` predicts.
+        label_transforms: of each label, how the members' mean m becomes it: x = factor · m + offset and then
+            unit · f(x), with f "log-error", 1 - exp(-x) and not below 0, "log", exp(x), or "identity", x; the numbers
+            are among the weights. None: m itself.
         format_version: version of the checkpoint format.
 
     Raises ValueError on an unknown keyword, or on values that do not fit together.
@@ -123,6 +128,8 @@ class CateConfig(PreTrainedConfig):
     masked_loss_weight: float | int = 1.0
     statistics_loss_weight: float | int = 1.0
     ranking_loss_weight: float | int = 0.0
+    num_members: int = 1
+    label_transforms: list[str] | None = None
     format_version: int = 1
 
     def __post_init__(self, **kwargs: Any):
@@ -162,6 +169,14 @@ class CateConfig(PreTrainedConfig):
         for name in sizes:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.num_members < 1:
+            raise ValueError(f"num_members must be at least 1, not {self.num_members}")
+        if self.label_transforms is not None:
+            if len(self.label_transforms) != self.num_labels:
+                raise ValueError(f"label_transforms must have one entry for each of the {self.num_labels} labels")
+            for transform in self.label_transforms:
+                if transform not in LABEL_TRANSFORMS:
+                    raise ValueError(f"label_transforms must be of {LABEL_TRANSFORMS}, not {transform!r}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
@@ -202,7 +217,8 @@ class CateConfig(PreTrainedConfig):
             "operations": list(space.vocabulary),
             "vocab_size": len(space.vocabulary) + 2,
             "max_nodes": space.max_nodes,
-            "num_hidden_layers": 8,
+            "num_hidden_layers": 6,
+            "num_attention_heads": 4,
             "num_cross_layers": 4,
             "attention_direction": "all",
             "edge_bias": False,

@@ -216,13 +216,15 @@ class CatePreTrainedModel(PreTrainedModel):
         elif isinstance(module, CatePooler):
             init.zeros_(module.shift)
             init.ones_(module.scale)
+        elif isinstance(module, CateForSequenceClassification) and module.config.label_transforms is not None:
+            init.copy_(module.label_numbers, torch.tensor([[1.0], [0.0], [1.0]]).expand_as(module.label_numbers))
 
 
 class CateModel(CatePreTrainedModel):
     """Encodes one architecture: adjacency and operations in, one vector a node and one an architecture out."""
 
     # AutoModel loads the encoder out of a pre-training checkpoint; the rest of that checkpoint is not missed.
-    _keys_to_ignore_on_load_unexpected = [r"^cross_", r"^segment_embeddings", r"^head\."]
+    _keys_to_ignore_on_load_unexpected = [r"^cross_", r"^segment_embeddings", r"^head\.", r"^members\."]
 
     def __init__(self, config: CateConfig):
         super().__init__(config)
@@ -496,8 +498,19 @@ class CateForPreTraining(CatePreTrainedModel):
         return self.head(self.cross_norm(states))
 
 
+class CateMember(nn.Module):
+    """An encoder and a head of its own, of an ensemble."""
+
+    def __init__(self, config: CateConfig):
+        super().__init__()
+        self.cate = CateModel(config)
+        self.dense = nn.Linear(config.encoding_size, config.hidden_size)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+
+
 class CateForSequenceClassification(CatePreTrainedModel):
-    """Predicts `num_labels` numbers from an architecture's encoding; with one label, its accuracy."""
+    """Predicts `num_labels` numbers from an architecture's encoding; with one label, its accuracy. With several
+    members it is their mean, mapped back to the labels' units where the configuration says how."""
 
     def __init__(self, config: CateConfig):
         super().__init__(config)
@@ -505,6 +518,9 @@ class CateForSequenceClassification(CatePreTrainedModel):
         self.cate = CateModel(config)
         self.dense = nn.Linear(config.encoding_size, config.hidden_size)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.members = nn.ModuleList(CateMember(config) for _ in range(config.num_members - 1))
+        if config.label_transforms is not None:  # factor, offset and unit of each label
+            self.register_buffer("label_numbers", torch.tensor([[1.0], [0.0], [1.0]]).repeat(1, config.num_labels))
         self.post_init()
 
     @can_return_tuple
@@ -518,10 +534,14 @@ class CateForSequenceClassification(CatePreTrainedModel):
         **kwargs,
     ) -> SequenceClassifierOutput:
         """labels: (B,) or (B, num_labels) numbers. The loss is the squared error, plus `ranking_loss_weight` times the
-        mean of log(1 + exp(-(s_i - s_j))) over the pairs of the batch with label i above label j."""
+        mean of log(1 + exp(-(s_i - s_j))) over the pairs of the batch with label i above label j. hidden_states and
+        attentions are the first member's."""
         outputs = self.cate(input_ids, attention_mask, adjacency, inputs_embeds=inputs_embeds, **kwargs)
-        hidden = torch.relu(self.dense(outputs.pooler_output.to(self.dense.weight.dtype)))
-        logits = self.classifier(dropout(hidden, self.config.hidden_dropout_prob, self.training))  # (B, num_labels)
+        logits = self._scores(self, outputs.pooler_output)  # (B, num_labels)
+        for member in self.members:
+            encoding = member.cate(input_ids, attention_mask, adjacency, inputs_embeds=inputs_embeds).pooler_output
+            logits = logits + self._scores(member, encoding)
+        logits = self._to_labels(logits / self.config.num_members)
         loss = None
         if labels is not None:
             labels = labels.to(logits.dtype).view_as(logits)
@@ -531,6 +551,22 @@ class CateForSequenceClassification(CatePreTrainedModel):
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
+
+    def _scores(self, member: nn.Module, encoding: torch.Tensor) -> torch.Tensor:
+        """(B, E) → (B, num_labels) by a member's head."""
+        hidden = torch.relu(member.dense(encoding.to(member.dense.weight.dtype)))
+        return member.classifier(dropout(hidden, self.config.hidden_dropout_prob, self.training))
+
+    def _to_labels(self, scores: torch.Tensor) -> torch.Tensor:
+        if self.config.label_transforms is None:
+            return scores
+        factor, offset, unit = self.label_numbers.to(scores.dtype)  # (num_labels,) each
+        labels = []
+        for x, transform in zip((scores * factor + offset).unbind(-1), self.config.label_transforms, strict=True):
+            if transform == "log-error":
+                x = -torch.expm1(-x.clamp(min=0))
+            labels.append(torch.exp(x) if transform == "log" else x)
+        return torch.stack(labels, dim=-1) * unit
 
 
 def _additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -46,7 +46,7 @@ class Bananas(Rounds, Stepping):
         "weight_decay": 0.0,
     }
     choices = {
-        **Stepping.choices,
+        "perturb": ("space", "encoding"),
         "acquisition": ("thompson", "expected-improvement"),
         "scored": ("mutations", "all"),
     }

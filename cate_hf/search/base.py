@@ -37,6 +37,7 @@ class Optimizer(ABC):
 
     Attributes:
         rows, values: what was told so far, in that order; a failed evaluation has the value NaN.
+        given: how many candidates there were at first; a search with open steps adds to them.
 
     Raises:
         ValueError: no candidate, encodings that do not fit, an unknown setting or a value that it cannot have.
@@ -63,7 +64,7 @@ class Optimizer(ABC):
         if "hash" not in candidates.columns:
             candidates = candidates.with_columns(hash=space.hash_many(candidates))
         self.settings = check_settings(self.name, self.defaults, self.choices, settings)
-        self.space, self.candidates, self.seed = space, candidates, int(seed)
+        self.space, self.candidates, self.given, self.seed = space, candidates, len(candidates), int(seed)
         self.rng = np.random.default_rng(seed)
         in_encoding = self.settings.get("perturb") == "encoding"
         own_steps = (in_encoding or self.settings.get("sample") == "encoding") and encoding is not None
@@ -77,7 +78,8 @@ class Optimizer(ABC):
         self._status = np.zeros(len(candidates), dtype=np.uint8)
         self._pending: dict[int, None] = {}  # rows that were asked and not told, in that order
         self._row_of_asked: dict[Architecture, int] = {}
-        self._by_hash: np.ndarray | None = None
+        self._by_hash: np.ndarray | None = None  # of the candidates that were given
+        self._added: dict[bytes, int] = {}  # hash -> row, of those that came to be candidates meanwhile
         self._journal: Journal | None = None
 
     @abstractmethod
@@ -254,6 +256,7 @@ class Optimizer(ABC):
         expected = {"rows", "values", "pending", "generator", *self._state}
         if set(state) != expected:
             raise ValueError(f"search state: expected {sorted(expected)}, got {sorted(state)}")
+        self.extend_candidates(state)
         outside = [row for row in (*state["rows"], *state["pending"]) if not 0 <= row < len(self.candidates)]
         if outside:
             raise ValueError(f"search state: row {outside[0]} is not among the {len(self.candidates)} candidates")
@@ -267,6 +270,9 @@ class Optimizer(ABC):
         self._status[state["pending"]] = _ASKED
         self._status[self.rows] = _TOLD
         self.restore(state, arrays or {})
+
+    def extend_candidates(self, small: Mapping[str, Any]) -> None:  # noqa: B027, most searches have none
+        """Add the candidates that a state has besides those that were given. None, but where steps are open."""
 
     def _changing(self) -> tuple[dict, dict]:
         return self.small_state(), self.state_arrays()
@@ -288,12 +294,24 @@ class Optimizer(ABC):
 
     def _rows_of(self, wanted: np.ndarray) -> np.ndarray:
         """(n,) rows of the candidates with these hashes (n,) S32, -1 where there is none."""
-        hashes = self.candidates.columns["hash"]
+        hashes = self.candidates.columns["hash"][: self.given]
         if self._by_hash is None:
             self._by_hash = np.argsort(hashes)
         at = np.searchsorted(hashes, wanted, sorter=self._by_hash)
         rows = self._by_hash[np.minimum(at, len(hashes) - 1)]
-        return np.where(hashes[rows] == wanted, rows, -1)
+        rows = np.where(hashes[rows] == wanted, rows, -1)
+        if self._added:
+            for place in np.flatnonzero(rows < 0):
+                rows[place] = self._added.get(bytes(wanted[place]), -1)
+        return rows
+
+    def _add(self, table: ArchitectureTable) -> None:
+        """Make architectures candidates, in the rows that follow; a table with a hash column, none of them one yet."""
+        first = len(self.candidates)
+        plain = [t.replace_columns({"hash": t.columns["hash"]}) for t in (self.candidates, table)]
+        self.candidates = ArchitectureTable.concatenate(plain)
+        self._status = np.concatenate([self._status, np.zeros(len(table), dtype=np.uint8)])
+        self._added |= {bytes(h): first + i for i, h in enumerate(table.columns["hash"])}
 
     def _is_free(self) -> np.ndarray:
         """(N,) bool: neither asked for nor told."""

@@ -47,16 +47,18 @@ class Evaluation:
             self.best_possible = float(tables[1].max())
         self.candidates = candidates
 
-    def guide(self, rows: list[int]) -> np.ndarray:
-        """(n,) values that the search is told."""
-        return self._values(rows, 0)
+    def guide(self, rows: list[int], candidates: ArchitectureTable | None = None) -> np.ndarray:
+        """(n,) values that the search is told; candidates: with those that it has added, of a benchmark that computes
+        its results."""
+        return self._values(rows, 0, candidates)
 
-    def report(self, rows: list[int]) -> np.ndarray:
+    def report(self, rows: list[int], candidates: ArchitectureTable | None = None) -> np.ndarray:
         """(n,) values that it is judged by."""
-        return self._values(rows, 1)
+        return self._values(rows, 1, candidates)
 
-    def _values(self, rows: list[int], which: int) -> np.ndarray:
+    def _values(self, rows: list[int], which: int, candidates: ArchitectureTable | None) -> np.ndarray:
         if self._tables:
             return self._tables[which][rows]
         oracle = (self.guided_by, self.judged_by)[which]
-        return self.benchmark.query_many(self.candidates[np.asarray(rows)], oracle.field, **oracle.options)
+        candidates = self.candidates if candidates is None else candidates
+        return self.benchmark.query_many(candidates[np.asarray(rows)], oracle.field, **oracle.options)

@@ -40,8 +40,14 @@ class GaussianProcess:
     target_scale: float
 
     @classmethod
-    def fit(cls, inputs: np.ndarray, targets: np.ndarray, start: Sequence[float] | None = None) -> "GaussianProcess":
-        """inputs (n, D), targets (n,), n at least 1; start: `logs` to search from."""
+    def fit(
+        cls,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        start: Sequence[float] | None = None,
+        optimize: bool = True,
+    ) -> "GaussianProcess":
+        """inputs (n, D), targets (n,), n at least 1; start: `logs` to search from, or to take as they are."""
         from scipy.linalg import cho_solve
         from scipy.optimize import minimize
 
@@ -74,7 +80,9 @@ class GaussianProcess:
             return -evidence, -gradient
 
         start = np.clip(_START if start is None else start, *np.transpose(_BOUNDS))
-        logs = minimize(negative_evidence, start, jac=True, method="L-BFGS-B", bounds=_BOUNDS).x
+        logs = start
+        if optimize:
+            logs = minimize(negative_evidence, start, jac=True, method="L-BFGS-B", bounds=_BOUNDS).x
         length, signal, noise = np.exp(logs)
         factor = _cholesky(signal * _correlation(distances, unit * length), noise, signal)
         weights = cho_solve((factor, True), y)
@@ -86,6 +94,10 @@ class GaussianProcess:
         """(N, n) with the data."""
         distances = _squared_distances(np.asarray(inputs, np.float64), self.inputs)
         return _correlation(np.sqrt(distances, out=distances), self.length, self.signal)
+
+    def mean(self, inputs: np.ndarray) -> np.ndarray:
+        """(n,) means, as `predict` gives them; inputs (n, D)."""
+        return self._covariance(inputs) @ self.weights * self.target_scale + self.target_mean
 
     def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean (n,) and standard deviation (n,) of new observations, in the units of the targets; inputs (n, D)."""

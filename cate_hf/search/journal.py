@@ -134,6 +134,7 @@ def _replay(optimizer: "Optimizer", own: dict[str, Any], lines: list[bytes], pat
         event = from_line(line, f"{path}, line {number}")
         try:
             if "ask" in event:
+                optimizer.extend_candidates(event["state"])
                 optimizer.mark_asked(event["ask"])
                 small, arrays = event["state"], event["arrays"]
             else:

@@ -79,7 +79,7 @@ class LocalSearch(Stepping):
     def _move(self, row: int, values: dict[int, float]) -> None:
         self._current = row
         steps = self._steps_from(row)
-        if self.settings["perturb"] == "space":
+        if self.settings["perturb"] != "encoding":
             self._around = [other for other in self._neighbours_of(row).tolist() if other in values]
             steps = self.rng.permutation(steps)
         else:

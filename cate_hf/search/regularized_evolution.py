@@ -31,7 +31,7 @@ class RegularizedEvolution(Stepping):
         rows, values = rows[-population:], values[-population:]
         drawn = self.rng.integers(len(rows), size=self.settings["tournament"])
         for parent in dict.fromkeys(rows[drawn[np.argsort(-values[drawn], kind="stable")]].tolist()):
-            steps = self._steps_from(parent)
-            if len(steps):
-                return [int(self.rng.choice(steps))]
+            child = self._one_step_from(parent)
+            if child is not None:
+                return [child]
         return self._draw_unseen(1)

@@ -50,14 +50,18 @@ def run_trial(
     start = time.perf_counter()
     optimizer_class, named, looks = parse_algorithm(algorithm)
     settings = {**(settings or {}), **named}
+    if settings.get("perturb") == "open" and evaluation.benchmark.tabular:
+        name = evaluation.benchmark.name
+        raise ValueError(f"{algorithm}: open steps need a benchmark that computes its results; {name} is a table")
     optimizer = optimizer_class(space, candidates, seed, encodings if looks else None, encoding, **settings)
     while len(optimizer.rows) < queries:
         rows = optimizer.ask_rows(1)
-        for row, value in zip(rows, evaluation.guide(rows), strict=True):
+        for row, value in zip(rows, evaluation.guide(rows, optimizer.candidates), strict=True):
             optimizer.tell_row(row, value)
+    candidates = optimizer.candidates
     seconds = time.perf_counter() - start
     rows, values = np.array(optimizer.rows), np.array(optimizer.values)
-    reported = evaluation.report(optimizer.rows)
+    reported = evaluation.report(optimizer.rows, candidates)
     leader = np.maximum.accumulate(values)
     # The first query that reached each running maximum.
     leading = np.where(values > np.concatenate([[-np.inf], leader[:-1]]), np.arange(len(values)), 0)

@@ -29,7 +29,7 @@ _PLURAL = ("settings", "candidates", "encodings")
 
 def identity(optimizer: "Optimizer") -> dict[str, Any]:
     """What a search is, apart from what happened in it, as JSON can hold it."""
-    hashes, encodings = optimizer.candidates.columns["hash"], optimizer.encodings
+    hashes, encodings = optimizer.candidates.columns["hash"][: optimizer.given], optimizer.encodings
     return {
         "format": FORMAT,
         "algorithm": optimizer.name,

@@ -26,6 +26,8 @@ VARIANTS = [
     *((name, QUICK[name] | {"perturb": "encoding"}) for name in ("bananas", "local-search", "regularized-evolution")),
     ("bananas", QUICK["bananas"] | {"scored": "all", "acquisition": "expected-improvement"}),
     ("local-search", QUICK["local-search"] | {"whole_neighbourhood": True}),
+    ("local-search", QUICK["local-search"] | {"perturb": "open", "whole_neighbourhood": True}),
+    ("regularized-evolution", QUICK["regularized-evolution"] | {"perturb": "open", "nearest": 9}),
 ]
 NAMES = [f"{name}-{len(settings)}" for name, settings in VARIANTS]
 
@@ -36,6 +38,11 @@ def synthetic(candidates=CANDIDATES) -> np.ndarray:
     return 0.8 + 0.03 * (candidates.operation_codes == code).sum(1) + 0.001 * candidates.num_nodes
 
 
+def value(search, row: int) -> float:
+    """The synthetic accuracy of a candidate, also of one that came to be one meanwhile."""
+    return float(synthetic(search.candidates[np.array([row])])[0])
+
+
 def optimizer(name, settings=None, seed=0, count=None, **arguments):
     """A search of the first `count` candidates, with quick settings."""
     settings = QUICK[name] if settings is None else settings
@@ -44,8 +51,8 @@ def optimizer(name, settings=None, seed=0, count=None, **arguments):
 
 def go_on(search, count, values=None, batch=1):
     """Ask and tell until `count` were told; every seventh row fails."""
-    values = synthetic() if values is None else values
     while len(search.rows) < count:
         for row in search.ask_rows(batch):
-            search.tell_row(row, values[row] if row % 7 else np.nan)
+            known = value(search, row) if values is None else values[row]
+            search.tell_row(row, known if row % 7 else np.nan)
     return search

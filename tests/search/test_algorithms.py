@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cate_hf import get_space
 from cate_hf.encodings import get_encoding
 from cate_hf.search import get_algorithm
 from cate_hf.search.acquisition import log_expected_improvement
@@ -272,3 +273,34 @@ def test_local_search_in_the_encoding_goes_to_the_nearest_first():
         search.tell_row(row, 0.5)
     search.ask_rows(1)
     assert search._current is None  # a hill of its own: another start
+
+
+def test_open_steps_lead_out_of_the_candidates():
+    space = get_space("darts")
+    start = space.sample(30, seed=0)
+    values = {}
+
+    def value(search, row):
+        cell = search.candidates[row]
+        convolutions = sum("conv" in name for name in cell.operations)
+        values[search.candidates.columns["hash"][row]] = convolutions
+        return float(convolutions)
+
+    for name, settings in (("regularized-evolution", {"population": 20, "tournament": 5}), ("local-search", {})):
+        search = get_algorithm(name)(space, start, 0, perturb="open", **settings)
+        inside = get_algorithm(name)(space, start, 0, perturb="space", **settings)
+        seen = set()
+        for _ in range(60):
+            (row,) = search.ask_rows(1)
+            if row >= 30 and name == "regularized-evolution":  # a child: one step from one of the last 20
+                around = set(space.neighbours(search.candidates[row]).columns["hash"])
+                assert around & set(search.candidates.columns["hash"][search.rows[-20:]])
+            search.tell_row(row, value(search, row))
+            seen.add(search.candidates.columns["hash"][row])
+        assert len(seen) == 60  # nothing twice, whether it was a candidate from the first or not
+        assert len(np.unique(search.candidates.columns["hash"])) == len(search.candidates) > 150
+        assert max(search.values) > max(value(search, row) for row in range(30))
+        assert search.given == 30
+        while rows := inside.ask_rows(1):
+            inside.tell_row(rows[0], value(inside, rows[0]))
+        assert sorted(inside.rows) == list(range(30))

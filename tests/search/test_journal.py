@@ -15,7 +15,7 @@ import pytest
 from cate_hf.search.journal import JOURNAL_FILE
 from cate_hf.search.runner import run
 from cate_hf.search.storage import from_line, to_line
-from tests.search.searches import CANDIDATES, NAMES, VARIANTS, go_on, optimizer, synthetic
+from tests.search.searches import CANDIDATES, NAMES, VARIANTS, go_on, optimizer, synthetic, value
 
 
 @pytest.mark.parametrize(("name", "chosen"), VARIANTS, ids=NAMES)
@@ -32,7 +32,7 @@ def test_a_search_goes_on_from_its_journal_to_the_bit(name, chosen, tmp_path):
         assert part.pending_rows() == asked
         assert part.rows == whole.rows[:stop]
         row = asked[0]
-        part.tell_row(row, synthetic()[row] if row % 7 else np.nan)
+        part.tell_row(row, value(part, row) if row % 7 else np.nan)
         del part
     last = optimizer(name, chosen)
     last.attach(tmp_path)

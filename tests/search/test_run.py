@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cate_hf import load_benchmark
+from cate_hf.encodings import get_encoding
 from cate_hf.search.run import encode_candidates, run_search, search_to_file
 from tests.search.searches import CANDIDATES, ENCODINGS, synthetic
 
@@ -66,7 +67,7 @@ def test_budgets_are_checked_before_any_work(tmp_path):
 def test_encodings_by_name(candidates, tmp_path):
     part = candidates[:5]
     bundled = encode_candidates("cate", "nasbench101", part)
-    assert bundled.shape == (5, 64)
+    assert bundled.shape == (5, get_encoding("cate", "nasbench101").dim)
     np.testing.assert_array_equal(encode_candidates("nasbench101", "nasbench101", part), bundled)
     assert encode_candidates("adjacency", "nasbench101", part).shape == (5, 36)
     with pytest.raises(ValueError, match="unknown encoding 'adjacent'; did you mean 'adjacency'"):

@@ -17,6 +17,8 @@ def assemble(
 ) -> "nn.Module":
     """A `CateForSequenceClassification` of K members whose logits are labels in their units: the members' mean, on the
     line (slope, shift) of each target, mapped back from the target's standardised form."""
+    import torch
+
     from cate_hf.modeling.modeling_cate import CateForSequenceClassification
 
     config = copy.deepcopy(models[0].config)
@@ -24,11 +26,11 @@ def assemble(
     config.id2label = {i: target.name for i, target in enumerate(targets)}
     config.label2id = {target.name: i for i, target in enumerate(targets)}
     config.label_transforms = [target.transform for target in targets]
-    config.label_factors = [slope * t.scale for (slope, _), t in zip(lines, targets, strict=True)]
-    config.label_offsets = [shift * t.scale + t.centre for (_, shift), t in zip(lines, targets, strict=True)]
-    config.label_units = [target.unit for target in targets]
+    numbers = [[line[0] * t.scale for line, t in zip(lines, targets, strict=True)]]
+    numbers += [[line[1] * t.scale + t.centre for line, t in zip(lines, targets, strict=True)]]
+    numbers += [[target.unit for target in targets]]
     assembled = CateForSequenceClassification(config)
-    state = dict(models[0].state_dict())
+    state = models[0].state_dict() | {"label_numbers": torch.tensor(numbers)}
     for k, model in enumerate(models[1:]):
         state |= {f"members.{k}.{name}": value for name, value in model.state_dict().items()}
     assembled.load_state_dict(state)
@@ -42,7 +44,7 @@ def take_apart(assembled: "nn.Module") -> "list[nn.Module]":
     config = copy.deepcopy(assembled.config)
     count = config.num_members
     config.num_members = 1
-    config.label_transforms = config.label_factors = config.label_offsets = config.label_units = None
+    config.label_transforms = None
     state = assembled.state_dict()
     models = []
     for k in range(count):

@@ -1,10 +1,10 @@
-"""Members and trees as one prediction: weights, scale and uncertainty from predictions of labels that were held out."""
+"""Members, Gaussian process and trees as one prediction: weights, scale and uncertainty, by labels held out."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-_WEIGHTS = np.linspace(0, 1, 11)
+_STEPS = 10  # of shares
 _SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _KEPT = 200
 NORMAL = 0.6826894921370859
@@ -13,11 +13,11 @@ NORMAL = 0.6826894921370859
 
 @dataclass(frozen=True)
 class Combination:
-    """Of one target, in standardised units: mean = shift + Σ weights · parts, deviation² = noise² + (spread · v)² with v
+    """Of one target, in standardised units: mean = shift + Σ weights · parts, deviation² = noise² + (spread · v)², v
     the deviation among trees.
 
     Attributes:
-        weights: (P,) of the parts: the members' mean, then the trees' mean, those that there are.
+        weights: (P,) of the parts: members' mean, Gaussian process and trees' mean, those that there are.
         held_out: (Q,) ascending |residual| / deviation of labels held out, by which intervals are made.
     """
 
@@ -36,10 +36,7 @@ class Combination:
             wanted: (m,) standardised labels, cut; true: (m,) without the cut.
         """
         scales = np.maximum(parts.std(1), 1e-6)
-        if len(parts) == 1:
-            share = np.ones(1)
-        else:
-            share = _best_share(parts / scales[:, None], wanted)
+        share = _best_share(parts / scales[:, None], wanted)
         mixed = share @ (parts / scales[:, None])
         # Of few labels the slope is drawn towards the one that keeps the spread of the labels.
         slope = _slope(mixed, wanted)
@@ -79,13 +76,21 @@ class Combination:
 
 
 def _best_share(scaled: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(2,) shares of members and trees with the highest Kendall τ; few labels leave them near one half each."""
+    """(P,) shares of the parts (P, m), each of spread 1, with the highest Kendall τ; of few labels nearly equal."""
     from scipy.stats import kendalltau
 
-    taus = np.array([kendalltau(w * scaled[0] + (1 - w) * scaled[1], wanted)[0] for w in _WEIGHTS])
-    pull = 0.25 / np.sqrt(len(wanted))
-    best = _WEIGHTS[int(np.argmax(np.nan_to_num(taus) - pull * (2 * _WEIGHTS - 1) ** 2))]
-    return np.array([best, 1 - best])
+    shares = _simplex(len(scaled), _STEPS) / _STEPS
+    taus = np.nan_to_num([kendalltau(share @ scaled, wanted)[0] for share in shares])
+    uneven = ((shares - 1 / len(scaled)) ** 2).sum(1)
+    return shares[int(np.argmax(taus - uneven / (2 * np.sqrt(len(wanted)))))]
+
+
+def _simplex(parts: int, steps: int) -> np.ndarray:
+    """(S, P) all whole numbers from 0 that add up to `steps`."""
+    if parts == 1:
+        return np.array([[steps]])
+    rows = [np.insert(rest, 0, first) for first in range(steps + 1) for rest in _simplex(parts - 1, steps - first)]
+    return np.stack(rows)
 
 
 def _slope(mixed: np.ndarray, wanted: np.ndarray) -> float:

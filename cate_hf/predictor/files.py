@@ -17,6 +17,7 @@ from cate_hf.predictor.combine import Combination
 from cate_hf.predictor.features import Features
 from cate_hf.predictor.labels import Labels
 from cate_hf.predictor.model import Predictor
+from cate_hf.predictor.process import Process
 from cate_hf.predictor.targets import Target
 from cate_hf.predictor.trees import Trees
 
@@ -48,10 +49,12 @@ def save_predictor(
     tensors = {}
     if predictor.trees is not None:
         tensors |= {f"trees.{name}": value for name, value in predictor.trees.arrays().items()}
+    if predictor.process is not None:
+        tensors |= {f"process.{name}": value for name, value in predictor.process.arrays().items()}
     for i, combination in enumerate(predictor.combinations):
         tensors |= {f"combination.{i}.{name}": value for name, value in combination.arrays().items()}
     encoder = predictor.features.encoder
-    if encoder is not None and predictor.trees is not None:
+    if encoder is not None and (predictor.trees is not None or predictor.process is not None):
         tensors |= {f"encoder.{k}": v.float().cpu().numpy() for k, v in encoder.model.state_dict().items()}
     about = {
         "format": FORMAT,
@@ -59,6 +62,7 @@ def save_predictor(
         "targets": [target.as_dict() for target in predictor.targets],
         "statistics": predictor.features.statistics,
         "initialisations": predictor.features.initialisations,
+        "process": predictor.process is not None,
         "trees": predictor.trees is not None,
         "members": len(predictor.models),
         "facts": predictor.facts if keep_labels else {k: v for k, v in predictor.facts.items() if k != "folds"},
@@ -127,19 +131,23 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
         encoder = Encoder(model, tokenizer, device=device, search_space=space)
         models = [m.to(encoder.model.device) for m in models]
     features = Features(space, about["statistics"], encoder, about["initialisations"])
-    trees = None
+    process = trees = None
+    if about["process"]:
+        process = Process.from_arrays(_part(tensors, "process."), len(features.names), len(about["targets"]), source)
     if about["trees"]:
         trees = Trees.from_arrays(_part(tensors, "trees."), len(features.names), source)
     try:
         targets = [Target(**fields) for fields in about["targets"]]
     except TypeError as error:
         raise ValueError(f"{source}: a target with unknown fields ({error})") from None
-    count = bool(models) + (trees is not None)
+    if trees is not None and trees.leaves.shape[1] != len(targets):
+        raise ValueError(f"{source}: trees of {trees.leaves.shape[1]} targets, expected {len(targets)}")
+    count = bool(models) + (process is not None) + (trees is not None)
     combinations = [
         Combination.from_arrays(_part(tensors, f"combination.{i}."), count, source) for i in range(len(targets))
     ]
     labels = _labels(folder, space, targets)
-    return Predictor(space, targets, models, tokenizer, trees, features, combinations, labels, about["facts"])
+    return Predictor(space, targets, models, tokenizer, features, process, trees, combinations, labels, about["facts"])
 
 
 def _folder(name_or_path: str | os.PathLike) -> Path:
@@ -158,11 +166,11 @@ def _folder(name_or_path: str | os.PathLike) -> Path:
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
-    needed = ("format", "space", "targets", "statistics", "initialisations", "trees", "members", "facts")
+    needed = ("format", "space", "targets", "statistics", "initialisations", "process", "trees", "members", "facts")
     try:
         with safe_open(file, "np") as opened:
             about = json.loads((opened.metadata() or {})["predictor"])
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, not a mapping
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{file}: damaged, or not of a predictor ({error})") from None
     if not isinstance(about, dict) or (lacking := [name for name in needed if name not in about]):

@@ -20,6 +20,7 @@ from cate_hf.predictor.members import (
     train_members,
 )
 from cate_hf.predictor.model import Predictor
+from cate_hf.predictor.process import Process
 from cate_hf.predictor.targets import Target
 from cate_hf.predictor.trees import Trees
 from cate_hf.progress import progress_bar
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 _POINTS = 500  # of the picture of residuals
 _FOLDS = 5  # of trees without members
-_TREES, _MAX_FEATURES = 300, 0.4
+_MOST_LABELS = 5000  # of a Gaussian process, whose time grows with their cube
 
 
 def fit_predictor(
@@ -45,6 +46,7 @@ def fit_predictor(
     members: int = 3,
     statistics: str = "structure",
     trees: bool = True,
+    gp: bool = True,
     transform: str | Mapping[str, str] | None = None,
     epochs: int | None = None,
     batch: int | None = None,
@@ -55,9 +57,10 @@ def fit_predictor(
     """Fine-tune an encoder to predict labels of architectures, with an ensemble's and a forest's help.
 
     Each member is the pre-trained encoder with a head of its own, trained by a pairwise logistic ranking loss and a
-    smooth L1 loss; each leaves a part of the labels out. A forest of extremely randomised trees sees structural
-    statistics and the frozen encoding. How far to trust each, and how uncertain a prediction is, is told by the labels
-    that were left out. Nothing but the labelled architectures is looked at. Equal arguments give an equal predictor.
+    smooth L1 loss; each leaves a part of the labels out. A forest of extremely randomised trees and a Gaussian process
+    see structural statistics and the frozen encoding. How far to trust each, and how uncertain a prediction is, is told
+    by the labels that were left out. Nothing but the labelled architectures is looked at. Equal arguments give an equal
+    predictor.
 
     Args:
         archs: n labelled architectures, at least 5 that differ; isomorphic ones count as one, their labels averaged.
@@ -69,7 +72,7 @@ def fit_predictor(
         members: K encoders that are fine-tuned; 0 for trees alone, on statistics alone where `encoder` is None.
         statistics: what the trees see beside the encoding: "structure", "both" (of the network at initialisation too,
             tens of milliseconds an architecture, here and when predicting), or "none".
-        trees: whether there is a forest.
+        trees, gp: whether there is a forest, and a Gaussian process on what it sees (of up to 5,000 labels).
         transform: of the labels (`cate_hf.predictor.targets.TRANSFORMS`), or of each by name; by their names when None.
         epochs, batch: of the members' training; by the number of labels when None.
         initialisations: of statistics "both", networks an architecture.
@@ -81,7 +84,7 @@ def fit_predictor(
     """
     start = time.perf_counter()
     if members < 0 or (not members and not trees):
-        raise ValueError(f"members must be at least {0 if trees else 1}, not {members}")
+        raise ValueError(f"members must be at least {0 if trees else 1}, not {members}")  # a process ends at 5,000
     loaded = _encoder(encoder, space, members)
     search_space = get_space(space) if space is not None else loaded.search_space
     if loaded is not None and loaded.space != search_space.name:
@@ -94,7 +97,7 @@ def fit_predictor(
     device = device or (str(loaded.model.device) if loaded is not None else "cpu")
     models = make_members(loaded.model, members, len(targets), seed) if members else []
     predictor = Predictor(
-        search_space, targets, models, None if loaded is None else loaded.tokenizer, None, features, [], labels
+        search_space, targets, models, None if loaded is None else loaded.tokenizer, features, labels=labels
     )
     predictor.facts = {
         "seed": int(seed),
@@ -105,7 +108,7 @@ def fit_predictor(
         "updates": 0,
     }
     absent = _folds(len(labels), members, seed)
-    _fit(predictor, absent, settings, trees, device, progress)
+    _fit(predictor, absent, settings, (gp, trees), device, progress)
     predictor.facts["seconds"] = time.perf_counter() - start
     return predictor
 
@@ -146,7 +149,8 @@ def update_predictor(
     settings = MemberSettings(members=members).for_labels(len(table))
     settings = replace(settings, epochs=max(3, settings.epochs // 3))
     device = str(next(predictor.models[0].parameters()).device) if members else "cpu"
-    _fit(predictor, absent, settings, predictor.trees is not None, device, progress, seed)
+    kinds = (predictor.process is not None, predictor.trees is not None)
+    _fit(predictor, absent, settings, kinds, device, progress, seed)
     predictor.facts |= {"updates": updates, "seconds": time.perf_counter() - start}
     return predictor
 
@@ -155,12 +159,13 @@ def _fit(
     predictor: Predictor,
     absent: np.ndarray,
     settings: MemberSettings,
-    trees: bool,
+    kinds: tuple[bool, bool],
     device: str,
     progress: bool,
     seed: int | None = None,
 ) -> None:
-    """Train members, forest and combination on the predictor's labels; absent (F, n) bool is what is held out."""
+    """Train members, Gaussian process, forest (`kinds`: which of the two) and combination on the predictor's labels;
+    absent (F, n) bool is what is held out."""
     labels, targets = predictor.labels, predictor.targets
     seed = predictor.facts["seed"] if seed is None else seed
     columns = [labels.columns[target.name] for target in targets]
@@ -179,16 +184,25 @@ def _fit(
         scores = predict_members(predictor.models, predictor.tokenizer, table)
         parts.append(np.concatenate([scores[k, rows] for k, rows in enumerate(held_out)]))
     deviations = np.zeros((len(where), len(targets)))
-    if trees:
+    gp, trees = kinds[0] and len(table) <= _MOST_LABELS, kinds[1]
+    predictor.process = predictor.trees = None
+    if gp or trees:
         features = predictor.features(table, progress)
-        jobs = None
-        predictions = []
-        for fold, rows in enumerate(held_out):
-            forest = Trees.fit(features[~absent[fold]], wanted[~absent[fold]], seed, _TREES, _MAX_FEATURES, jobs=jobs)
-            predictions.append(forest.predict(features[rows]))
-        mean, deviations = (np.concatenate(pair) for pair in zip(*predictions, strict=True))
+    if gp:
+        predictor.process = process = Process.fit(features, wanted)
+        unseen = [
+            Process.fit(features[~absent[fold]], wanted[~absent[fold]], process.logs).predict(features[rows])
+            for fold, rows in enumerate(held_out)
+        ]
+        parts.append(np.concatenate(unseen))
+    if trees:
+        unseen = [
+            Trees.fit(features[~absent[fold]], wanted[~absent[fold]], seed).predict(features[rows])
+            for fold, rows in enumerate(held_out)
+        ]
+        mean, deviations = (np.concatenate(pair) for pair in zip(*unseen, strict=True))
         parts.append(mean)
-        predictor.trees = Trees.fit(features, wanted, seed, _TREES, _MAX_FEATURES, jobs=jobs)
+        predictor.trees = Trees.fit(features, wanted, seed)
     stacked = np.stack(parts)
     predictor.combinations = [
         Combination.fit(stacked[..., i], deviations[:, i], wanted[where, i], true[where, i])
@@ -238,7 +252,7 @@ def _folds(n: int, members: int, seed: int, before: Sequence[Sequence[int]] = ()
     for fold, rows in enumerate(before):
         result[fold, list(rows)] = True
     share = result.sum() / known
-    chosen = rng.permutation(np.arange(known, n))[: int(round(share * (n - known)))]
+    chosen = rng.permutation(np.arange(known, n))[: round(share * (n - known))]
     result[rng.permutation(len(chosen)) % len(before), chosen] = True
     return result
 

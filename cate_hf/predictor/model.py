@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from cate_hf.architecture import Architecture
     from cate_hf.predictor.labels import Labels
+    from cate_hf.predictor.process import Process
     from cate_hf.predictor.trees import Trees
     from cate_hf.spaces import Space
 
@@ -34,8 +34,8 @@ class Predictor:
         space: whose architectures it knows.
         targets: what it predicts, the first of which is what `rank` and `top_k` go by where no other is named.
         models: K fine-tuned `CateForSequenceClassification`; tokenizer: theirs, None where there are none.
-        trees, features: a forest and what it sees; trees None where there is none.
-        combinations: of each target, how members and trees become one.
+        process, trees: a Gaussian process and a forest, None where there is none; features: what they see.
+        combinations: of each target, how members, process and trees become one.
         labels: what it was fitted to, None where that was not kept.
         facts: how it was made, as JSON can hold it.
     """
@@ -46,15 +46,16 @@ class Predictor:
         targets: Sequence[Target],
         models: "Sequence[nn.Module]",
         tokenizer: Any,
-        trees: "Trees | None",
         features: Features,
-        combinations: Sequence[Combination],
+        process: "Process | None" = None,
+        trees: "Trees | None" = None,
+        combinations: Sequence[Combination] = (),
         labels: "Labels | None" = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.space, self.targets, self.models, self.tokenizer = space, list(targets), list(models), tokenizer
-        self.trees, self.features, self.combinations = trees, features, list(combinations)
-        self.labels, self.facts = labels, dict(facts or {})
+        self.features, self.process, self.trees = features, process, trees
+        self.combinations, self.labels, self.facts = list(combinations), labels, dict(facts or {})
 
     @property
     def target_names(self) -> list[str]:
@@ -189,13 +190,17 @@ class Predictor:
     def parts(
         self, table: ArchitectureTable, features: np.ndarray | None = None, progress: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(P, N, T) standardised predictions of members (their mean) and trees, those that there are, and the
-        deviation among the trees (N, T), 0 without any."""
+        """(P, N, T) standardised predictions of members (their mean), Gaussian process and trees, those that there
+        are, and the deviation among the trees (N, T), 0 without any."""
         found, deviation = [], np.zeros((len(table), len(self.targets)))
         if self.models:
             found.append(self._scores(table, progress).mean(0, dtype=np.float64))
+        if features is None and (self.trees is not None or self.process is not None):
+            features = self.features(table, progress)
+        if self.process is not None:
+            found.append(self.process.predict(features))
         if self.trees is not None:
-            mean, deviation = self.trees.predict(self.features(table, progress) if features is None else features)
+            mean, deviation = self.trees.predict(features)
             found.append(mean)
         return np.stack(found), deviation
 
@@ -213,5 +218,6 @@ class Predictor:
 
     def __repr__(self) -> str:
         kinds = [f"{len(self.models)} members"] if self.models else []
+        kinds += ["a Gaussian process"] if self.process is not None else []
         kinds += [f"{len(self.trees.roots)} trees"] if self.trees is not None else []
-        return f"<predictor of {', '.join(self.target_names)} of {self.space.name}: {' and '.join(kinds)}>"
+        return f"<predictor of {', '.join(self.target_names)} of {self.space.name}: {', '.join(kinds)}>"

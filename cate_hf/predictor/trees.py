@@ -39,7 +39,7 @@ class Trees:
         seed: int,
         trees: int = 300,
         max_features: float = 0.4,
-        min_leaf: int = 1,
+        min_leaf: int = 2,
         jobs: int | None = None,
     ) -> "Trees":
         """features (n, D) float32, targets (n, T)."""

@@ -18,6 +18,7 @@ def _register_config() -> None:
     from cate_hf.modeling.configuration_cate import CateConfig
 
     AutoConfig.register(CateConfig.model_type, CateConfig, exist_ok=True)
+    CateConfig.register_for_auto_class("AutoConfig")  # save_pretrained and push_to_hub then store the code as well
 
 
 def _register_models() -> None:
@@ -26,8 +27,10 @@ def _register_models() -> None:
     from cate_hf.modeling import modeling_cate
     from cate_hf.modeling.configuration_cate import CateConfig
 
-    for auto_class, model_class in MODEL_CLASSES.items():
-        getattr(modeling_auto, auto_class).register(CateConfig, getattr(modeling_cate, model_class), exist_ok=True)
+    for auto_class, name in MODEL_CLASSES.items():
+        model_class = getattr(modeling_cate, name)
+        getattr(modeling_auto, auto_class).register(CateConfig, model_class, exist_ok=True)
+        model_class.register_for_auto_class(auto_class)
 
 
 def _register_tokenizer() -> None:

@@ -12,11 +12,12 @@ from cate_hf.hub.checkpoints import CARD, CARD_FACTS
 from cate_hf.hub.checks_files import CheckpointError, read_object
 
 _MAX_CARD_BYTES = 1 << 20
+_PARAMETERS = "num_parameters"
 
 
-def facts_text(facts: Any) -> str:
+def facts_text(facts: Any, num_parameters: int) -> str:
     """Facts of a card, a dataclass or a mapping, as the JSON that card.json holds. What is None is left out."""
-    content = asdict(facts) if is_dataclass(facts) else dict(facts)
+    content = (asdict(facts) if is_dataclass(facts) else dict(facts)) | {_PARAMETERS: num_parameters}
     return json.dumps({k: v for k, v in content.items() if v is not None}, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -30,7 +31,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"space": read_object(folder / "config.json").get("space", "an unknown space")}
     facts = read_object(path)
-    known = {field.name for field in fields(ModelCardFacts)}
+    known = {_PARAMETERS, *(field.name for field in fields(ModelCardFacts))}
     if unknown := sorted(facts.keys() - known):
         raise CheckpointError(f"{path}: unknown fact {unknown[0]!r}; made by a newer version of cate_hf?")
     if isinstance(taus := facts.get("kendall_tau"), Mapping):  # JSON has no keys that are numbers
@@ -55,7 +56,8 @@ def render_checkpoint_card(folder: str | Path, repository: str | None = None) ->
     checked = check_checkpoint_folder(folder)
     facts = read_facts(checked.folder)
     try:
-        return render_model_card(facts, checked.config, checked.parameters, repository)
+        parameters = int(facts.pop(_PARAMETERS, checked.parameters))
+        return render_model_card(facts, checked.config, parameters, repository)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise CheckpointError(f"{checked.folder / CARD_FACTS}: no card can be made of it ({error})") from None
 

@@ -205,7 +205,8 @@ def save_checkpoint(
     from cate_hf.hub.card_files import facts_text
     from cate_hf.hub.cards import render_model_card
 
-    card = render_model_card(card_facts, model.config, sum(p.numel() for p in model.parameters()))
+    parameters = sum(p.numel() for p in model.parameters())
+    card = render_model_card(card_facts, model.config, parameters)
     with atomic_output(directory, overwrite, OWN_FILES) as temporary:
         folder = Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -223,7 +224,7 @@ def save_checkpoint(
         set_auto_map(folder / "config.json", AUTO_MAP)
         set_auto_map(folder / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
         (folder / CARD).write_text(card, encoding="utf-8")
-        (folder / CARD_FACTS).write_text(facts_text(card_facts), encoding="utf-8")
+        (folder / CARD_FACTS).write_text(facts_text(card_facts, parameters), encoding="utf-8")
         if space_definition is not None:
             (folder / SPACE_FILE).write_text(space_definition, encoding="utf-8")
     return Path(directory)

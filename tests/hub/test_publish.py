@@ -1,0 +1,287 @@
+"""From a folder to the Hub and back, over sockets, with the clients of huggingface_hub, transformers and datasets."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import DatasetCard, ModelCard
+
+from cate_hf import load_encoder
+from cate_hf.data.pairs import write_pairs
+from cate_hf.hub.card_files import read_facts
+from cate_hf.hub.publish import publish_checkpoint
+from tests.hub.conftest import Failed
+from tests.hub_stub import Fault
+from tests.tiny import CELLS, save_tiny
+
+REPO, DATA = "someone/enc", "someone/pairs"
+CELL_DICTS = [cell.to_dict() for cell in CELLS]
+PUBLISH = """
+from dataclasses import asdict
+from cate_hf.hub.publish import publish_checkpoint, publish_pairs
+function = publish_pairs if repo.endswith("pairs") else publish_checkpoint
+result = asdict(function(folder, repo, **options))
+"""
+REFUSED = {"X-Error-Message": "Invalid credentials in Authorization header"}
+FACTS = {"kendall_tau": {"this": {50: 0.4, 150: 0.5}}, "tau_protocol": "By hand.", "command": "make it", "steps": 3}
+SPACE = """
+name: my-space
+operations: {conv3x3: {parameters: 36864}, conv1x1: {parameters: 4096}, "a<b>|{{ 7 * 7 }}`": {parameters: 0}}
+nodes: [3, 4]
+edges: [2, 12]
+pool: 100
+"""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("published") / "tiny", facts=FACTS)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    (folder / "space.yaml").write_text(SPACE)
+    write_pairs(folder / "space.yaml", folder / "pairs")
+    return folder / "pairs"
+
+
+def publish(client, folder: Path, repo: str = REPO, **options) -> dict:
+    return client.run(PUBLISH, folder=str(folder), repo=repo, options=options)
+
+
+def test_a_checkpoint_there_and_back(hub, client, checkpoint):
+    first = publish(client, checkpoint)
+    assert first["changed"]
+    assert first["url"] == f"{hub.url}/{REPO}"
+    assert hub.repository(REPO).branches["main"] == first["commit"]
+    assert len(hub.repository(REPO).commits) == 2  # that of its making, and one
+
+    served = hub.repository(REPO).files()
+    local = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    assert set(served) == set(local)
+    assert [name for name in local if served[name].content != local[name]] == ["README.md"]
+    card = served["README.md"].content.decode()
+    assert (
+        card.replace(f'path = "{REPO}"', 'path = "PATH_OR_REPO"  # this folder or repository').encode()
+        == (local["README.md"])
+    )
+    assert [r.metric_value for r in ModelCard(card).data.eval_results] == [0.4, 0.5]
+
+    second = publish(client, checkpoint)
+    assert not second["changed"]
+    assert second["commit"] == first["commit"]
+    assert len(hub.repository(REPO).commits) == 2
+
+    hub.requests.clear()
+    client.forget()
+    code = """
+from cate_hf import load_encoder, checkpoint_path
+from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer
+encoder = load_encoder(repo)
+tokenizer, model = AutoTokenizer.from_pretrained(repo), AutoModel.from_pretrained(repo).eval()
+AutoModelForPreTraining.from_pretrained(repo)
+found = [encoder.encode(cells), model(**tokenizer(cells, return_tensors="pt")).pooler_output]
+result = [vectors.tolist() for vectors in found] + [str(checkpoint_path(repo)), type(model).__module__]
+"""
+    *found, folder, module = client.run(code, repo=REPO, cells=CELL_DICTS)
+    expected = load_encoder(checkpoint).encode(CELLS)
+    for vectors in found:
+        np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    assert module == "cate_hf.modeling.modeling_cate"  # not the code of the repository
+    assert Path(folder).name == first["commit"]
+    for name, file in served.items():
+        assert (Path(folder) / name).read_bytes() == file.content
+    assert client.home in Path(folder).parents
+
+
+def test_where_the_package_is_not(hub, client, checkpoint, tmp_path):
+    """By the code of the repository, in a process that cannot import this package; then without the Hub."""
+    hub.repository(REPO).upload(checkpoint)
+    code = """
+import json, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "cate_hf":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from transformers import AutoModel, AutoTokenizer
+
+repo, cells = sys.argv[1], json.loads(sys.argv[2])
+tokenizer = AutoTokenizer.from_pretrained(repo, trust_remote_code=True)
+model = AutoModel.from_pretrained(repo, trust_remote_code=True).eval()
+print(json.dumps(model(**tokenizer(cells, return_tensors="pt")).pooler_output.tolist()))
+"""
+    environment = {k: v for k, v in hub.environment(tmp_path / "home").items() if not k.startswith("PYTHON")}
+    expected = load_encoder(checkpoint).encode(CELLS)
+    for offline in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, REPO, json.dumps(CELL_DICTS)],
+            env=environment | {"HF_HUB_OFFLINE": offline},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), expected, atol=1e-6)
+        hub.faults[:] = [Fault(status=500)]
+        hub.requests.clear()
+    assert not hub.requests
+    done = subprocess.run(
+        [sys.executable, "-c", f"from cate_hf import load_encoder; load_encoder({REPO!r}); load_encoder('some/other')"],
+        env=os.environ | environment | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert "model some/other on the Hub: not in the cache, and HF_HUB_OFFLINE is set" in done.stderr
+
+
+def test_a_branch_and_a_private_repository(hub, client, pairs, checkpoint):
+    published = publish(client, pairs, DATA, private=True, revision="trial")
+    assert published["url"] == f"{hub.url}/datasets/{DATA}/tree/trial"
+    repository = hub.repository(DATA, "datasets")
+    assert repository.private
+    assert not repository.files("main")
+    assert "train.parquet" in repository.files("trial")
+
+    hub.repository("someone/own", private=True)
+    commit = hub.repository("someone/own").upload(checkpoint)
+    hub.repository("someone/own").commit({}, "emptied")
+    code = "from cate_hf import load_encoder; result = load_encoder(repo, revision=revision).dim"
+    assert client.run(code, repo="someone/own", revision=commit)
+    with pytest.raises(Failed, match="no config.json"):
+        client.run(code, repo="someone/own", revision=None)
+
+
+def test_what_is_refused_before_anything_is_sent(hub, client, checkpoint, tmp_path):
+    def damaged(name: str, content: bytes) -> Path:
+        folder = tmp_path / name.replace(".", "-")
+        shutil.copytree(checkpoint, folder)
+        (folder / name).write_bytes(content)
+        return folder
+
+    for folder, repo, message in (
+        (damaged("pytorch_model.bin", b"x"), REPO, "a pickle is not published"),
+        (damaged("model.safetensors", b"x"), REPO, "model.safetensors"),
+        (damaged("README.md", b"no metadata"), REPO, "README.md: no metadata"),
+        (damaged("card.json", b'{"space": "nasbench101", "stepps": 1}'), REPO, "unknown fact 'stepps'"),
+        (tmp_path, REPO, "no config.json"),
+        (checkpoint, "someone", "expected owner/name"),
+        (checkpoint, "some one/x", "expected owner/name"),
+        (checkpoint, "someone/pairs", "not a folder of pairs"),
+    ):
+        with pytest.raises(Failed) as caught:
+            publish(client, folder, repo)
+        assert message in caught.value.message, message
+        assert "\n" not in caught.value.message
+    assert not hub.requests
+
+
+def test_errors_of_publishing_name_the_repository(hub, client, pairs):
+    for repo, faults, message in (
+        ("other/pairs", [], "dataset other/pairs on the Hub: forbidden (403)"),
+        ("someone/pairs", [Fault("commit", status=500)], "dataset someone/pairs on the Hub: the Hub failed (500)"),
+        ("someone/pairs", [Fault("commit", hang_up=True)], "dataset someone/pairs on the Hub: the connection failed"),
+        ("someone/pairs", [Fault(status=401, headers=REFUSED)], "dataset someone/pairs on the Hub: the token was not"),
+    ):
+        hub.faults[:] = faults
+        with pytest.raises(Failed) as caught:
+            publish(client, pairs, repo)
+        assert message in caught.value.message
+        assert "\n" not in caught.value.message
+    hub.faults.clear()
+    assert publish(client, pairs, "someone/pairs")["changed"]
+    assert len(hub.repository("someone/pairs", "datasets").commits) == 2
+
+
+def test_pairs_there_and_back(hub, client, pairs):
+    dry = publish(client, pairs, DATA, dry_run=True)
+    assert dry["url"] is None
+    assert not hub.requests
+    first = publish(client, pairs, DATA)
+    assert first["changed"]
+    assert first["files"] == dry["files"]
+    assert not publish(client, pairs, DATA)["changed"]
+    served = hub.repository(DATA, "datasets").files()
+    for path in pairs.iterdir():
+        if path.name != "README.md":
+            assert served[path.name].content == path.read_bytes()
+    card = served["README.md"].content.decode()
+    assert f'load_dataset("{DATA}", "pairs")' in card
+    assert DatasetCard(card).data.size_categories
+    assert "49" not in card.split("| class label |")[1].split("## ")[0]  # the name is not a template
+    assert "{{ 7 * 7 }}" in card
+    code = """
+from datasets import load_dataset
+whole = load_dataset(repo)
+streamed = load_dataset(repo, "architectures", split="train", streaming=True)
+cells = load_dataset(repo, "architectures", split="train")
+result = [
+    {name: split.to_dict() for name, split in whole.items()},
+    [row for row in streamed] == [row for row in cells],
+    cells.features["operations"].feature.names,
+    len(cells),
+]
+"""
+    found, same, names, count = client.run(code, repo=DATA)
+    from cate_hf.data.pairs import read_pairs
+
+    table, splits, _ = read_pairs(pairs)
+    assert set(found) == {split for split, rows in splits.items() if len(rows)}
+    for split, columns in found.items():
+        np.testing.assert_array_equal(np.column_stack([columns["first"], columns["second"]]), splits[split])
+    assert same
+    assert names == list(table.vocabulary)
+    assert count == len(table)
+
+
+def test_code_of_a_folder_is_neither_run_nor_published(hub, client, checkpoint, tmp_path):
+    folder = tmp_path / "poisoned"
+    shutil.copytree(checkpoint, folder)
+    marker = tmp_path / "marker"
+    poison = f"open({str(marker)!r}, 'w').write('run')\n".encode()
+    for name in ("modeling_cate.py", "evil_cate.py", "setup.py"):
+        (folder / name).write_bytes(poison)
+    (folder / "training").mkdir()
+    published = publish(client, folder)
+    assert not marker.exists()
+    assert published["left_out"] == ["evil_cate.py", "modeling_cate.py", "setup.py", "training"]
+    served = hub.repository(REPO).files()
+    assert all(poison not in file.content for file in served.values())
+    assert "evil_cate.py" not in served
+    assert served["modeling_cate.py"].content == (checkpoint / "modeling_cate.py").read_bytes()
+
+
+def test_a_users_own_text_stays_and_a_card_is_made_where_there_is_none(checkpoint, tmp_path):
+    folder = tmp_path / "own"
+    shutil.copytree(checkpoint, folder)
+    text = (folder / "README.md").read_text().replace("## Limits", "## Thanks\n\nTo all.\n\n## Limits")
+    (folder / "README.md").write_text(text)
+    from cate_hf.hub.card_files import render_checkpoint_card
+    from cate_hf.hub.publish import _card
+
+    rendered = render_checkpoint_card(folder)
+    assert _card(folder, rendered, lambda: "other") == text
+    (folder / "README.md").unlink()
+    assert _card(folder, rendered, lambda: "other") == "other"
+    (folder / "card.json").unlink()
+    assert read_facts(folder) == {"space": "nasbench101"}
+    assert "Kendall" not in render_checkpoint_card(folder)
+
+
+def test_remote_code_that_does_not_load_is_not_published(checkpoint, tmp_path, monkeypatch):
+    from cate_hf.hub import publish as module
+
+    monkeypatch.setattr(module, "_PROBE", "raise RuntimeError('no such thing with hf_tokentokentoken')")
+    with pytest.raises(ValueError, match="its own remote code .RuntimeError: no such thing with .token"):
+        publish_checkpoint(checkpoint, REPO, dry_run=True)
+    monkeypatch.setattr(module, "_PROBE", "print('{\"AutoModel\": [[0.0], [0.0], [9.0]]}')")
+    with pytest.raises(ValueError, match="its remote code encodes differently"):
+        publish_checkpoint(checkpoint, REPO, dry_run=True)

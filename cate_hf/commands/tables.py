@@ -68,6 +68,9 @@ def pairs(
         typer.Option(help="At most so many earlier partners an architecture.", show_default="the space's own"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of partners and of the split.")] = 0,
+    where: Annotated[
+        str | None, typer.Option(help='Which architectures, such as "nodes<=6,edges<=7".', show_default="all")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write computation-aware pairs: architectures that cost about the same, for pre-training.
@@ -83,7 +86,7 @@ def pairs(
     """
     from cate_hf.data.pairs import default_settings, write_pairs
 
-    settings = default_settings(space, cost=cost, window=window, partners=partners, seed=seed)
+    settings = default_settings(space, cost=cost, window=window, partners=partners, seed=seed, where=where)
     facts = write_pairs(space, output, settings, overwrite=overwrite, progress=True)
     typer.echo(
         f"wrote {output}: {facts['train_pairs']:,} training and {facts['validation_pairs']:,} validation pairs of "

@@ -107,7 +107,8 @@ def _command(space: Space, settings: PairSettings) -> str | None:
     if settings.validation_fraction != PairSettings.validation_fraction:
         return None
     named = space.name if space.definition() is None else "space.yaml"
+    where = "" if settings.where is None else f'--where "{settings.where}" '
     return (
         f"cate pairs {named} --cost {settings.cost} --window {settings.window} --partners {settings.partners} "
-        f"--seed {settings.seed} --output pairs"
+        f"{where}--seed {settings.seed} --output pairs"
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cate_hf.conditions import parse_where
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
 
@@ -19,6 +20,7 @@ class PairSettings:
         partners: the most earlier partners an architecture gets (K of the paper).
         validation_fraction: share of first architectures whose pairs are held out.
         seed: of the choice of partners and of the split.
+        where: which architectures, such as "nodes<=6,edges<=7" (`cate_hf.conditions`); all of the pool when None.
     """
 
     cost: str = "parameters"
@@ -26,8 +28,10 @@ class PairSettings:
     partners: int = 2
     validation_fraction: float = 0.05
     seed: int = 0
+    where: str | None = None
 
     def __post_init__(self):
+        parse_where(self.where)
         if self.window is not None and not 0 <= self.window < float("inf"):
             raise ValueError(f"window must be a number, 0 or more, in units of {self.cost}, not {self.window}")
         if self.partners < 1:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cate_hf.conditions import where_rows
 from cate_hf.data.facts import architecture_facts, pair_facts
 from cate_hf.data.pairing import (
     PairSettings,
@@ -59,11 +60,13 @@ def build_pairs(
         settings: `default_settings` when None.
 
     Raises:
-        ValueError: the space has no such cost, or one that is not a number, or no pair is found.
+        ValueError: the space has no such cost, or one that is not a number; no architecture or no pair is found.
     """
     space = get_space(space)
     settings = settings or default_settings(space)
     table = space.pool(progress=progress)
+    if settings.where is not None:
+        table = table[where_rows(table, settings.where)]
     costs = checked_costs(space.costs(table, settings.cost))
     if settings.window is None:
         settings = replace(settings, window=default_window(costs))

@@ -95,6 +95,8 @@ def architectures_of_space(space: Space) -> Source:
 
 def pairs_of_space(space: Space, settings: dict[str, Any]) -> Source:
     chosen = default_settings(space, **settings)
+    if chosen.where is not None:  # row numbers here are those of the whole pool
+        raise ValueError("pairs of some architectures only are read from a folder: make one with cate pairs --where")
 
     def make(folder: Path) -> dict:
         _, splits, facts = build_pairs(space, chosen, progress=True)

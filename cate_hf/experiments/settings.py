@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cate_hf.conditions import parse_where, where_rows
 from cate_hf.files import atomic_output
 from cate_hf.search import parse_algorithm
 from cate_hf.search.checks import check_settings
@@ -17,14 +18,6 @@ from cate_hf.table import ArchitectureTable
 SETTINGS_FILE = "settings.json"
 NO_ENCODING = "–"  # of an algorithm that looks at no vectors
 _SETTING = re.compile(r"([^=]+)\.([^.=]+)=(.*)")
-_CONDITION = re.compile(r"(nodes|edges)(<=|>=|==|<|>)(\d+)")
-_COMPARE = {
-    "<=": np.less_equal,
-    ">=": np.greater_equal,
-    "==": np.equal,
-    "<": np.less,
-    ">": np.greater,
-}
 
 FIXED_ENCODINGS = (
     "adjacency",
@@ -240,28 +233,11 @@ def parse_options(texts: Iterable[str]) -> tuple[tuple[str, str, Any], ...]:
     return tuple((*name, value) for name, value in options.items())
 
 
-def parse_where(text: str | None) -> list[tuple[str, str, int]]:
-    """Conditions as (what, comparison, number). Raises ValueError for text that is not conditions."""
-    conditions = []
-    for part in filter(None, (text or "").replace(" ", "").split(",")):
-        found = _CONDITION.fullmatch(part)
-        if found is None:
-            raise ValueError(f"where: {part!r} is not a condition such as nodes<=6 or edges>7")
-        conditions.append((found[1], found[2], int(found[3])))
-    return conditions
-
-
 def select(table: ArchitectureTable, settings: CompareSettings) -> np.ndarray:
     """Rows (M,) of the candidates that a comparison is about, in their order."""
-    keep = np.ones(len(table), dtype=bool)
-    for what, comparison, number in parse_where(settings.where):
-        counts = table.num_nodes if what == "nodes" else np.bitwise_count(table.edge_bits).sum(axis=1)
-        keep &= _COMPARE[comparison](counts, number)
-    rows = np.flatnonzero(keep)
+    rows = where_rows(table, settings.where)
     if settings.pool is not None and settings.pool < len(rows):
         rows = np.sort(np.random.default_rng([settings.seed, 4]).choice(rows, settings.pool, replace=False))
-    if not len(rows):
-        raise ValueError(f"where: no candidate has {settings.where}")
     if settings.queries > len(rows):
         raise ValueError(f"queries must be 1 to {len(rows)}, the number of candidates, not {settings.queries}")
     return rows

@@ -88,6 +88,7 @@ class DatasetCardFacts:
         cost_gap_quantiles: {"0.5": ...}: quantiles of the difference in cost of the two architectures of a pair.
         cost_quantiles: {cost: {"0.5": ...}} of the architectures.
         cost_histogram: of the cost that they are paired by: [{"from": ..., "to": ..., "count": ...}], ascending.
+        where: which architectures of the space, where not all.
         without_partner: architectures that found no partner; in_no_pair: those that are nobody's partner either.
         vocabulary: names of the operations in the order of their class labels.
         nodes: {"7": architectures of 7 nodes}.
@@ -120,6 +121,7 @@ class DatasetCardFacts:
     license: str | None = None
     command: str | None = None
     title: str | None = None
+    where: str | None = None
 
 
 def _facts(cls, facts):
@@ -145,6 +147,7 @@ def _environment():
     )
     environment.filters["number"] = _number
     environment.filters["prose"] = _prose
+    environment.filters["line"] = lambda text: " ".join(str(text).split())  # of a block of code
     environment.filters["cell"] = lambda text: _prose(text).replace("|", "\\|").replace("`", "\\`")  # of a table
     environment.filters["code"] = _code
     environment.filters["fence"] = _fence
@@ -159,7 +162,8 @@ def _number(value: float) -> str:
 
 def _prose(text: object) -> str:
     """Text from elsewhere on one line, in which Markdown sees no HTML, no link and no picture."""
-    return re.sub(r"([\[\]\\])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
+    line = re.sub(r"([\[\]\\])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
+    return re.sub(r"^(\d*)([-+*#~=`.)])", r"\1\\\2", line)  # nor a heading, a list or a block of code
 
 
 def _code(text: object) -> str:

@@ -12,6 +12,7 @@ from huggingface_hub import DatasetCard
 from cate_hf import ArchitectureTable, get_space
 from cate_hf.data import write_pairs
 from cate_hf.data.pairs import build_pairs, check_pairs, default_settings, read_pairs, space_of
+from cate_hf.data.sources import pairs_of_space
 from cate_hf.spaces.custom import CustomSpace
 
 # What a user does who has the library datasets alone.
@@ -200,3 +201,20 @@ class TestDamagedFolders:
         table[:100].to_parquet(folder / "architectures.parquet", overwrite=True)
         with pytest.raises(ValueError, match=r"not a row of architectures.parquet \(100 rows\)"):
             read_pairs(folder)
+
+
+def test_pairs_of_some_architectures_only(tmp_path):
+    settings = default_settings("nasbench101", where="nodes<=5,edges<=6")
+    facts = write_pairs("nasbench101", tmp_path / "some", settings)
+    table, splits, _ = read_pairs(tmp_path / "some")
+    assert 0 < len(table) == facts["architectures"] < 2532
+    assert table.num_nodes.max() == 5
+    assert table.adjacency().sum((1, 2)).max() == 6
+    assert max(pairs.max() for pairs in splits.values()) < len(table)
+    assert facts["command"].startswith("cate pairs nasbench101 --cost parameters --window 2000000")
+    assert '--where "nodes<=5,edges<=6"' in facts["command"]
+    assert '--where "nodes<=5,edges<=6"' in (tmp_path / "some" / "README.md").read_text()
+    with pytest.raises(ValueError, match="where: none of the 423,624 architectures has nodes>7"):
+        build_pairs("nasbench101", default_settings("nasbench101", where="nodes>7"))
+    with pytest.raises(ValueError, match="are read from a folder: make one with cate pairs --where"):
+        pairs_of_space(get_space("nasbench101"), {"where": "nodes<=5"})

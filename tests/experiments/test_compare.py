@@ -16,6 +16,7 @@ from scipy.stats import wilcoxon
 from cate_hf import get_space
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.cli import main
+from cate_hf.conditions import parse_where
 from cate_hf.experiments.grid import read_trials, run_grid, trial_file
 from cate_hf.experiments.report import latex_table, markdown_table, summarise, write_report
 from cate_hf.experiments.settings import (
@@ -24,7 +25,6 @@ from cate_hf.experiments.settings import (
     CompareSettings,
     check_folder,
     parse_options,
-    parse_where,
     preset,
     read_settings,
     select,

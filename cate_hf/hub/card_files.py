@@ -1,5 +1,6 @@
 """Cards of folders: what a card says is kept beside it, so that it can be rendered anew; and checks of cards."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -12,12 +13,14 @@ from cate_hf.hub.checkpoints import CARD, CARD_FACTS
 from cate_hf.hub.checks_files import CheckpointError, read_object
 
 _MAX_CARD_BYTES = 1 << 20
-_PARAMETERS = "num_parameters"
+# Beside the facts: parameters of the model, and the digest of the card as it was rendered.
+_PARAMETERS, _CARD_DIGEST = "num_parameters", "card_sha256"
 
 
-def facts_text(facts: Any, num_parameters: int) -> str:
+def facts_text(facts: Any, num_parameters: int, card: str) -> str:
     """Facts of a card, a dataclass or a mapping, as the JSON that card.json holds. What is None is left out."""
-    content = (asdict(facts) if is_dataclass(facts) else dict(facts)) | {_PARAMETERS: num_parameters}
+    content = asdict(facts) if is_dataclass(facts) else dict(facts)
+    content |= {_PARAMETERS: num_parameters, _CARD_DIGEST: _digest(card)}
     return json.dumps({k: v for k, v in content.items() if v is not None}, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -31,6 +34,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"space": read_object(folder / "config.json").get("space", "an unknown space")}
     facts = read_object(path)
+    facts.pop(_CARD_DIGEST, None)
     known = {_PARAMETERS, *(field.name for field in fields(ModelCardFacts))}
     if unknown := sorted(facts.keys() - known):
         raise CheckpointError(f"{path}: unknown fact {unknown[0]!r}; made by a newer version of cate_hf?")
@@ -111,11 +115,27 @@ def check_card(text: str, kind: str, source: str = CARD) -> None:
             raise ValueError(f"{source}: the result {result.metric_name!r} is {result.metric_value!r}, not a number")
 
 
+def _digest(card: str) -> str:
+    return hashlib.sha256(card.encode()).hexdigest()
+
+
+def is_as_rendered(folder: Path, card: str, rendered: str) -> bool:
+    """Whether a checkpoint's or pairs' card is what was rendered, now or when the folder was written, and nobody's own
+    text."""
+    path = folder / CARD_FACTS
+    known = read_object(path).get(_CARD_DIGEST) if path.is_file() else None
+    return card == rendered or known == _digest(card)
+
+
 def write_card(folder: str | Path, text: str) -> Path:
-    """Put a card in its place, whole or not at all."""
+    """Put a rendered card in its place, whole or not at all."""
     from cate_hf.files import atomic_output
 
-    path = Path(folder) / CARD
+    path, facts_path = Path(folder) / CARD, Path(folder) / CARD_FACTS
     with atomic_output(path, overwrite=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
+    if facts_path.is_file():
+        facts = read_object(facts_path) | {_CARD_DIGEST: _digest(text)}
+        with atomic_output(facts_path, overwrite=True) as temporary:
+            temporary.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

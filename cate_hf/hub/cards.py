@@ -148,7 +148,7 @@ def _environment():
     environment.filters["number"] = _number
     environment.filters["prose"] = _prose
     environment.filters["line"] = lambda text: " ".join(str(text).split())  # of a block of code
-    environment.filters["cell"] = lambda text: _prose(text).replace("|", "\\|").replace("`", "\\`")  # of a table
+    environment.filters["cell"] = lambda text: _inline(text).replace("|", "\\|").replace("`", "\\`")  # of a table
     environment.filters["code"] = _code
     environment.filters["fence"] = _fence
     environment.filters["percent"] = lambda value: f"{100 * value:.2f} %"
@@ -160,10 +160,14 @@ def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"
 
 
-def _prose(text: object) -> str:
+def _inline(text: object) -> str:
     """Text from elsewhere on one line, in which Markdown sees no HTML, no link and no picture."""
-    line = re.sub(r"([\[\]\\])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
-    return re.sub(r"^(\d*)([-+*#~=`.)])", r"\1\\\2", line)  # nor a heading, a list or a block of code
+    return re.sub(r"([\[\]\\])", r"\\\1", html.escape(" ".join(str(text).split()), quote=False))
+
+
+def _prose(text: object) -> str:
+    """The same where it may start a line: nor a heading, a list or a block of code."""
+    return re.sub(r"^(\d*)([-+*#~=`.)])", r"\1\\\2", _inline(text))
 
 
 def _code(text: object) -> str:

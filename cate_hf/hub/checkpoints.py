@@ -224,7 +224,7 @@ def save_checkpoint(
         set_auto_map(folder / "config.json", AUTO_MAP)
         set_auto_map(folder / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
         (folder / CARD).write_text(card, encoding="utf-8")
-        (folder / CARD_FACTS).write_text(facts_text(card_facts, parameters), encoding="utf-8")
+        (folder / CARD_FACTS).write_text(facts_text(card_facts, parameters, card), encoding="utf-8")
         if space_definition is not None:
             (folder / SPACE_FILE).write_text(space_definition, encoding="utf-8")
     return Path(directory)

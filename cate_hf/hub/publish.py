@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.hub.card_files import CARD, check_card, render_checkpoint_card, render_pairs_card
+from cate_hf.hub.card_files import CARD, check_card, is_as_rendered, render_checkpoint_card, render_pairs_card
 from cate_hf.hub.checks_code import foreign_code
 from cate_hf.hub.checks_files import PICKLES
 from cate_hf.hub.download import bars_on_terminals, is_repo_id
@@ -133,7 +133,7 @@ def _card(folder: Path, rendered: str, render_for_repository) -> str:
         own = path.read_text(encoding="utf-8")
     except (UnicodeDecodeError, OSError) as error:
         raise ValueError(f"{path}: cannot be read as text ({error})") from None
-    return render_for_repository() if own == rendered else own
+    return render_for_repository() if is_as_rendered(folder, own, rendered) else own
 
 
 @contextmanager

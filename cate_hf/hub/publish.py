@@ -79,14 +79,15 @@ def publish_checkpoint(
     foreign = foreign_code(folder)
     card = _card(folder, render_checkpoint_card(folder), lambda: render_checkpoint_card(folder, repo_id))
     check_card(card, "model", str(folder / CARD))
-    with _staged(folder, OWN_FILES, card) as (staged, left_out):
+    published = (*OWN_FILES, "*.png")
+    with _staged(folder, published, card) as (staged, left_out):
         for source in remote_code_files():
             (staged / source.name).write_bytes(source.read_bytes())
         left_out = tuple(n for n in left_out if n in foreign or not (staged / n).exists())
         set_auto_map(staged / "config.json", AUTO_MAP)
         set_auto_map(staged / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
         check_remote_code(staged, folder)
-        return _upload(staged, left_out, repo_id, "model", OWN_FILES, private, revision, dry_run)
+        return _upload(staged, left_out, repo_id, "model", published, private, revision, dry_run)
 
 
 def publish_pairs(

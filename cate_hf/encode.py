@@ -48,12 +48,13 @@ def main(argv: list[str] | None = None) -> int:
 
     from cate_hf.cli import INTERRUPTED, one_line
     from cate_hf.encodings.sharded import encode_sharded
-    from cate_hf.launching import share_threads
+    from cate_hf.launching import check_launch, share_threads
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a launcher ends its processes by it
     main_process = int(os.environ.get("RANK", "0")) == 0
     try:
         accelerator = Accelerator(cpu=options.cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=_WAITING)])
+        check_launch(accelerator)
         share_threads(accelerator)
         rows, dim = encode_sharded(
             options.model,

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
+import numpy as np
+
 
 def check_output(path: str | os.PathLike, overwrite: bool = False, own: Sequence[str] = ()) -> Path:
     """Refuse, before any work is done, an output that could not be put in its place afterwards.
@@ -31,14 +33,26 @@ def check_output(path: str | os.PathLike, overwrite: bool = False, own: Sequence
         raise FileExistsError(f"output {path} exists already; choose another path or ask to overwrite it (--overwrite)")
     if own and path.is_dir():
         check_own(path, own)
-    parent = path.absolute().parent
-    while not parent.exists() and parent != parent.parent:
-        parent = parent.parent
-    if not parent.is_dir():
-        raise NotADirectoryError(f"output {path}: {parent} is not a folder")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"output {path}: no permission to write in {parent}")
+    check_writable(path.absolute().parent, path)
     return path
+
+
+def check_writable(folder: Path, output: Path | None = None) -> None:
+    """Refuse a folder that cannot be written to, or made.
+
+    Args:
+        output: what shall be written there, as the error calls it; the folder itself when None.
+
+    Raises:
+        OSError: it, or the nearest one around it that exists, is not a folder or may not be written to.
+    """
+    output, nearest = output or folder, folder.absolute()
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"output {output}: {nearest} is not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(f"output {output}: no permission to write in {nearest}")
 
 
 def check_own(folder: Path, own: Sequence[str]) -> None:
@@ -123,4 +137,13 @@ def sha256_of(path: str | os.PathLike) -> str:
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_of(*arrays: np.ndarray) -> str:
+    """The SHA-256 of the types, shapes and values of arrays, in hexadecimal."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()

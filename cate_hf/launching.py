@@ -1,6 +1,7 @@
 """What the commands share that `accelerate launch` starts, in one process or in several."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +12,26 @@ if TYPE_CHECKING:
 THREADS_VARIABLE = "CATE_HF_THREADS"  # threads for all processes of this machine together; its processors by default
 
 T = TypeVar("T")
+
+
+def check_launch(accelerator: "Accelerator") -> None:
+    """Tell a launch whose number of processes is not the one that was asked for.
+
+    Raises:
+        ValueError: several processes were started, and do not know of each other.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != accelerator.num_processes:
+        raise ValueError(
+            f"{started} processes were started, but each is on its own: on a machine without a GPU add --cpu to the "
+            "options of the module"
+        )
+    if "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
+        print(
+            "note: this is one process. `accelerate launch --cpu` starts one, whatever --num_processes says; for "
+            "several on CPUs: --config_file accelerate_configs/cpu_ddp.yaml, or --multi_gpu in place of --cpu",
+            file=sys.stderr,
+        )
 
 
 def share_threads(accelerator: "Accelerator") -> None:
@@ -40,7 +61,7 @@ def on_main_process(accelerator: "Accelerator", function: Callable[[], T]) -> T:
             outcome = [function(), None]
         except (ValueError, OSError) as error:
             outcome = [None, error]
-    with _lost_processes_told():
+    with lost_processes_told():
         broadcast_object_list(outcome)
     if outcome[1] is not None:
         raise outcome[1]
@@ -53,13 +74,31 @@ def wait_for_all(accelerator: "Accelerator") -> None:
     Raises:
         ConnectionError: another process has ended.
     """
-    with _lost_processes_told():
+    with lost_processes_told():
         accelerator.wait_for_everyone()
 
 
+def main_process_first(accelerator: "Accelerator", function: Callable[[], T]) -> T:
+    """What `function` gives in each process, called in the main one first, which fills caches for the others.
+
+    Raises:
+        ValueError, OSError: as the function in the main process, in all of them.
+        ConnectionError: another process has ended.
+    """
+    results = []
+    on_main_process(accelerator, lambda: results.append(function()))
+    return results[0] if results else function()
+
+
 @contextmanager
-def _lost_processes_told() -> Iterator[None]:
+def lost_processes_told() -> Iterator[None]:
+    """Raises ConnectionError where another process of the launch has ended."""
+    from torch import distributed
+
     try:
         yield
-    except RuntimeError as error:  # of the backend, which has no class of its own for it
-        raise ConnectionError(f"another process of the launch has ended ({str(error).splitlines()[0]})") from None
+    except RuntimeError as error:  # the backends have no class of their own for it
+        if not distributed.is_initialized():
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConnectionError(f"a process of the launch has ended, or cannot be reached ({reason})") from error

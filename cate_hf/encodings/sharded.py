@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from cate_hf.encodings.files import ROW_GROUP, encoded_parts, encoder_and_rows
 from cate_hf.files import atomic_output, check_output
-from cate_hf.launching import on_main_process, wait_for_all
+from cate_hf.launching import main_process_first, on_main_process, wait_for_all
 from cate_hf.progress import progress_bar
 from cate_hf.table_io import PARQUET_SUFFIXES
 from cate_hf.table_parquet import readable_parquet, write_groups
@@ -71,16 +71,12 @@ def encode_sharded(
     output = Path(output)
     folder = work_folder(output)
     on_main_process(accelerator, lambda: check_output(output, overwrite, _own(output)) and None)
-    loaded = []
+    shown = progress and accelerator.is_main_process
 
-    def load() -> None:
-        shown = progress and accelerator.is_main_process
-        loaded.append(encoder_and_rows(model, space, input, shown, str(accelerator.device)))
+    def load():
+        return encoder_and_rows(model, space, input, shown, str(accelerator.device))
 
-    on_main_process(accelerator, load)  # first: it fills the cache of a space's enumeration
-    if not loaded:
-        load()
-    encoder, rows = loaded[0]
+    encoder, rows = main_process_first(accelerator, load)  # it fills the cache of a space's enumeration
     shard_rows = shard_rows or default_shard_rows(len(rows), batch_size)
     shards = max(1, -(-len(rows) // shard_rows))
 
@@ -102,7 +98,6 @@ def encode_sharded(
         missing = on_main_process(accelerator, prepare)
         mine = np.array_split(np.array(missing, dtype=int), accelerator.num_processes)[accelerator.process_index]
         own_rows = sum(min(shard_rows, len(rows) - index * shard_rows) for index in mine.tolist())
-        shown = progress and accelerator.is_main_process
         description = _description(accelerator.num_processes, shards, len(missing))
         with progress_bar(description, own_rows, "cells", shown) as advance:
             for index in mine.tolist():

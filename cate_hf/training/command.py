@@ -4,15 +4,18 @@ import os
 import shlex
 import sys
 from dataclasses import asdict
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 
+from cate_hf.launching import check_launch, share_threads
 from cate_hf.training.arguments import parse
 from cate_hf.training.pretrain import Interrupted, pretrain
 from cate_hf.training.settings import PretrainSettings
 
-THREADS_VARIABLE = "CATE_HF_THREADS"  # threads for all processes of this machine together; its processors by default
+WAITING = timedelta(days=1)  # processes wait for the main one, which may have to measure many networks first
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,12 +24,14 @@ def main(argv: list[str] | None = None) -> int:
     mixed_precision = resolve_mixed_precision(options.mixed_precision, options.cpu)
     try:
         accelerator = Accelerator(
-            mixed_precision=mixed_precision, cpu=options.cpu, log_with=options.log_with, project_dir=options.output_dir
+            mixed_precision=mixed_precision,
+            cpu=options.cpu,
+            log_with=options.log_with,
+            project_dir=options.output_dir,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=WAITING)],
         )
-        if accelerator.device.type == "cpu":
-            # The launcher's own default is one thread a process, whatever the machine has.
-            threads = int(os.environ.get(THREADS_VARIABLE) or os.cpu_count() or 1)
-            torch.set_num_threads(max(1, threads // accelerator.num_processes))
+        check_launch(accelerator)
+        share_threads(accelerator)
         settings = PretrainSettings(
             **settings_fields, mixed_precision=mixed_precision, processes=accelerator.num_processes
         )
@@ -44,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("CATE_DEBUG"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        process = int(os.environ.get("RANK", "0"))  # what all processes find is told by the first; no error is hidden
+        print(f"error: {error}" if process == 0 else f"process {process}: {error}", file=sys.stderr)
         return 2
     if accelerator.is_main_process:
         names = {

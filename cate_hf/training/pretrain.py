@@ -7,9 +7,7 @@ Every step is a function of (settings, step): the global batch, its masks and ea
 So one process and several train on the same batches, and a run that was killed resumes to the same weights.
 """
 
-import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -23,19 +21,24 @@ from accelerate import Accelerator
 
 from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
 from cate_hf.data.pairs import build_pairs, default_settings, read_pairs
-from cate_hf.files import check_own, clear_folder
+from cate_hf.files import check_own, check_writable, clear_folder, digest_of
 from cate_hf.hub.checkpoints import OWN_FILES
+from cate_hf.launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
 from cate_hf.training.evaluation import evaluate, evaluate_statistics
+from cate_hf.training.finished import write_checkpoint
 from cate_hf.training.global_batches import global_batches
+from cate_hf.training.log import RunLog
 from cate_hf.training.settings import PretrainSettings
-from cate_hf.training.setup import freeze_unused, parameter_groups, pretraining_config, set_encoding_scale
+from cate_hf.training.setup import freeze_unused, parameter_groups, pretraining_config
 from cate_hf.training.state import latest_state, load_state, save_state
 from cate_hf.training.statistics_targets import StatisticsTargets, statistics_targets
 
 TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
+_NEVER = 1 << 62
+_DATA = "data"  # a state's digest of what is trained on
 _TRACKERS = ("cate_pretraining", "wandb")  # Accelerate's trackers open theirs before the run begins
 
 
@@ -55,13 +58,13 @@ class Pretraining:
         self.settings, self.output_dir, self.accelerator = settings, output_dir, accelerator
         self.work = output_dir / TRAINING_FOLDER
         self.space = get_space(settings.space)
-        with accelerator.main_process_first():  # the first fills the caches of the enumeration and of the networks
-            table, splits, self.pair_facts = self._pairs()
-            self.targets = self._targets(table)
+        # The main process first: it fills the caches of the enumeration and of the networks.
+        (table, splits, self.pair_facts), self.targets = main_process_first(accelerator, self._data)
         self.config = pretraining_config(settings, self.space, self.targets and self.targets.names)
         self.tokenizer = CateTokenizer.from_config(self.config)
         self.tokens = TokenArrays.from_table(self.tokenizer, table)
         self.train_pairs, self.validation_pairs = splits["train"], splits["validation"]
+        self._data_digest = digest_of(*vars(self.tokens).values(), self.train_pairs, self.validation_pairs)
         self.ranges = IdRange(
             self.config.num_special_ids, self.config.vocab_size, self.config.mask_token_id, self.config.pad_token_id
         )
@@ -78,8 +81,13 @@ class Pretraining:
         self.total_steps = settings.total_steps(steps_in_epoch(len(self.train_pairs), settings.batch_size))
         self.wrapped, self.optimizer = accelerator.prepare(self.model, optimizer)
         self.step = 0
-        self.history: list[dict] = []
+        self.first_bad = torch.full((), _NEVER, device=accelerator.device)  # step of the first loss that is not finite
+        self.log = RunLog(self.work / "log.jsonl" if accelerator.is_main_process else None)
         self.stop_requested = False
+
+    def _data(self):
+        pairs = self._pairs()
+        return pairs, self._targets(pairs[0])
 
     def _pairs(self):
         if self.settings.pairs is None:
@@ -106,8 +114,11 @@ class Pretraining:
         difference = self.settings.difference(progress["settings"])
         if difference:
             raise ValueError(f"{folder} is of another run: {difference}; resume with the same settings")
+        if progress["settings"].get(_DATA, self._data_digest) != self._data_digest:
+            raise ValueError(f"{folder} is of another run: the architectures or their pairs have changed since")
         load_state(folder, self.model, self.optimizer)
         self.step = progress["step"]
+        self.log.rewind(self.step)
 
     def run(self, save_every: int, log_every: int, evaluate_pairs: int) -> dict[str, float]:
         """Train to the end of the schedule; returns the last evaluation."""
@@ -131,26 +142,42 @@ class Pretraining:
             last = self.step == self.total_steps
             if self.step % log_every == 0 or last:
                 loss, *parts = accelerator.reduce(loss, "sum").tolist()
-                if not np.isfinite(loss):
-                    found = latest_state(self.work)
-                    raise ValueError(
-                        f"the loss is {loss} at step {self.step}; last good state: {found[0] if found else 'none'}"
-                    )
+                self._check_finite()
                 speed = (self.step - counted) * settings.batch_size / (time.perf_counter() - clock)
                 clock, counted = time.perf_counter(), self.step
                 both = {"masked_loss": parts[0], "statistics_loss": parts[1]} if all(parts) else {}
                 self._log({"step": self.step, "loss": loss, **both, "pairs_per_second": speed})
             stop = self._agree_to_stop()
             if (save_every and self.step % save_every == 0) or last or stop:
-                accelerator.wait_for_everyone()
-                if accelerator.is_main_process:
-                    save_state(self.work, self.step, self.model, self.optimizer, asdict(settings))
+                self._check_finite(weights=True)
+                on_main_process(accelerator, self._save_state)
                 if not stop or last:
                     results = self._evaluate(held_out)
                 clock, counted = time.perf_counter(), self.step
             if stop and not last:
                 raise Interrupted
         return results or self._evaluate(held_out)  # a resumed run may have had no step left
+
+    def _save_state(self) -> None:
+        settings = asdict(self.settings) | {_DATA: self._data_digest}
+        save_state(self.work, self.step, self.model, self.optimizer, settings)
+
+    def _check_finite(self, weights: bool = False) -> None:
+        """Raise ValueError where a loss since the last state was not finite, or, with `weights`, where they are not.
+
+        Losses are looked at together, and rarely: each look waits for the device.
+        """
+        bad = self.first_bad
+        if weights:
+            sound = torch.stack([parameter.isfinite().all() for parameter in self.model.parameters()]).all()
+            bad = torch.where(sound, bad, bad.clamp(max=self.step))
+        step = int(self.accelerator.gather(bad.reshape(1)).min())
+        if step < _NEVER:
+            found = latest_state(self.work)
+            raise ValueError(
+                f"training has diverged: the loss or a weight is not finite at step {step:,}; last good state: "
+                f"{found[0] if found else 'none'}; a new run needs a lower learning rate or --max-grad-norm"
+            )
 
     def _evaluate(self, held_out: np.ndarray) -> dict[str, float]:
         results = {}
@@ -188,6 +215,8 @@ class Pretraining:
             for i, loss in enumerate((output.loss, output.masked_loss, output.statistics_loss)):
                 if loss is not None:
                     share[i] += loss.detach() / accelerator.num_processes
+        bad = ~share[0].isfinite() & (self.first_bad == _NEVER)
+        self.first_bad = torch.where(bad, self.step + 1, self.first_bad)
         if settings.max_grad_norm:
             accelerator.clip_grad_norm_(self.wrapped.parameters(), settings.max_grad_norm)
         self.optimizer.step()
@@ -201,11 +230,9 @@ class Pretraining:
         return bool(self.accelerator.reduce(flag, "sum").item())
 
     def _log(self, entry: dict) -> None:
-        self.history.append(entry)
+        self.log.append(entry)
         if not self.accelerator.is_main_process:
             return
-        with open(self.work / "log.jsonl", "a") as file:
-            file.write(json.dumps(entry) + "\n")
         self.accelerator.log({k: v for k, v in entry.items() if k != "step"}, step=entry["step"])
         numbers = "  ".join(f"{k} {v:,.4g}" for k, v in entry.items() if k != "step")
         self._report(f"step {entry['step']:,}/{self.total_steps:,}  {numbers}")
@@ -213,46 +240,6 @@ class Pretraining:
     def _report(self, line: str) -> None:
         if self.accelerator.is_main_process:
             print(line, file=sys.stderr, flush=True)
-
-    def save(self, results: dict[str, float], command: str) -> None:
-        """Write the checkpoint: model, tokenizer, remote code and card, beside the folder `training`."""
-        from cate_hf.hub.checkpoints import save_checkpoint
-
-        if not self.accelerator.is_main_process:
-            return
-        set_encoding_scale(self.model, self.tokens)
-        settings = self.settings
-        facts = {
-            "space": self.space.name,
-            "example": self.space.example().to_json(),
-            "preset": settings.preset,
-            "command": command,
-            "steps": self.step,
-            "batch_size": settings.batch_size,
-            "train_pairs": self.pair_facts["train_pairs"],
-            "epochs": self.step * settings.batch_size / max(self.pair_facts["train_pairs"], 1),
-            "learning_rate": settings.learning_rate,
-            "seed": settings.seed,
-            "machine": f"{os.cpu_count()}-core CPU"
-            if self.accelerator.device.type == "cpu"
-            else torch.cuda.get_device_name(),
-            "mixed_precision": settings.mixed_precision,
-            "processes": settings.processes,
-            "pairs": self.pair_facts,
-            "masked_weight": settings.masked_weight,
-            "statistics_weight": settings.statistics_weight,
-            **({} if self.targets is None else self.targets.facts(settings)),
-            "losses": [entry for entry in self.history if "loss" in entry][-1:],
-            **results,
-        }
-        (self.work / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")  # what a card is made of
-        staged = self.work / ".checkpoint"
-        shutil.rmtree(staged, ignore_errors=True)
-        save_checkpoint(staged, self.model, self.tokenizer, facts, space_definition=self.space.definition())
-        # config.json last: a folder without it is not taken for a checkpoint.
-        for file in sorted(staged.iterdir(), key=lambda file: file.name == "config.json"):
-            os.replace(file, self.output_dir / file.name)
-        staged.rmdir()
 
 
 def pretrain(
@@ -281,12 +268,16 @@ def pretrain(
         if not overwrite:
             raise FileExistsError(f"{output_dir} is not empty; continue with --resume, or replace it with --overwrite")
         check_own(output_dir, (*OWN_FILES, TRAINING_FOLDER, *_TRACKERS))
+    check_writable(output_dir)
     run = Pretraining(settings, output_dir, accelerator)  # what is wrong with the settings is told here
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process and overwrite and output_dir.is_dir():
-        clear_folder(output_dir, (*OWN_FILES, TRAINING_FOLDER), keep=_TRACKERS)
-    accelerator.wait_for_everyone()
-    (output_dir / TRAINING_FOLDER).mkdir(parents=True, exist_ok=True)
+
+    def make_folder() -> None:
+        if overwrite and output_dir.is_dir():
+            clear_folder(output_dir, (*OWN_FILES, TRAINING_FOLDER), keep=_TRACKERS)
+        (output_dir / TRAINING_FOLDER).mkdir(parents=True, exist_ok=True)
+
+    wait_for_all(accelerator)  # what is wrong in one process is told before anything is removed
+    on_main_process(accelerator, make_folder)
     if resume:
         run.resume()
 
@@ -295,8 +286,9 @@ def pretrain(
 
     previous = {s: signal.signal(s, request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        results = run.run(save_every, log_every, evaluate_pairs)
-        run.save(results, command)
+        with lost_processes_told():
+            results = run.run(save_every, log_every, evaluate_pairs)
+        write_checkpoint(run, results, command)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

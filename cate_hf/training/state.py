@@ -1,6 +1,7 @@
 """Resumable state of a run: folders `step-N` written under another name and renamed, the last two kept."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,23 +14,44 @@ _PROGRESS = "progress.json"
 
 
 def save_state(root: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, settings: dict) -> Path:
-    """Write weights and optimiser moments after `step` steps. No random state: each step seeds its own."""
+    """Write weights and optimiser moments after `step` steps. No random state: each step seeds its own.
+
+    Raises:
+        OSError: it cannot be written; earlier states are as they were.
+    """
     folder, temporary = root / f"step-{step:08d}", root / f".step-{step:08d}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file({k: v.contiguous() for k, v in _unshared(model).items()}, temporary / "model.safetensors")
     moments = {
         f"{index}.{name}": torch.as_tensor(value).clone()
         for index, state in optimizer.state_dict()["state"].items()
         for name, value in state.items()
     }
-    save_file(moments, temporary / "optimizer.safetensors")
-    (temporary / _PROGRESS).write_text(json.dumps({"step": step, "settings": settings}, indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    try:
+        save_file({k: v.contiguous() for k, v in _unshared(model).items()}, temporary / "model.safetensors")
+        save_file(moments, temporary / "optimizer.safetensors")
+        (temporary / _PROGRESS).write_text(json.dumps({"step": step, "settings": settings}, indent=2) + "\n")
+        for file in temporary.iterdir():
+            _flush(file)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+        _flush(root)
+    except SafetensorError as error:
+        raise OSError(f"{folder}: cannot be written ({error})") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     for old in _folders(root)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def _flush(path: Path) -> None:
+    """See to it that what was written outlives the machine; some file systems report a full disk only here."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def latest_state(root: Path) -> tuple[Path, dict] | None:
@@ -56,7 +78,9 @@ def load_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Opti
         if unexpected or set(missing) & set(_unshared(model)):
             raise ValueError("its weights are those of another model")
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{folder}: cannot resume from it: {error}") from error
+        raise ValueError(
+            f"{folder}: cannot resume from it: {error}; without it, the state before is resumed"
+        ) from error
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in moments.items():
         index, name = key.split(".", 1)

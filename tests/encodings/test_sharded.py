@@ -224,8 +224,10 @@ def launch(processes, *options):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("accelerate")), "launch", "--cpu", "--num_machines", "1"]
+    command = [str(Path(sys.executable).with_name("accelerate")), "launch", "--num_machines", "1"]
     command += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+    # With --cpu the launcher starts one process, however many are asked for.
+    command += ["--cpu"] if processes == 1 else ["--multi_gpu"]
     if processes > 1:
         command += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(port)]
     return subprocess.Popen(

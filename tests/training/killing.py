@@ -33,8 +33,10 @@ def launch(output: Path, *options, processes: int = 1, limit: int | None = None)
     space = output.parent / "killed.yaml"
     if not space.exists():
         space.write_text(SPACE)
-    command = [str(Path(sys.executable).with_name("accelerate")), "launch", "--cpu", "--num_machines", "1"]
+    command = [str(Path(sys.executable).with_name("accelerate")), "launch", "--num_machines", "1"]
     command += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+    # With --cpu the launcher starts one process, however many are asked for.
+    command += ["--cpu"] if processes == 1 else ["--multi_gpu"]
     if processes > 1:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -80,7 +82,15 @@ def kill_all(process: subprocess.Popen) -> None:
     process.communicate(timeout=SECONDS)
 
 
-def logged_steps(output: Path) -> int:
+def log_changes(output: Path) -> int:
+    """Another number once a run has begun to write its log."""
+    try:
+        return (output / "training" / "log.jsonl").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def logged_lines(output: Path) -> int:
     """Lines of the log so far."""
     try:
         return (output / "training" / "log.jsonl").read_bytes().count(b"\n")
@@ -94,11 +104,11 @@ def states(output: Path) -> list[str]:
 
 
 def being_written(output: Path) -> bool:
-    return (
-        any(name.endswith(".tmp") for name in os.listdir(output / "training"))
-        if (output / "training").is_dir()
-        else False
-    )
+    """Whether a state is being written now."""
+    try:
+        return any(name.endswith(".tmp") and name.startswith(".step") for name in os.listdir(output / "training"))
+    except OSError:
+        return False
 
 
 def wait_until(condition, process: subprocess.Popen) -> bool:
@@ -128,9 +138,11 @@ def killed_until_done(output: Path, kills: int, rng, *options, processes: int = 
             code, error = finish(process)
             assert code == 0, error[-3000:]
             return counts
-        before = logged_steps(output) if states(output) else 0
-        more = int(rng.integers(1, 6))  # lines of the log, each of a step or of an evaluation
-        alive = wait_until(lambda: logged_steps(output) >= before + more, process)
+        # Lines of the log are of steps and of evaluations; the log is rewound when the run is resumed.
+        before = log_changes(output)
+        alive = wait_until(lambda before=before: log_changes(output) != before, process)
+        lines = logged_lines(output) + int(rng.integers(0, 6))
+        alive = alive and wait_until(lambda enough=lines: logged_lines(output) >= enough, process)
         if alive and rng.random() < 0.5:
             alive = wait_until(lambda: being_written(output), process)
         elif alive:

@@ -27,7 +27,9 @@ def free_port() -> int:
 
 
 def command(output, *options, processes=1):
-    launch = [str(ACCELERATE), "launch", "--cpu", "--num_processes", str(processes), "--num_machines", "1"]
+    launch = [str(ACCELERATE), "launch", "--num_processes", str(processes), "--num_machines", "1"]
+    # With --cpu the launcher starts one process, however many are asked for.
+    launch += ["--cpu"] if processes == 1 else ["--multi_gpu"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     if processes > 1:
         launch += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(free_port())]

@@ -1,0 +1,39 @@
+"""The log of a run: a line of JSON for each entry, with the optimiser steps so far."""
+
+import json
+from pathlib import Path
+
+from cate_hf.files import atomic_output
+
+
+class RunLog:
+    """Entries of a run, kept in a file where there is one.
+
+    Args:
+        path: of the file; None in processes that do not write.
+    """
+
+    def __init__(self, path: Path | None):
+        self.path = path
+        self.entries: list[dict] = []
+
+    def rewind(self, step: int) -> None:
+        """Take up what was logged up to a step. What came after it is removed, a line that a kill cut short too."""
+        if self.path is None or not self.path.is_file():
+            return
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+                if entry["step"] <= step:
+                    self.entries.append(entry)
+            except (ValueError, KeyError, TypeError):
+                continue
+        with atomic_output(self.path, overwrite=True) as temporary:
+            temporary.write_text("".join(json.dumps(entry) + "\n" for entry in self.entries), encoding="utf-8")
+
+    def append(self, entry: dict) -> None:
+        """Add an entry with a key step."""
+        self.entries.append(entry)
+        if self.path is not None:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")

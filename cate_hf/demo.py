@@ -14,7 +14,7 @@ import numpy as np
 from cate_hf.architecture import Architecture
 from cate_hf.encodings.files import read_encodings, write_encodings
 from cate_hf.encodings.neighbours import neighbours_in, print_neighbours
-from cate_hf.experiments.geometry import principal_map
+from cate_hf.experiments.maps import principal_map
 from cate_hf.hub.checkpoints import WEIGHTS, load_encoder, resolve_checkpoint
 from cate_hf.spaces import get_space
 from cate_hf.table import ArchitectureTable

@@ -137,6 +137,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="A random sample of so many architectures.", show_default="all")
     ] = None,
     test_size: Annotated[int, typer.Option(min=2, help="How many architectures are unseen.")] = 4000,
+    projection: Annotated[str, typer.Option("--map", help="How encodings are drawn: pca, tsne or umap.")] = "pca",
 ) -> None:
     """Measure encodings: how well they predict accuracy from few labels, and what lies near what in them.
 
@@ -160,5 +161,6 @@ def evaluate(
     names = _names(predictors) or ()
     settings = EvaluateSettings(space, benchmark, field, counts, seeds, names, development, pool, test_size)
     command = shlex.join(["cate", *sys.argv[1:]])
-    typer.echo(evaluate_encodings(output, settings, _names(encodings) or (), command, progress=True))
+    chosen = _names(encodings) or ()
+    typer.echo(evaluate_encodings(output, settings, chosen, command, progress=True, projection=projection))
     typer.echo(f"wrote {output}: table.md, tau.png, a map and a file of numbers for each encoding")

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.experiments.geometry import HEADINGS, geometry, principal_map
+from cate_hf.experiments.geometry import HEADINGS, geometry
 from cate_hf.experiments.grid import slug
+from cate_hf.experiments.maps import check_projection, draw_map, map_file
 from cate_hf.experiments.prediction import (
     TEST_SIZE,
     best,
@@ -58,8 +59,12 @@ def evaluate_encodings(
     encodings: Sequence[str],
     command: str | None = None,
     progress: bool = False,
+    projection: str = "pca",
 ) -> str:
     """What `cate evaluate` does: measure each encoding that the folder lacks, then write tables and figures.
+
+    Args:
+        projection: of the maps, one of `cate_hf.experiments.maps.PROJECTIONS`.
 
     Returns:
         the tables in Markdown.
@@ -69,7 +74,8 @@ def evaluate_encodings(
     """
     from cate_hf.encodings import get_encoding
 
-    makers = {}
+    check_projection(projection)
+    makers: dict[str, Any] = {}  # each is made once, for the vectors and for other drawings
     for name in encodings:
         if Path(name).suffix != ".parquet":
             makers[name] = get_encoding(name, settings.space)
@@ -88,8 +94,10 @@ def evaluate_encodings(
     results = {}
     for name in encodings:
         file = output / f"{slug(Path(name).stem if Path(name).exists() else name)}.json"
+        picture = output / map_file(file.stem, projection)
+        if not (file.is_file() and picture.is_file()):
+            vectors = encode_candidates(makers.get(name, name), settings.space, table, progress)
         if not file.is_file():
-            vectors = encode_candidates(name, settings.space, table, progress)
             with progress_bar(f"predicting from {name}", fits, "fits", progress) as advance:
                 tau = predict(
                     vectors,
@@ -101,14 +109,15 @@ def evaluate_encodings(
                     settings.test_size,
                     lambda: advance(1),
                 )
-            if name in makers and makers[name].learned:
-                makers[name].fit(makers[name].space.pool())
             transform = makers[name].transform if name in makers else None
             found = geometry(get_space(settings.space), table, vectors, values, transform)
-            _draw_map(output / f"map-{file.stem}.png", name, vectors, table, values, field)
             with atomic_output(file) as temporary:
                 content = {"encoding": name, "dim": vectors.shape[1], "prediction": tau, "geometry": found}
                 temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        if not picture.is_file():
+            with progress_bar(f"map of {name}", 1, "maps", progress) as advance:
+                draw_map(picture, name, vectors, table, values, field, projection)
+                advance(1)
         results[name] = json.loads(file.read_text(encoding="utf-8"))
     which = "development" if settings.development else "test"
     notes = [
@@ -192,25 +201,3 @@ def _draw_tau(file: Path, results: dict[str, dict], space: str, oracle: str) -> 
     axis.legend(frameon=False, fontsize=8)
     with atomic_output(file, overwrite=True) as temporary:
         figure.savefig(temporary, dpi=160)
-
-
-def _draw_map(file: Path, name: str, vectors: np.ndarray, table: Any, values: np.ndarray, field: str) -> None:
-    """Two principal components, coloured by the field and by the space's first cost."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    points, share = principal_map(vectors.astype(np.float64))
-    order = np.random.default_rng(0).permutation(len(points))  # so that no colour lies on top
-    cost = next((column for column in ("parameters", "flops", "cost") if column in table.columns), None)
-    panels = [(field.replace("_", " "), values), *([(cost, table.columns[cost])] if cost else [])]
-    figure = Figure(figsize=(5.6 * len(panels), 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axis, (label, colour) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        low, high = np.quantile(colour, [0.02, 0.98])
-        dots = axis.scatter(*points[order].T, c=colour[order], vmin=low, vmax=high, s=1, linewidths=0, cmap="viridis")
-        figure.colorbar(dots, label=label)
-        axis.set_xticks([])
-        axis.set_yticks([])
-    figure.suptitle(f"{name}: two principal components, {100 * share:.0f} % of the variance", fontsize=10)
-    with atomic_output(file, overwrite=True) as temporary:
-        figure.savefig(temporary, dpi=130)

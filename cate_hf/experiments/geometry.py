@@ -138,15 +138,6 @@ def redraw(cell: Architecture, num_inputs: int, rng: np.random.Generator) -> Arc
     return Architecture([cell.operations[n] for n in order], cell.adjacency[np.ix_(order, order)])
 
 
-def principal_map(vectors: np.ndarray) -> tuple[np.ndarray, float]:
-    """Two principal components (N, 2), and their share of the variance."""
-    centred = vectors - vectors.mean(axis=0)
-    variances, directions = np.linalg.eigh(centred.T @ centred)
-    points = centred @ directions[:, ::-1][:, :2]
-    share = float(variances[-2:].sum() / max(variances.sum(), 1e-30))
-    return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), share
-
-
 HEADINGS = {
     "unique_share": "distinct vectors",
     "effective_dimension": "effective dimension",

@@ -222,10 +222,13 @@ def search_to_file(
 
 
 def encode_candidates(
-    encoding: str, space: str | os.PathLike | Space, candidates: ArchitectureTable, progress: bool = False
+    encoding: "str | Encoding",
+    space: str | os.PathLike | Space,
+    candidates: ArchitectureTable,
+    progress: bool = False,
 ) -> np.ndarray:
-    """(N, D) float32 by an encoding's name, a checkpoint, or a Parquet file of encodings found by hash. Candidates of
-    several cells have the encodings of each side by side.
+    """(N, D) float32 by an encoding's name, a checkpoint, a Parquet file of encodings found by hash, or an encoding,
+    which is fitted. Candidates of several cells have the encodings of each side by side.
 
     Raises:
         ValueError: nothing of that name, an encoding of another space, or a file that lacks candidates.
@@ -233,12 +236,16 @@ def encode_candidates(
     from cate_hf.encodings import get_encoding
     from cate_hf.encodings.files import read_encodings
 
-    if parts := getattr(candidates, "parts", None):
-        parts = [get_space(space).with_costs(part) for part in parts]
-        return np.hstack([encode_candidates(encoding, space, part, progress) for part in parts])
-    if Path(encoding).suffix == ".parquet":
+    if isinstance(encoding, str) and Path(encoding).suffix == ".parquet":
+        if parts := getattr(candidates, "parts", None):
+            return np.hstack([read_encodings(encoding, _with_hash(space, part)) for part in parts])
         return read_encodings(encoding, candidates)
-    found = get_encoding(encoding, space)
+    found = get_encoding(encoding, space) if isinstance(encoding, str | os.PathLike) else encoding
     if found.learned:  # of the space, whichever candidates are looked at
         found.fit(found.space.pool(progress=progress), progress)
-    return found.transform(candidates)
+    parts = [_with_hash(space, part) for part in getattr(candidates, "parts", None) or ()]
+    return np.hstack([found.transform(part) for part in parts]) if parts else found.transform(candidates)
+
+
+def _with_hash(space: str | os.PathLike | Space, table: ArchitectureTable) -> ArchitectureTable:
+    return get_space(space).with_costs(table)

@@ -7,8 +7,10 @@ import pytest
 
 from cate_hf import get_space
 from cate_hf.cli import main
-from cate_hf.encodings import get_encoding
-from cate_hf.experiments.geometry import effective_dimension, geometry, principal_map, redraw
+from cate_hf.encodings import get_encoding, register_encoding
+from cate_hf.experiments.evaluate import EvaluateSettings, evaluate_encodings
+from cate_hf.experiments.geometry import effective_dimension, geometry, redraw
+from cate_hf.experiments.maps import draw_map, neighbour_map, principal_map
 from cate_hf.experiments.prediction import best, measures, predict, split, to_target
 from cate_hf.spaces.custom import CustomSpace
 
@@ -130,6 +132,9 @@ def test_the_command(tmp_path, capsys):
     assert len(numbers["prediction"]["30"]["ridge"]["kendall_tau"]) == 2
     for name in ("tau.png", "tau.svg", "map-path.png", "map-parameters.png"):
         assert (folder / name).stat().st_size > 1000
+    assert main([*command, "--encodings", "path", "--map", "tsne"]) == 0
+    assert (folder / "path.json").read_text() == first
+    assert (folder / "map-tsne-path.png").stat().st_size > 1000
     command[command.index("30")] = "31"
     assert main([*command, "--encodings", "path"]) == 2
     assert "holds another evaluation: labels is [31] here and [30] there" in capsys.readouterr().err
@@ -143,6 +148,7 @@ def test_the_command(tmp_path, capsys):
         (["--labels", "9000"], "labels must be 2 to 765"),
         (["--predictors", "rigde", "--encodings", "path"], "did you mean 'ridge'"),
         (["--field", "beauty"], "beauty"),
+        (["--map", "tnse"], "did you mean 'tsne'"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, arguments, message):
@@ -151,3 +157,44 @@ def test_bad_input_is_one_line(tmp_path, capsys, arguments, message):
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert message in lines[0]
+
+
+def test_an_encoding_is_made_and_fitted_once(tmp_path):
+    calls = []
+    path = type(get_encoding("path", SPACE))
+
+    class Counted(path):
+        name, learned = "counted", True
+
+        def __init__(self, space):
+            calls.append("made")
+            super().__init__(space)
+
+        def fit(self, table, progress=False):
+            calls.append("fitted")
+            return self
+
+    register_encoding("counted", Counted, replace=True)
+    settings = EvaluateSettings("nasbench201", labels=(20,), seeds=1, predictors=("ridge",), pool=700, test_size=200)
+    table = evaluate_encodings(tmp_path / "counted", settings, ["counted"])
+    assert "| counted |" in table
+    assert calls == ["made", "fitted"]
+
+
+def test_neighbours_stay_together_on_a_map(tmp_path, cells):
+    rng = np.random.default_rng(0)
+    centres = 20 * rng.normal(size=(3, 10))
+    group = rng.integers(3, size=240)
+    vectors = (centres[group] + rng.normal(size=(240, 10))).astype(np.float32)
+    points = neighbour_map(vectors, "tsne")
+    distances = np.linalg.norm(points[:, None] - points, axis=2) + np.diag(np.full(240, np.inf))
+    assert (group[distances.argmin(axis=1)] == group).mean() > 0.98
+    draw_map(tmp_path / "map.png", "three", vectors, cells[:240], rng.random(240), "test_accuracy", "tsne")
+    assert (tmp_path / "map.png").stat().st_size > 1000
+
+
+def test_a_map_whose_package_is_not_there_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    command = ["evaluate", "--space", "nasbench201", "--map", "umap", "--output", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "the map umap needs the package umap-learn: pip install 'cate_hf[umap]'" in capsys.readouterr().err

@@ -28,6 +28,10 @@ def compare(
         str | None,
         typer.Option(help="paper-small, paper-large or outside-space; the options change it.", show_default=False),
     ] = None,
+    as_reference: Annotated[
+        bool,
+        typer.Option("--as-reference", help="Of outside-space: candidates of 6 nodes and 7 edges or more, not over 7."),
+    ] = False,
     queries: Annotated[int | None, typer.Option(min=1, help="Queries of a trial.", show_default="150")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of each arm.", show_default="10")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the first trial.", show_default="0")] = None,
@@ -56,6 +60,7 @@ def compare(
     pool: Annotated[
         int | None, typer.Option(min=1, help="A random sample of so many candidates.", show_default="all")
     ] = None,
+    against: Annotated[str, typer.Option(help="Encoding that the others are tested against: p.")] = "cate",
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
     backend: Annotated[
         str, typer.Option(help="loky: processes here; ray: a Ray cluster, RAY_ADDRESS or a local one.")
@@ -96,7 +101,9 @@ def compare(
         "options": comparison.parse_options(options) if options else None,
     }
     if preset is not None:
-        settings = comparison.preset(preset, **chosen)
+        settings = comparison.preset(preset, as_reference, **chosen)
+    elif as_reference:
+        raise ValueError("--as-reference is of a --preset")
     elif space is None:
         raise ValueError("give --space, or a --preset that has one")
     else:
@@ -104,7 +111,7 @@ def compare(
     facts = run_grid(output, settings, jobs, backend, progress=True)
     command = shlex.join(["cate", *sys.argv[1:]])
     settings = facts["settings"]
-    typer.echo(write_report(output, facts, settings, command))
+    typer.echo(write_report(output, facts, settings, command, against))
     typer.echo(f"wrote {output}: {settings.trials} trials of {len(settings.arms())} arms, tables and figures")
 
 

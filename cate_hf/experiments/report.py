@@ -13,14 +13,16 @@ from cate_hf.experiments.settings import NO_ENCODING, CompareSettings
 from cate_hf.files import atomic_output
 from cate_hf.search.run import CHECKPOINTS
 
-REFERENCE = "cate"  # the encoding that the others are tested against
+REFERENCE = "cate"  # the encoding that the others are tested against, by default
 _PACKAGES = ("cate_hf", "numpy", "scipy", "torch")
 
 
-def summarise(trials: dict[tuple[str, str], list[dict]], best_possible: float | None) -> list[dict[str, Any]]:
+def summarise(
+    trials: dict[tuple[str, str], list[dict]], best_possible: float | None, reference: str = REFERENCE
+) -> list[dict[str, Any]]:
     """One row an arm, the best first: mean and standard error of the regret (or of the best so far, where the best
     possible is not known) at 50, 100, 150 queries and at the end, rank at the end, and the p-value of Wilcoxon's
-    signed-rank test against the encoding `cate` under the same algorithm, over the seeds that both have.
+    signed-rank test against the encoding `reference` under the same algorithm, over the seeds that both have.
 
     Arms without a finished trial are left out.
     """
@@ -40,26 +42,28 @@ def summarise(trials: dict[tuple[str, str], list[dict]], best_possible: float | 
                 "measure": measure,
                 "at": {q: (float(curves[:, q - 1].mean()), float(error[q - 1])) for q in points},
                 "seconds": float(np.mean([run["seconds"] for run in runs])),
-                "p_value": _wilcoxon(runs, trials.get((algorithm, REFERENCE), []), measure, encoding),
+                "p_value": _wilcoxon(runs, trials.get((algorithm, reference), []), measure, encoding, reference),
             }
         )
     rows.sort(key=lambda row: sign * row["at"][max(row["at"])][0])
     return [row | {"rank": rank} for rank, row in enumerate(rows, 1)]
 
 
-def _wilcoxon(runs: list[dict], reference: list[dict], measure: str, encoding: str) -> float | None:
+def _wilcoxon(runs: list[dict], others: list[dict], measure: str, encoding: str, reference: str) -> float | None:
     from scipy.stats import wilcoxon
 
-    if encoding in (REFERENCE, NO_ENCODING):
+    if encoding in (reference, NO_ENCODING):
         return None
-    other = {run["seed"]: run[measure][-1] for run in reference}
+    other = {run["seed"]: run[measure][-1] for run in others}
     differences = np.array([run[measure][-1] - other[run["seed"]] for run in runs if run["seed"] in other])
     if np.count_nonzero(differences) < 2:
         return None
     return float(wilcoxon(differences).pvalue)
 
 
-def footer(facts: dict[str, Any], settings: CompareSettings, command: str | None) -> list[str]:
+def footer(
+    facts: dict[str, Any], settings: CompareSettings, command: str | None, reference: str = REFERENCE
+) -> list[str]:
     """Oracle, candidates, seeds and versions, a line each."""
     last = settings.seed + settings.trials - 1
     where = f" with {settings.where}" if settings.where else ""
@@ -73,19 +77,29 @@ def footer(facts: dict[str, Any], settings: CompareSettings, command: str | None
     ]
     if facts["best_possible"] is not None:
         lines.append(f"Regret is the distance to the best candidate, {facts['best_possible']:.6g}.")
-    if any(encoding == REFERENCE for _, encoding in settings.arms()):
-        lines.append(f"p: Wilcoxon's signed-rank test against {REFERENCE} under the same algorithm, paired by seed.")
+    if any(encoding == reference for _, encoding in settings.arms()):
+        lines.append(f"p: Wilcoxon's signed-rank test against {reference} under the same algorithm, paired by seed.")
     lines.append(f"{versions}, Python {platform.python_version()}.")
     return lines + ([f"`{command}`"] if command else [])
 
 
-def write_report(folder: Path, facts: dict[str, Any], settings: CompareSettings, command: str | None = None) -> str:
-    """Write trials.parquet, summary.csv, table.md, table.tex and the figures into the folder; returns the Markdown."""
+def write_report(
+    folder: Path,
+    facts: dict[str, Any],
+    settings: CompareSettings,
+    command: str | None = None,
+    reference: str = REFERENCE,
+) -> str:
+    """Write trials.parquet, summary.csv, table.md, table.tex and the figures into the folder; returns the Markdown.
+
+    Args:
+        reference: the encoding that the others are tested against.
+    """
     trials = read_trials(folder, settings)
-    rows = summarise(trials, facts["best_possible"])
+    rows = summarise(trials, facts["best_possible"], reference)
     if not rows:
         raise ValueError(f"{folder}: no trial is finished yet")
-    notes = footer(facts, settings, command)
+    notes = footer(facts, settings, command, reference)
     markdown = markdown_table(rows, facts["report_field"]) + "\n" + "\n".join(f"{line}  " for line in notes) + "\n"
     _write(folder / "table.md", markdown)
     _write(folder / "table.tex", latex_table(rows, facts["report_field"], notes))

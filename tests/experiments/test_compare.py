@@ -93,6 +93,9 @@ def test_presets_are_sound():
         assert settings.trials == 2
         assert settings.queries == PRESETS[name]["queries"]
     assert preset("outside-space").where == "nodes==6,edges>7"
+    assert preset("outside-space", as_reference=True).where == "nodes==6,edges>=7"
+    with pytest.raises(ValueError, match="no candidates of its own for paper-small"):
+        preset("paper-small", as_reference=True)
     with pytest.raises(ValueError, match="did you mean 'paper-small'"):
         preset("paper-smal")
 
@@ -294,6 +297,9 @@ def test_the_summary_by_hand():
     table = list(rows.values())
     assert "path_x" in markdown_table(table, "test_accuracy")
     assert r"path\_x" in latex_table(table, "test_accuracy", [])
+    turned = {row["encoding"]: row for row in summarise(trials, 1.0, "path_x")}
+    assert turned["cate"]["p_value"] == pytest.approx(rows["path_x"]["p_value"])
+    assert turned["path_x"]["p_value"] is None
     best = {row["encoding"]: row for row in summarise(trials, None)}
     assert best["cate"]["measure"] == "best_so_far"
 

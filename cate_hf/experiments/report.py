@@ -212,11 +212,11 @@ def _write_trials(path: Path, trials: dict[tuple[str, str], list[dict]]) -> None
 
 
 def draw(stem: Path, facts: dict[str, Any], trials: dict[tuple[str, str], list[dict]], algorithm: str) -> None:
-    """Regret of one algorithm with each encoding, and of those without any beside it, as PNG and SVG."""
+    """Regret of one algorithm with each encoding, and of those without any beside it, as PNG and SVG; the best so far
+    where the best possible is not known."""
     from cate_hf.search.figure import draw_regret
 
-    if facts["best_possible"] is None:
-        return
+    measure = "best_so_far" if facts["best_possible"] is None else "regret"
     results = {
         (name if encoding == NO_ENCODING else f"{name}, {encoding}"): facts | {"trials": runs}
         for (name, encoding), runs in trials.items()
@@ -224,4 +224,4 @@ def draw(stem: Path, facts: dict[str, Any], trials: dict[tuple[str, str], list[d
     }
     for suffix in (".png", ".svg"):
         if results:
-            draw_regret(results, stem.with_suffix(suffix), overwrite=True)
+            draw_regret(results, stem.with_suffix(suffix), overwrite=True, measure=measure)

@@ -13,12 +13,15 @@ _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 _LEGEND_INSIDE = 5  # lines; a longer legend stands beside the axes
 
 
-def draw_regret(results: Mapping[str, dict], file: str | os.PathLike, overwrite: bool = False) -> None:
+def draw_regret(
+    results: Mapping[str, dict], file: str | os.PathLike, overwrite: bool = False, measure: str = "regret"
+) -> None:
     """Mean regret by number of queries, with a band of one standard error, one line a search.
 
     Args:
-        results: label -> what `run_search` returned, each with regret, of one benchmark and field.
+        results: label -> what `run_search` returned, of one benchmark and field.
         file: its suffix chooses the format.
+        measure: "regret", or "best_so_far" where the best possible is not known.
 
     Raises:
         ValueError: a search whose best possible value is not known, or no search at all.
@@ -38,23 +41,26 @@ def draw_regret(results: Mapping[str, dict], file: str | os.PathLike, overwrite:
     lowest = np.inf
     for i, (label, result) in enumerate(results.items()):
         colour, line = _COLOURS[i % len(_COLOURS)], _DASHES[i % len(_DASHES)]
-        if result["best_possible"] is None:
+        if measure == "regret" and result["best_possible"] is None:
             raise ValueError(f"{label}: the best possible value is not known, so there is no regret")
-        regrets = percent * np.array([trial["regret"] for trial in result["trials"]])
-        mean = regrets.mean(axis=0)
-        error = regrets.std(axis=0, ddof=1) / len(regrets) ** 0.5 if len(regrets) > 1 else np.zeros_like(mean)
+        values = percent * np.array([trial[measure] for trial in result["trials"]])
+        mean = values.mean(axis=0)
+        error = values.std(axis=0, ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.zeros_like(mean)
         queries = np.arange(1, len(mean) + 1)
-        name = f"{label} ({len(regrets)} trials)"
+        name = f"{label} ({len(values)} trials)"
         axis.plot(queries, mean, color=colour, linestyle=line, linewidth=1.6, label=name)
         axis.fill_between(queries, np.maximum(mean - error, 0), mean + error, color=colour, alpha=0.18, linewidth=0)
         lowest = min(lowest, mean[mean > 0].min(initial=np.inf))
-    axis.set_yscale("log")
-    if np.isfinite(lowest):
-        axis.set_ylim(bottom=lowest / 2)
+    if measure == "regret":
+        axis.set_yscale("log")
+        if np.isfinite(lowest):
+            axis.set_ylim(bottom=lowest / 2)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_xlabel("architectures queried")
-    axis.set_ylabel("regret" + (", percentage points" if percent == 100 else ""))
-    axis.set_title(f"{first['space']}: regret of {first['reported']}", fontsize=9, wrap=True)
+    unit = ", percentage points" if measure == "regret" else ", %"
+    name = measure.replace("_", " ")
+    axis.set_ylabel(name + (unit if percent == 100 else ""))
+    axis.set_title(f"{first['space']}: {name} of {first['reported']}", fontsize=9, wrap=True)
     axis.grid(alpha=0.3, which="both", linewidth=0.5)
     place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)} if beside else {}
     axis.legend(frameon=False, fontsize=8 if beside else 9, **place)

@@ -72,7 +72,8 @@ class Bench:
             found = replace(found, measured=found.measured[:cells], initialisation=found.initialisation[:cells])
         if choice == "structure":
             kept = slice(0, found.num_structure)
-            return replace(found, names=found.names[kept], measured=found.measured[:0], held_out=found.held_out[:0])
+            none = {"measured": found.measured[:0], "initialisation": found.initialisation[:0, :0]}
+            return replace(found, names=found.names[kept], held_out=found.held_out[:0], **none)
         return found
 
     def train(self, choices: dict, seed: int) -> tuple[CateForPreTraining, dict]:

@@ -32,6 +32,7 @@ def test_presets():
         ({"mask_token_id": 9}, "mask_token_id .9. is not an id below vocab_size .7."),
         ({"vocab_size": 6, "operations": ["a"] * 5}, "vocab_size .6. is too small for 5 operations and 2 special ids"),
         ({"relation_buckets": -1}, "relation_buckets must be 0 or more"),
+        ({"statistics": ["edges"]}, "statistics are predicted by pooling 'mean_output_sum', not by 'mean'"),
         ({"encoding_dim": 8}, "encoding_dim is of the projection"),
         ({"encoding_dim": 0, "pooling": "mean_output_sum"}, "learnt_size"),
         ({"num_hidden_layers": 0}, "num_hidden_layers must be at least 1"),

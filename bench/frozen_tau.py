@@ -10,7 +10,7 @@ The target is -log(1 - accuracy) of the space's benchmark: mean test accuracy on
 on CIFAR-10 on NAS-Bench-201, unless --field names another. The test cells are drawn once; --development draws as many
 others, which no final figure uses, for choices during training. Each seed draws its labelled cells from the rest.
 "best" is the best of the three predictors by mean τ on the test cells, for each encoding and number of labels: a
-yardstick of encodings, not of predictors. Gaussian processes are left out from 2,000 labels on. --model takes any
+yardstick of encodings, not of predictors. Gaussian processes are left out above 1,000 labels. --model takes any
 encoding's name too. Without --model and --encodings, the bundled checkpoint of the space is measured. Only cells that
 are drawn are encoded. An architecture of two cells, as in NAS-Bench-301, has the encodings of both side by side.
 """
@@ -28,7 +28,7 @@ from cate_hf.files import atomic_output, check_output
 from cate_hf.search.run import encode_candidates
 
 PREDICTORS = ("ridge", "gp", "trees")
-MOST_LABELS = {"gp": 2000}
+MOST_LABELS = {"gp": 1000}
 
 
 def drawn_rows(count: int, labels: list[int], seeds: int, development: bool, test_size: int) -> np.ndarray:

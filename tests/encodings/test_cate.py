@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cate_hf import Architecture, ArchitectureTable, get_space, load_encoder
+from cate_hf.hub.checkpoints import checkpoint_names
 from tests.tiny import CELLS, LARGE, PLAIN, save_tiny
 
 
@@ -61,3 +62,28 @@ def test_architectures_of_another_space_are_refused_by_row(encoder):
         encoder.encode([PLAIN, {"operations": ["input", "output"], "adjacency": [[0, 0], [1, 0]]}])
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         encoder.encode(CELLS, batch_size=0)
+
+
+@pytest.mark.parametrize("name", [name for name in checkpoint_names() if not name.endswith("-paper")])
+def test_isomorphic_drawings_have_the_same_encoding_by_a_bundled_checkpoint(name):
+    rng = np.random.default_rng(0)
+    encoder = load_encoder(name)
+    cells, drawings = [], []
+    for cell in encoder.search_space.sample(150, seed=5):
+        order = other_order(np.asarray(cell.adjacency), encoder.search_space.num_inputs, rng)
+        cells.append(cell)
+        drawings.append(
+            Architecture([cell.operations[i] for i in order], np.asarray(cell.adjacency)[np.ix_(order, order)])
+        )
+    assert any(a.operations != b.operations for a, b in zip(cells, drawings, strict=True))
+    np.testing.assert_allclose(encoder.encode(drawings), encoder.encode(cells), atol=1e-5)
+
+
+def other_order(adjacency, inputs, rng):
+    """Another topological order of a graph's nodes, the inputs first and the output last as they are."""
+    left, order = set(range(inputs, len(adjacency) - 1)), list(range(inputs))
+    while left:
+        ready = sorted(n for n in left if not any(adjacency[m, n] for m in left))
+        order.append(ready[rng.integers(len(ready))])
+        left.remove(order[-1])
+    return [*order, len(adjacency) - 1]

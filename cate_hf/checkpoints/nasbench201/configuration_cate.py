@@ -162,6 +162,8 @@ class CateConfig(PreTrainedConfig):
             raise ValueError(f"pooling must be one of {POOLINGS}, not {self.pooling!r}")
         if self.encoding_dim is not None and self.pooling != "mean_output_sum":
             raise ValueError(f"encoding_dim is of the projection of pooling 'mean_output_sum', not of {self.pooling!r}")
+        if self.statistics and self.pooling != "mean_output_sum":
+            raise ValueError(f"statistics are predicted by pooling 'mean_output_sum', not by {self.pooling!r}")
         for name in ("relation_buckets", "num_cross_layers", "masked_loss_weight", "statistics_loss_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")

@@ -47,7 +47,8 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def render_checkpoint_card(folder: str | Path, repository: str | None = None) -> str:
-    """The card of a checkpoint's folder, of its facts, its configuration and its weights; nothing is loaded.
+    """The card of a checkpoint's folder, of its facts, its configuration and its weights; of a predictor's, of all of
+    it.
 
     Args:
         repository: what the card's example loads; a path to fill in by default.
@@ -56,8 +57,13 @@ def render_checkpoint_card(folder: str | Path, repository: str | None = None) ->
         CheckpointError: the folder is not a checkpoint of CATE.
     """
     from cate_hf.hub.checks import check_checkpoint_folder
+    from cate_hf.predictor.files import PREDICTOR_FILE, load_predictor
 
     checked = check_checkpoint_folder(folder)
+    if (checked.folder / PREDICTOR_FILE).is_file():
+        from cate_hf.predictor.card import render_card
+
+        return render_card(load_predictor(checked.folder), repository)
     facts = read_facts(checked.folder)
     try:
         parameters = int(facts.pop(_PARAMETERS, checked.parameters))

@@ -187,7 +187,11 @@ def _longest_run(text: str) -> int:
     return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
-def _render(template: str, **values) -> str:
+def render_template(template: str, **values) -> str:
+    """A template of hub_cards/ with these values; one that it needs and does not get is an error (StrictUndefined).
+
+    Values from elsewhere go through a filter: prose, cell, code, line or fence.
+    """
     text = files("cate_hf.hub_cards").joinpath(template).read_text(encoding="utf-8")
     return _environment().from_string(text).render(**values)
 
@@ -242,7 +246,7 @@ def render_model_card(
     )
     values = {name: getattr(config, name) for name in type(config).__annotations__ if name != "model_type"}
     shown = {name: value for name, value in values.items() if value is not None}
-    return _render(
+    return render_template(
         "model_card.md.jinja",
         metadata=card_data.to_yaml(),
         facts=facts,
@@ -299,7 +303,7 @@ def render_dataset_card(facts: DatasetCardFacts | Mapping, repository: str | Non
         ],
     )
     largest = max((row["count"] for row in facts.cost_histogram), default=1)
-    return _render(
+    return render_template(
         "dataset_card.md.jinja",
         metadata=card_data.to_yaml(),
         facts=facts,

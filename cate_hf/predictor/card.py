@@ -1,7 +1,6 @@
 """The card of a predictor, and the picture of its residuals."""
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,15 @@ if TYPE_CHECKING:
 _TEMPLATE = "predictor_card.md.jinja"
 
 
-def render_card(predictor: "Predictor") -> str:
-    """The README.md of a predictor's folder, from its facts; what is not known is left out."""
-    import jinja2
+def render_card(predictor: "Predictor", repository: str | None = None) -> str:
+    """The README.md of a predictor's folder, from its facts; what is not known is left out.
+
+    Args:
+        repository: what the card's examples load, such as "owner/name"; a path to fill in by default.
+    """
     from huggingface_hub import EvalResult, ModelCardData
+
+    from cate_hf.hub.cards import render_template
 
     facts, space = predictor.facts, predictor.space
     report = facts.get("report") or {}
@@ -43,15 +47,11 @@ def render_card(predictor: "Predictor") -> str:
         model_name=title if results else None,
         eval_results=results or None,
     )
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters["number"] = lambda v: "–" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:.4g}"
-    environment.filters["percent"] = lambda v: f"{100 * v:.1f} %"
-    text = files("cate_hf.hub_cards").joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(text).render(
+    return render_template(
+        _TEMPLATE,
         metadata=data.to_yaml(),
         title=title,
+        repository=repository,
         space=space.name,
         targets=predictor.targets,
         members=len(predictor.models),

@@ -89,10 +89,10 @@ def save_predictor(
 
 
 def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -> Predictor:
-    """Read what `Predictor.save` wrote; no network is touched and nothing unpickled.
+    """Read what `Predictor.save` wrote; nothing is unpickled, and of a name or a folder no network is touched.
 
     Args:
-        name_or_path: a bundled predictor's name, or a folder.
+        name_or_path: a bundled predictor's name, a folder, or a repository of the Hub, owner/name.
         device: where the members predict; a GPU where there is one by default.
 
     Raises:
@@ -151,11 +151,9 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
 
 
 def _folder(name_or_path: str | os.PathLike) -> Path:
-    from cate_hf.hub.checkpoints import checkpoint_names, checkpoint_path
+    from cate_hf.hub.checkpoints import resolve_checkpoint
 
-    path = Path(name_or_path)
-    if not path.exists() and str(name_or_path) in checkpoint_names():
-        path = checkpoint_path(str(name_or_path))
+    path = resolve_checkpoint(name_or_path)
     if not path.is_dir():
         raise ValueError(f"{name_or_path}: no folder of a predictor")
     if not (path / PREDICTOR_FILE).is_file():

@@ -81,12 +81,15 @@ def test_a_checkpoint_there_and_back(hub, client, checkpoint):
     hub.requests.clear()
     client.forget()
     code = """
+import torch
 from cate_hf import load_encoder, checkpoint_path
-from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer
+from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer, pipeline
 encoder = load_encoder(repo)
 tokenizer, model = AutoTokenizer.from_pretrained(repo), AutoModel.from_pretrained(repo).eval()
 AutoModelForPreTraining.from_pretrained(repo)
 found = [encoder.encode(cells), model(**tokenizer(cells, return_tensors="pt")).pooler_output]
+of_nodes = pipeline("feature-extraction", model=repo, device="cpu")(cells[1], return_tensors=True)
+torch.testing.assert_close(of_nodes, model(**tokenizer([cells[1]], return_tensors="pt")).last_hidden_state)
 result = [vectors.tolist() for vectors in found] + [str(checkpoint_path(repo)), type(model).__module__]
 """
     *found, folder, module = client.run(code, repo=REPO, cells=CELL_DICTS)
@@ -257,6 +260,25 @@ def test_code_of_a_folder_is_neither_run_nor_published(hub, client, checkpoint, 
     assert all(poison not in file.content for file in served.values())
     assert "evil_cate.py" not in served
     assert served["modeling_cate.py"].content == (checkpoint / "modeling_cate.py").read_bytes()
+
+
+def test_a_predictor_there_and_back(hub, client, checkpoint, tmp_path):
+    from cate_hf import fit_predictor, get_space
+
+    cells = get_space("nasbench101").enumerate()[np.arange(0, 4000, 100)]
+    fitted = fit_predictor(cells, np.linspace(0.8, 0.9, 40), encoder=str(checkpoint), epochs=1, members=1, gp=False)
+    fitted.save(tmp_path / "predictor")
+    published = publish(client, tmp_path / "predictor")
+    assert published["left_out"] == ["labels.parquet"]  # whoever measured them decides
+    served = hub.repository(REPO).files()
+    assert {"predictor.safetensors", "residuals.png", "card.json"} <= set(served)
+    assert f'load_predictor("{REPO}")' in served["README.md"].content.decode()
+    code = """
+from cate_hf import Architecture, load_predictor
+result = [values.tolist() for values in load_predictor(repo).predict([Architecture.from_dict(c) for c in cells])]
+"""
+    found = client.run(code, repo=REPO, cells=CELL_DICTS)
+    np.testing.assert_allclose(found, fitted.predict(CELLS), atol=1e-5)
 
 
 def test_a_users_own_text_stays_and_a_card_is_made_where_there_is_none(checkpoint, tmp_path):

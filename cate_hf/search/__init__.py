@@ -11,6 +11,7 @@ _ALGORITHMS = {
     "bo-dngo": "cate_hf.search.bo_dngo:BayesianDngo",
     "bo-gp": "cate_hf.search.bo_gp:BayesianGp",
     "cate-dngo-ls": "cate_hf.search.cate_dngo_ls:CateDngoLs",
+    "cate-predictor": "cate_hf.search.cate_predictor:CatePredictor",
     "local-search": "cate_hf.search.local_search:LocalSearch",
     "mlp-predictor": "cate_hf.search.mlp_predictor:MlpPredictor",
     "neural-predictor": "cate_hf.search.neural_predictor:NeuralPredictor",

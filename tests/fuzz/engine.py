@@ -43,8 +43,8 @@ class TooSlow(Exception):
 
 
 @contextlib.contextmanager
-def limits() -> Iterator[None]:
-    """Within, an input that takes too long raises TooSlow, and one that takes too much memory MemoryError."""
+def limits(memory: int | None = MEMORY) -> Iterator[None]:
+    """Within, an input that takes too long raises TooSlow, and one that takes `memory` bytes more MemoryError."""
 
     def stop(*_):
         raise TooSlow(f"more than {CPU_SECONDS} s of CPU time for one input")
@@ -53,7 +53,8 @@ def limits() -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm") as file:
         size = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, before[1]))
+    if memory is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (size + memory, before[1]))
     try:
         yield
     finally:

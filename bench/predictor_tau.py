@@ -2,7 +2,7 @@
 
     python bench/predictor_tau.py [--space nasbench101] --benchmark cells.parquet --output predictor.jsonl
     python bench/predictor_tau.py --space nasbench201 --labels 78 156 469 781 --output predictor-201.jsonl
-        [--field FIELD] [--model NAME_OR_FOLDER] [--labels 100 172 424] [--seeds 5] [--test-size 20000] [--members 3]
+        [--field FIELD] [--model NAME_OR_FOLDER] [--labels 100 172 424] [--seeds 5] [--test-size 20000] [--members K]
         [--statistics structure|both] [--cells N] [--development]
 
 `fit_predictor` beside what it is made of (the fine-tuned members, the Gaussian process, the trees) and beside extra
@@ -93,7 +93,7 @@ def main() -> int:
     parser.add_argument("--labels", nargs="+", type=int)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--test-size", type=int, default=20_000)
-    parser.add_argument("--members", type=int, default=3)
+    parser.add_argument("--members", type=int)
     parser.add_argument("--statistics", default="structure")
     parser.add_argument("--cells", type=int)
     parser.add_argument("--name", default="predictor", help="of the method in the tables")

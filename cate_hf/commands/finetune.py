@@ -30,7 +30,14 @@ def finetune(
         list[str] | None,
         typer.Option(help="Column of labels; may be given several times.", show_default="the table's accuracy"),
     ] = None,
-    members: Annotated[int, typer.Option(min=0, help="Encoders in the ensemble; 0 for trees alone.")] = 3,
+    members: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Encoders in the ensemble; 0 for a Gaussian process and trees alone.",
+            show_default="5, of more than 1,000 labels 3",
+        ),
+    ] = None,
     statistics: Annotated[
         str,
         typer.Option(
@@ -135,10 +142,11 @@ def finetune_to_folder(
     candidates = benchmark.candidates(progress=progress)
     columns = {name: benchmark.query_many(candidates, name, missing="nan") for name in names}
     known = np.flatnonzero(~np.isnan(list(columns.values())).any(axis=0))
-    if not LEAST_LABELS <= train_size <= len(known) - 2:
+    most = len(known) - 2
+    if not LEAST_LABELS <= train_size <= most:
         raise ValueError(
-            f"train-size must be {LEAST_LABELS} to {len(known) - 2:,}: {len(known):,} architectures of {benchmark.name} "
-            f"have {', '.join(names)}, and at least 2 are held out; not {train_size:,}"
+            f"train-size must be {LEAST_LABELS} to {most:,}, not {train_size:,}: {len(known):,} architectures of "
+            f"{benchmark.name} have {', '.join(names)}, and at least 2 are held out"
         )
     order = np.random.default_rng([seed, train_size]).permutation(known)
     rows, held_out = order[:train_size], np.sort(order[train_size : train_size + test_size])

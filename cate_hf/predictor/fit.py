@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cate_hf.table import ArchitectureTable
 
 _POINTS = 500  # of the picture of residuals
+_MANY_LABELS = 1000
 _FOLDS = 5  # of trees without members
 _MOST_LABELS = 5000  # of a Gaussian process, whose time grows with their cube
 
@@ -43,7 +44,7 @@ def fit_predictor(
     encoder: "str | os.PathLike | Encoder | None" = None,
     space: "str | os.PathLike | Space | None" = None,
     seed: int = 0,
-    members: int = 3,
+    members: int | None = None,
     statistics: str = "structure",
     trees: bool = True,
     gp: bool = True,
@@ -69,7 +70,8 @@ def fit_predictor(
         encoder: a checkpoint's name or folder (of a predictor too), or an `Encoder`; the one bundled for the space when
             None.
         space: of the architectures; the encoder's when None.
-        members: K encoders that are fine-tuned; 0 for trees alone, on statistics alone where `encoder` is None.
+        members: K encoders that are fine-tuned, 5 of up to 1,000 labels and 3 of more when None; 0 for the process and
+            trees alone, on statistics alone where `encoder` is None.
         statistics: what the trees see beside the encoding: "structure", "both" (of the network at initialisation too,
             tens of milliseconds an architecture, here and when predicting), or "none".
         trees, gp: whether there is a forest, and a Gaussian process on what it sees (of up to 5,000 labels).
@@ -83,14 +85,15 @@ def fit_predictor(
         ValueError: labels or architectures that do not fit (the row is named), or settings that do not.
     """
     start = time.perf_counter()
-    if members < 0 or (not members and not trees):
+    if members is not None and (members < 0 or (not members and not trees)):
         raise ValueError(f"members must be at least {0 if trees else 1}, not {members}")  # a process ends at 5,000
-    loaded = _encoder(encoder, space, members)
+    loaded = _encoder(encoder, space, members != 0)
     search_space = get_space(space) if space is not None else loaded.search_space
     if loaded is not None and loaded.space != search_space.name:
         raise ValueError(f"the encoder is of {loaded.space}, not of {search_space.name}")
     labels = as_labels(search_space, archs, accuracies)
     transforms = transform if isinstance(transform, Mapping) else dict.fromkeys(labels.columns, transform)
+    members = (5 if len(labels) <= _MANY_LABELS else 3) if members is None else members
     targets = [Target.of(name, values, transforms.get(name)) for name, values in labels.columns.items()]
     settings = MemberSettings(members=members, epochs=epochs, batch=batch)
     features = Features(search_space, statistics, loaded, initialisations)
@@ -257,7 +260,7 @@ def _folds(n: int, members: int, seed: int, before: Sequence[Sequence[int]] = ()
     return result
 
 
-def _encoder(encoder: Any, space: Any, members: int) -> "Encoder | None":
+def _encoder(encoder: Any, space: Any, needed: bool) -> "Encoder | None":
     from cate_hf.encodings.cate import Encoder
     from cate_hf.hub.checkpoints import checkpoint_names, load_encoder
 
@@ -268,7 +271,7 @@ def _encoder(encoder: Any, space: Any, members: int) -> "Encoder | None":
     if space is None:
         raise ValueError("give the architectures' search space, or an encoder of it")
     name = get_space(space).name
-    if not members:
+    if not needed:
         return None
     if name not in checkpoint_names():
         raise ValueError(

@@ -40,8 +40,8 @@ class MemberSettings:
     leave_out: bool = True
 
     def for_labels(self, n: int) -> "MemberSettings":
-        """With epochs and batch that suit n labels: 80 epochs in batches of 32 at 100, 25 of 128 at 4,236."""
-        epochs = self.epochs or int(np.clip(round(25 * (4236 / n) ** 0.31), 15, 100))
+        """With epochs and batch that suit n labels: 50 epochs in batches of 32 at 100, 25 of 128 at 4,236."""
+        epochs = self.epochs or int(np.clip(round(25 * (4236 / n) ** 0.185), 15, 60))
         batch = self.batch or int(np.clip(2 ** round(math.log2(max(n, 2)) / 2 + 1.5), 16, 128))
         return MemberSettings(**(self.__dict__ | {"epochs": epochs, "batch": batch}))
 

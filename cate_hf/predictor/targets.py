@@ -61,7 +61,7 @@ class Target:
         plain = cls(name, transform, unit)._forward(values)
         quartiles = np.quantile(plain, [0.25, 0.5, 0.75])
         spread = (quartiles[2] - quartiles[0]) / _NORMAL_QUARTILES
-        scale = float(spread) if spread > 1e-9 * max(1.0, abs(quartiles[1])) else float(plain.std())
+        scale = float(spread) if spread > 1e-9 * max(1.0, abs(quartiles[1])) else float(plain.std()) or 1.0
         return cls(name, transform, unit, float(quartiles[1]), scale, not worse)
 
     def _forward(self, values: np.ndarray) -> np.ndarray:

@@ -94,10 +94,11 @@ def _find(name: str | os.PathLike) -> Callable[..., Encoding] | None:
         return getattr(importlib.import_module(module), class_name)
     from cate_hf.encodings.vae_folders import saved_encoding
     from cate_hf.hub.checkpoints import checkpoint_names
+    from cate_hf.hub.download import is_repo_id
 
     if kind := saved_encoding(name):
         return partial(_find(kind), model=name)
-    if name in checkpoint_names() or os.path.exists(name):
+    if name in checkpoint_names() or os.path.exists(name) or is_repo_id(name):
         return None
     raise unknown("encoding", name, [*encoding_names(), *checkpoint_names()])
 

@@ -41,7 +41,7 @@ def without_secrets(text: str) -> str:
 def hub_errors(repo_id: str, file: str | None = None, kind: str = "model") -> Iterator[None]:
     """Turn what huggingface_hub raises within the block to a HubError that names the repository and the file.
 
-    Errors of the disk stay OSErrors, with the place in their message. A ValueError of the block itself passes.
+    Errors of the disk stay OSErrors, with the place in their message.
     """
     where = f"{kind} {repo_id} on the Hub" + (f", {file}" if file else "")
     try:
@@ -58,11 +58,11 @@ def hub_errors(repo_id: str, file: str | None = None, kind: str = "model") -> It
 
 
 def _told(error: Exception, where: str, kind: str) -> Exception | None:
-    """The error in one line; None where it is none of the Hub or of the disk."""
+    """The error in one line; None where it is a mistake of the program."""
     for known in _chain(error):
         if (told := _told_one(known, where, kind)) is not None:
             return told
-    if _from_hub(error) or isinstance(error, OSError):
+    if _from_hub(error) or isinstance(error, OSError | ValueError | RuntimeError):
         return HubError(f"{where}: {_one_line(error)}")
     return None
 

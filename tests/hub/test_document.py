@@ -78,6 +78,14 @@ def test_every_command_runs_in_turn(hub, client, folder):
     assert len(shapes) == 2
     assert len(set(shapes)) == 1
 
+    code = """
+from cate_hf.encodings import get_encoding
+from cate_hf.spaces import Space
+space = Space.from_file(file)
+result = list(get_encoding("someone/my-encoder", space).transform(space.sample(3, 0)).shape)
+"""
+    assert client.run(code, file=str(folder / "my_space.yaml")) == [3, int(shapes[0])]
+
     # And what the text says beside the commands.
     assert "nothing new" in cate(client, folder, "cate publish-dataset my_pairs someone/my-pairs")
     cate(client, folder, "cate download someone/my-encoder --output copy")

@@ -28,6 +28,7 @@ function = publish_pairs if repo.endswith("pairs") else publish_checkpoint
 result = asdict(function(folder, repo, **options))
 """
 REFUSED = {"X-Error-Message": "Invalid credentials in Authorization header"}
+INVALID = b'{"errors": [{"message": "license must be one of those that there are"}], "warnings": []}'
 FACTS = {"kendall_tau": {"this": {50: 0.4, 150: 0.5}}, "tau_protocol": "By hand.", "command": "make it", "steps": 3}
 SPACE = """
 name: my-space
@@ -193,14 +194,25 @@ def test_errors_of_publishing_name_the_repository(hub, client, pairs):
         ("someone/pairs", [Fault("commit", status=500)], "dataset someone/pairs on the Hub: the Hub failed (500)"),
         ("someone/pairs", [Fault("commit", hang_up=True)], "dataset someone/pairs on the Hub: the connection failed"),
         ("someone/pairs", [Fault(status=401, headers=REFUSED)], "dataset someone/pairs on the Hub: the token was not"),
+        (
+            "someone/pairs",
+            [Fault("validate", status=400, body=INVALID)],
+            "on the Hub: refused (Bad request: license must be one",
+        ),
+        (
+            "someone/pairs",
+            [Fault("lfs/objects/batch", status=200, body=b"{}")],
+            "dataset someone/pairs on the Hub: Malf",
+        ),
     ):
         hub.faults[:] = faults
         with pytest.raises(Failed) as caught:
             publish(client, pairs, repo)
         assert message in caught.value.message
         assert "\n" not in caught.value.message
-    hub.faults.clear()
-    assert publish(client, pairs, "someone/pairs")["changed"]
+    hub.faults[:] = [Fault("lfs-upload", status=503, times=1), Fault("preupload", hang_up=True, times=1)]
+    assert publish(client, pairs, "someone/pairs")["changed"]  # these two are overcome
+    assert [fault.met for fault in hub.faults] == [1, 1]
     assert len(hub.repository("someone/pairs", "datasets").commits) == 2
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cate_hf.hub import registry
+from cate_hf.hub.card_files import check_card, render_checkpoint_card
 from cate_hf.hub.checkpoints import CARD, checkpoint_names, checkpoint_path, resolve_checkpoint
 from cate_hf.hub.download import is_repo_id
 from cate_hf.hub.models import known_encoders
@@ -84,6 +85,14 @@ def test_the_registry_is_that_of_the_bundled_checkpoints():
         assert entries[name].sha256 == {
             path.name: registry.file_sha256(path) for path in checkpoint_path(name).iterdir() if path.name != CARD
         }, f"{name} has changed: run `python -m cate_hf.hub.registry`"
+
+
+def test_cards_of_the_bundled_checkpoints_are_those_of_the_template():
+    for name in checkpoint_names():
+        folder = checkpoint_path(name)
+        card = (folder / CARD).read_text(encoding="utf-8")
+        check_card(card, "model")
+        assert card == render_checkpoint_card(folder), f"{name}: run `cate card {folder} --write`"
 
 
 def test_writing_the_registry(tmp_path, monkeypatch, capsys):

@@ -210,6 +210,7 @@ def test_errors_of_publishing_name_the_repository(hub, client, pairs):
             publish(client, pairs, repo)
         assert message in caught.value.message
         assert "\n" not in caught.value.message
+    hub.reset()
     hub.faults[:] = [Fault("lfs-upload", status=503, times=1), Fault("preupload", hang_up=True, times=1)]
     assert publish(client, pairs, "someone/pairs")["changed"]  # these two are overcome
     assert [fault.met for fault in hub.faults] == [1, 1]

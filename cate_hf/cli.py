@@ -12,6 +12,7 @@ import typer
 from cate_hf.commands import (
     comparisons,
     encodings,
+    finetune,
     hub,
     importing,
     pretraining,
@@ -47,6 +48,7 @@ app.command("convert")(encodings.convert)
 app.command("search")(searches.search)
 app.command("compare")(comparisons.compare)
 app.command("evaluate")(comparisons.evaluate)
+app.command("finetune")(finetune.finetune)
 app.command("models")(hub.models)
 app.command("download")(hub.download)
 app.command("card")(hub.card)

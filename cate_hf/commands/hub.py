@@ -1,4 +1,4 @@
-"""`cate publish`, `cate publish-dataset`, `cate card`, `cate download`, `cate models`: to the Hub and from it."""
+"""`cate publish`, `publish-dataset` and `card`, to the Hub; `cate download`, `models` and `cache`, from it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -136,3 +136,30 @@ def models() -> None:
     from cate_hf.hub.models import known_encoders, print_encoders
 
     print_encoders(known_encoders())
+
+
+def cache(
+    remove: Annotated[
+        list[str] | None, typer.Option(help="Remove this entry; may be given several times.", show_default=False)
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all entries.")] = False,
+) -> None:
+    """List what is kept for the next time, with its size: tables of spaces, statistics, data sets, encoders.
+
+    All of it can be made or downloaded again. CATE_HF_CACHE sets the folder of what was computed, HF_HOME that of what
+    was downloaded.
+
+    Examples:
+
+      cate cache
+
+      cate cache --remove someone/my-encoder
+    """
+    from cate_hf.hub.cache import cache_entries, print_entries, remove_entries
+
+    names = [entry.name for entry in cache_entries()] if clear else remove
+    if not names:
+        print_entries(cache_entries())
+        return
+    removed = remove_entries(names)
+    typer.echo(f"removed {len(removed)} entries, {sum(entry.bytes for entry in removed) / 1e6:,.1f} MB")

@@ -5,9 +5,13 @@ import shutil
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cate_hf.hub.checkpoints import CARD_FACTS, OWN_FILES, checkpoint_names, checkpoint_path
 from cate_hf.hub.registry import registered_encoders
+
+if TYPE_CHECKING:
+    from huggingface_hub import CachedRepoInfo
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,12 @@ def known_encoders() -> list[KnownEncoder]:
         if name not in checkpoint_names():
             folder = cached_checkpoint(name)
             found.append(KnownEncoder(name, entry.repo_id) if folder is None else _describe(name, folder, str(folder)))
-    found += [_describe(repo_id, folder, str(folder)) for repo_id, folder in _cached_repositories()]
+    found += [_describe(repo.repo_id, folder, str(folder)) for repo, folder in cached_repositories()]
     return found
 
 
-def _cached_repositories() -> list[tuple[str, Path]]:
+def cached_repositories() -> "list[tuple[CachedRepoInfo, Path]]":
+    """Repositories of CATE in the cache of huggingface_hub, by name, each with the folder of its latest revision."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -51,12 +56,12 @@ def _cached_repositories() -> list[tuple[str, Path]]:
         repositories = sorted(scan_cache_dir().repos, key=lambda repo: repo.repo_id)
     except (CacheNotFound, OSError):
         return []
-    latest = {
-        repo.repo_id: max(repo.revisions, key=lambda revision: revision.last_modified).snapshot_path
+    latest = [
+        (repo, max(repo.revisions, key=lambda revision: revision.last_modified).snapshot_path)
         for repo in repositories
         if repo.repo_type == "model" and repo.revisions
-    }
-    return [(repo_id, path) for repo_id, path in latest.items() if _model_type(path) == "cate"]
+    ]
+    return [(repo, path) for repo, path in latest if _model_type(path) == "cate"]
 
 
 def _model_type(folder: Path) -> str | None:

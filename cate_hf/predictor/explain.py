@@ -1,0 +1,116 @@
+"""What a prediction hangs on: the predicted effect of each single change of an architecture, with a picture."""
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cate_hf.architecture import Architecture
+    from cate_hf.predictor.model import Predictor
+
+_MOST_BARS = 40
+
+
+class Change(NamedTuple):
+    """One step from an architecture.
+
+    Attributes:
+        what: in words, nodes by their numbers in the drawing, such as "node 2: conv3x3-bn-relu → maxpool3x3".
+        difference: of the predicted label, in its units; deviation: of the changed architecture's prediction.
+        architecture: the changed one, without nodes that the change left unused.
+    """
+
+    what: str
+    difference: float
+    deviation: float
+    architecture: "Architecture"
+
+
+def explain(predictor: "Predictor", architecture: "Architecture", target: str | None = None) -> list[Change]:
+    """Every valid change of one operation or one edge (taken away or added), all predicted at once, the change with the
+    largest predicted gain first.
+
+    Raises:
+        ValueError: the architecture is not of the predictor's space, or no such target.
+    """
+    space = predictor.space
+    start = space.validate(architecture)
+    found = list(_changes(space, start))
+    changed = [other for _, other in found]
+    mean, deviation = predictor.predict([start, *changed], target)
+    steps = [
+        Change(what, float(m - mean[0]), float(d), other)
+        for (what, other), m, d in zip(found, mean[1:], deviation[1:], strict=True)
+    ]
+    which = predictor.targets[predictor.target_names.index(target) if target else 0]
+    return sorted(steps, key=lambda step: -step.difference if which.higher_is_better else step.difference)
+
+
+def draw_explanation(
+    predictor: "Predictor", architecture: "Architecture", file: str | os.PathLike, target: str | None = None
+) -> list[Change]:
+    """Write a picture of an architecture beside the predicted effects of its changes; returns these.
+
+    Raises:
+        ValueError: as `explain`, or a suffix that is no image format.
+        FileExistsError, OSError: the file exists, or cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from cate_hf.drawing import check_picture, draw
+    from cate_hf.files import atomic_output
+
+    check_picture(file)
+    steps = explain(predictor, architecture, target)
+    start = predictor.space.validate(architecture)
+    mean, deviation = predictor.predict(start, target)
+    shown = steps if len(steps) <= _MOST_BARS else [*steps[: _MOST_BARS // 2], *steps[-_MOST_BARS // 2 :]]
+    figure = Figure(figsize=(13, max(3.5, 0.19 * len(shown) + 1)), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    draw(start, left)
+    name = target or predictor.target_names[0]
+    left.set_title(f"predicted {name}: {mean[0]:.4g} ± {deviation[0]:.2g}; nodes are numbered in topological order")
+    rows = np.arange(len(shown))[::-1]
+    differences = np.array([step.difference for step in shown])
+    better = (differences > 0) == predictor.targets[predictor.target_names.index(name)].higher_is_better
+    right.barh(rows, differences, color=np.where(better, "#4c9f70", "#c65b5b"))
+    right.set_yticks(rows, [step.what for step in shown], fontsize=7)
+    right.axvline(0, color="#555555", linewidth=0.8)
+    right.set_xlabel(f"predicted change of {name}")
+    if len(shown) < len(steps):
+        right.set_title(f"the {_MOST_BARS} most extreme of {len(steps)} changes", fontsize=9)
+    with atomic_output(file) as temporary:
+        figure.savefig(temporary, dpi=130)
+    return steps
+
+
+def _changes(space, start: "Architecture"):
+    """(what, architecture) of each valid single change that gives another architecture; of isomorphic ones each."""
+    from cate_hf.architecture import Architecture
+
+    operations, adjacency = list(start.operations), np.array(start.adjacency, dtype=np.uint8)
+    own = space.hash(start)
+    names = list(space.vocabulary[space.num_inputs : -1])
+    candidates = []
+    for node, operation in enumerate(operations):
+        if operation in names:
+            others = [other for other in names if other != operation]
+            for other in others:
+                changed = [*operations[:node], other, *operations[node + 1 :]]
+                candidates.append((f"node {node}: {operation} → {other}", changed, adjacency))
+    for first in range(len(operations)):
+        for second in range(first + 1, len(operations)):
+            changed = adjacency.copy()
+            changed[first, second] ^= 1
+            what = "added" if changed[first, second] else "taken away"
+            candidates.append((f"edge {first} → {second} {what}", operations, changed))
+    for what, ops, edges in candidates:
+        try:
+            changed = space.validate(Architecture(ops, edges))
+        except ValueError:
+            continue
+        if space.hash(changed) != own:
+            yield what, changed

@@ -18,7 +18,8 @@ ALGORITHMS = tuple(
     if not steps or any("encoding" in get_algorithm(name).choices.get(s, ()) for s in ("perturb", "sample"))
 )
 # So few random candidates at first that a model is trained, and steps are taken, within the five queries.
-FEW = {"initial": 2, "population": 2, "tournament": 2, "members": 2}
+FEW = {"initial": 2, "proposed": 4, "population": 2, "tournament": 2, "members": 2, "screened": 20}
+FEW |= {"predictors": "fixed"}  # encoders that are fine-tuned look at no encoding, and take their time
 OPTIONS = tuple(
     (name, setting, value)
     for name in algorithm_names()

@@ -83,6 +83,8 @@ def test_a_checkpoint_there_and_back(hub, client, checkpoint):
     client.forget()
     code = """
 import torch
+from huggingface_hub import list_models
+assert [model.id for model in list_models(author="someone")] == [repo]
 from cate_hf import load_encoder, checkpoint_path
 from transformers import AutoModel, AutoModelForPreTraining, AutoTokenizer, pipeline
 encoder = load_encoder(repo)
@@ -273,6 +275,24 @@ def test_code_of_a_folder_is_neither_run_nor_published(hub, client, checkpoint, 
     assert all(poison not in file.content for file in served.values())
     assert "evil_cate.py" not in served
     assert served["modeling_cate.py"].content == (checkpoint / "modeling_cate.py").read_bytes()
+
+
+def test_a_poisoned_repository_runs_nothing(hub, client, checkpoint, tmp_path):
+    folder, marker = tmp_path / "poisoned", tmp_path / "marker"
+    shutil.copytree(checkpoint, folder)
+    for path in folder.glob("*.py"):
+        path.write_text(f"open({str(marker)!r}, 'w').write('run')\n")
+    hub.repository("other/poisoned").upload(folder)
+    code = """
+import cate_hf
+from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoTokenizer
+for auto_class in (AutoConfig, AutoModel, AutoModelForPreTraining, AutoTokenizer):
+    assert type(auto_class.from_pretrained(repo)).__module__.startswith("cate_hf.")
+result = cate_hf.load_encoder(repo).encode(cells).tolist()
+"""
+    found = client.run(code, repo="other/poisoned", cells=CELL_DICTS)
+    np.testing.assert_allclose(found, load_encoder(checkpoint).encode(CELLS), atol=1e-6)
+    assert not marker.exists()
 
 
 def test_a_predictor_there_and_back(hub, client, checkpoint, tmp_path):

@@ -14,6 +14,7 @@ from cate_hf.files import atomic_output
 from cate_hf.search.run import CHECKPOINTS
 
 REFERENCE = "cate"  # the encoding that the others are tested against, by default
+_LEVELS = (0, 0.25, 0.5, 0.75, 1)  # of a measure over the trials, at the end
 _PACKAGES = ("cate_hf", "numpy", "scipy", "torch")
 
 
@@ -22,7 +23,8 @@ def summarise(
 ) -> list[dict[str, Any]]:
     """One row an arm, the best first: mean and standard error of the regret (or of the best so far, where the best
     possible is not known) at 50, 100, 150 queries and at the end, rank at the end, and the p-value of Wilcoxon's
-    signed-rank test against the encoding `reference` under the same algorithm, over the seeds that both have.
+    signed-rank test against the encoding `reference` under the same algorithm, over the seeds that both have; and the
+    quartiles at the end, from the least to the most.
 
     Arms without a finished trial are left out.
     """
@@ -41,6 +43,7 @@ def summarise(
                 "trials": len(runs),
                 "measure": measure,
                 "at": {q: (float(curves[:, q - 1].mean()), float(error[q - 1])) for q in points},
+                "quartiles": np.quantile(curves[:, -1], _LEVELS).tolist(),
                 "seconds": float(np.mean([run["seconds"] for run in runs])),
                 "p_value": _wilcoxon(runs, trials.get((algorithm, reference), []), measure, encoding, reference),
             }
@@ -100,7 +103,8 @@ def write_report(
     if not rows:
         raise ValueError(f"{folder}: no trial is finished yet")
     notes = footer(facts, settings, command, reference)
-    markdown = markdown_table(rows, facts["report_field"]) + "\n" + "\n".join(f"{line}  " for line in notes) + "\n"
+    tables = markdown_table(rows, facts["report_field"]), markdown_quartiles(rows, facts["report_field"])
+    markdown = "\n".join(tables) + "\n" + "\n".join(f"{line}  " for line in notes) + "\n"
     _write(folder / "table.md", markdown)
     _write(folder / "table.tex", latex_table(rows, facts["report_field"], notes))
     _write_summary(folder / "summary.csv", rows)
@@ -144,6 +148,15 @@ def markdown_table(rows: list[dict], field: str) -> str:
         body[row][column] = f"**{body[row][column]}**"
     lines = [header, ["---"] * len(header), *body]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def markdown_quartiles(rows: list[dict], field: str) -> str:
+    """How the trials of each arm are spread at the end."""
+    scale, unit = (100, ", %") if field.endswith("accuracy") else (1, "")
+    name = rows[0]["measure"].replace("_", " ")
+    header = ["algorithm", "encoding", f"least {name}{unit}", "first quartile", "median", "third quartile", "most"]
+    body = [[row["algorithm"], row["encoding"], *(f"{scale * q:.3f}" for q in row["quartiles"])] for row in rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in (header, ["---"] * len(header), *body))
 
 
 def latex_table(rows: list[dict], field: str, notes: list[str]) -> str:

@@ -18,7 +18,7 @@ from cate_hf.benchmarks import find_benchmark
 from cate_hf.cli import main
 from cate_hf.conditions import parse_where
 from cate_hf.experiments.grid import read_trials, run_grid, trial_file
-from cate_hf.experiments.report import latex_table, markdown_table, summarise, write_report
+from cate_hf.experiments.report import latex_table, markdown_quartiles, markdown_table, summarise, write_report
 from cate_hf.experiments.settings import (
     NO_ENCODING,
     PRESETS,
@@ -177,7 +177,7 @@ def test_encodings_and_algorithms_are_added_to_a_folder(tmp_path):
     arms = {arm: len(runs) for arm, runs in read_trials(tmp_path / "grows", whole).items()}
     assert arms.pop(("neural-predictor", "path")) == 0  # asked for by neither
     assert set(arms.values()) == {2}
-    assert write_report(tmp_path / "grows", facts, whole).count("| random |") == 3
+    assert write_report(tmp_path / "grows", facts, whole).count("| random |") == 6  # of two tables
     with pytest.raises(ValueError, match="neural-predictor.initial is 75 here and 10 there"):
         run_grid(tmp_path / "grows", replace(more, options=()))
 
@@ -292,6 +292,10 @@ def test_the_summary_by_hand():
     assert error == pytest.approx(ours[:, -1].std(ddof=1) / 8**0.5)
     assert rows["path_x"]["p_value"] == pytest.approx(wilcoxon(theirs[:, -1] - ours[:, -1]).pvalue)
     assert rows["cate"]["p_value"] is None
+    assert rows["cate"]["quartiles"] == np.quantile(ours[:, -1], [0, 0.25, 0.5, 0.75, 1]).tolist()
+    spread = markdown_quartiles([rows["cate"]], "test_accuracy").splitlines()
+    assert spread[0].startswith("| algorithm | encoding | least regret, % |")
+    assert f"| {100 * np.median(ours[:, -1]):.3f} |" in spread[2]
     order = sorted(rows, key=lambda name: rows[name]["rank"])
     assert order == sorted(rows, key=lambda name: rows[name]["at"][3][0])
     table = list(rows.values())

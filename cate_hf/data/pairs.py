@@ -23,9 +23,12 @@ from cate_hf.data.pairing import (
     split_by_first,
 )
 from cate_hf.files import atomic_output, check_output
+from cate_hf.names import unknown
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
+from cate_hf.spaces.mixed import MixedSpace
 from cate_hf.table import ArchitectureTable
+from cate_hf.table_io import read_architectures
 from cate_hf.table_parquet import GROUP_ROWS, readable_parquet, write_groups, write_parquet
 
 if TYPE_CHECKING:
@@ -33,9 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PairSettings",
+    "build_mixed_pairs",
     "build_pairs",
     "default_settings",
     "make_pairs",
+    "read_input",
     "read_pairs",
     "space_of",
     "split_by_first",
@@ -51,20 +56,24 @@ PAIR_COLUMNS = ("first", "second")
 
 
 def build_pairs(
-    space: str | os.PathLike | Space, settings: PairSettings | None = None, progress: bool = False
+    space: str | os.PathLike | Space,
+    settings: PairSettings | None = None,
+    progress: bool = False,
+    table: ArchitectureTable | None = None,
 ) -> tuple[ArchitectureTable, dict[str, np.ndarray], dict]:
     """The architectures of a space (`Space.pool`), their pairs by split, and the facts about them that a card states.
 
     Args:
         space: a name, the path of a YAML file that describes one, or a `Space`.
         settings: `default_settings` when None.
+        table: architectures of the space, with a column hash, in the place of its pool.
 
     Raises:
         ValueError: the space has no such cost, or one that is not a number; no architecture or no pair is found.
     """
     space = get_space(space)
     settings = settings or default_settings(space)
-    table = space.pool(progress=progress)
+    table = space.pool(progress=progress) if table is None else table
     if settings.where is not None:
         table = table[where_rows(table, settings.where)]
     costs = checked_costs(space.costs(table, settings.cost))
@@ -79,6 +88,63 @@ def build_pairs(
     splits = split_by_first(pairs, len(table), settings.validation_fraction, settings.seed)
     facts = architecture_facts(space, table) | pair_facts(space, settings, splits, costs)
     return table, splits, facts
+
+
+def build_mixed_pairs(
+    space: MixedSpace, cost: str | None = None, progress: bool = False, table: ArchitectureTable | None = None
+) -> tuple[ArchitectureTable, dict[str, np.ndarray], dict]:
+    """The same of a mixed space: within each of its members, and by that one's settings.
+
+    Args:
+        cost: that of all members, in the place of each one's own.
+
+    Returns:
+        the architectures over the mixed vocabulary, the members' one after the other; pairs of them; and as facts the
+        numbers of both, with those of each member under `members`.
+    """
+    parts = []
+    numbers = None if table is None else space.member_of(table)
+    for number, member in enumerate(space.members):
+        own = None if table is None else table[numbers == number].recode(member.vocabulary)
+        if own is None or len(own):
+            parts.append(build_pairs(member, default_settings(member, cost=cost), progress, own))
+    tables = [part.replace_columns({"hash": part.columns["hash"]}) for part, _, _ in parts]
+    starts = np.cumsum([0, *map(len, tables)])[:-1]
+    splits = {
+        split: np.concatenate([pairs[split] + start for (_, pairs, _), start in zip(parts, starts, strict=True)])
+        for split in SPLITS
+    }
+    facts = {
+        "space": space.name,
+        "architectures": sum(map(len, tables)),
+        "pairs": sum(map(len, splits.values())),
+        **{f"{split}_pairs": len(pairs) for split, pairs in splits.items()},
+        "seed": parts[0][2]["seed"],
+        "members": [facts for _, _, facts in parts],
+    }
+    return ArchitectureTable.concatenate(tables).recode(space.vocabulary), splits, facts
+
+
+def read_input(space: Space, path: str | os.PathLike, cost: str | None = None) -> ArchitectureTable:
+    """The architectures of a Parquet or JSON Lines file, checked to be of a space, with a column hash.
+
+    Args:
+        cost: a column of the file, or a cost of the space.
+
+    Raises:
+        ValueError: naming the file, and row and field, of what is wrong.
+        FileNotFoundError: no such file.
+    """
+    from cate_hf.encodings.inputs import checked_architectures
+
+    table = read_architectures(path)
+    table = checked_architectures(space, table, table.columns.get("hash"), str(path))
+    if cost is not None and cost not in table.columns and cost not in space.cost_names:
+        known = [*space.cost_names, *(name for name, values in table.columns.items() if values.dtype.kind in "iuf")]
+        raise ValueError(f"{path}: {unknown('cost', cost, known)}")
+    if cost in table.columns and table.columns[cost].dtype.kind not in "iuf":
+        raise ValueError(f"{path}: column {cost!r} holds {table.columns[cost].dtype}, expected numbers: it is the cost")
+    return table
 
 
 def write_pairs(

@@ -7,6 +7,7 @@ import numpy as np
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.hub.checkpoints import checkpoint_names, load_encoder
 from cate_hf.spaces import Space
+from cate_hf.spaces.registry import SEPARATOR
 from cate_hf.table import ArchitectureTable
 
 
@@ -45,7 +46,7 @@ class CateEncoding(BaseEncoding):
         else:
             self.name = os.fspath(checkpoint)
         self.encoder = load_encoder(checkpoint, device=device)
-        if self.encoder.space != self.space.name:
+        if self.space.name not in (self.encoder.space, *self.encoder.space.split(SEPARATOR)):
             raise ValueError(f"{checkpoint} is a checkpoint of {self.encoder.space}, not of {self.space.name}")
         self.batch_size, self.dim = batch_size, self.encoder.dim
 

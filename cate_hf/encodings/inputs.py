@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cate_hf.files import sha256_of
+from cate_hf.spaces.mixed import MixedSpace
 from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def rows_for(
 ) -> TableRows | ParquetRows:
     """The architectures of a space (its pool, where it cannot be listed), or of a Parquet or JSON Lines file.
 
+    An encoder of a mixed space encodes those of its members, alone or together.
+
     Args:
         own: the space that `model`, as errors call it, encodes.
         space, input: one of the two.
@@ -124,6 +127,8 @@ def rows_for(
         FileNotFoundError: no such file.
     """
     if input is None:
+        if isinstance(own, MixedSpace) and space in [member.name for member in own.members]:
+            own = own.member(space)
         if space != own.name:
             raise ValueError(f"{model} is a checkpoint of {own.name}, not of {space}")
         return TableRows(own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress))

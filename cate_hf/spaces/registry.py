@@ -7,6 +7,8 @@ from cate_hf.names import Catalog
 from cate_hf.spaces.base import Space
 
 CATALOG = Catalog("cate_hf.spaces.catalog", "SPACE", "search space", "cate_hf.spaces")
+SEPARATOR = "+"
+"""Between the names of the members in the name of a mixed space."""
 FILE_SUFFIXES = (".yaml", ".yml")
 
 
@@ -16,7 +18,8 @@ def space_names() -> list[str]:
 
 
 def get_space(space: "str | os.PathLike | Space") -> Space:
-    """The search space of a name, or of a YAML file that describes one; a `Space` is given back.
+    """The search space of a name, or of a YAML file that describes one; a `Space` is given back. Names joined by "+"
+    are one mixed space.
 
     Raises:
         ValueError: there is none of that name (the message has the nearest), or the file does not describe one.
@@ -25,7 +28,11 @@ def get_space(space: "str | os.PathLike | Space") -> Space:
     if isinstance(space, Space):
         return space
     if isinstance(space, os.PathLike) or str(space).endswith(FILE_SUFFIXES):
+        if SEPARATOR in str(space) and not os.path.exists(space):
+            raise ValueError(f"{space}: a mixed run is of spaces that are known by name; a file describes one alone")
         return register_space(Space.from_file(space), replace=True)
+    if SEPARATOR in str(space):
+        return _mixed(str(space))
     return _instance(str(space), CATALOG.registered.get(space))
 
 
@@ -41,6 +48,13 @@ def register_space(space: Space, replace: bool = False) -> Space:
         raise ValueError(f"there is a search space called {space.name!r} already; choose another name")
     CATALOG.registered[space.name] = space
     return space
+
+
+@lru_cache(maxsize=16)
+def _mixed(name: str) -> Space:
+    from cate_hf.spaces.mixed import MixedSpace
+
+    return MixedSpace([get_space(member) for member in name.split(SEPARATOR)])
 
 
 @lru_cache(maxsize=64)

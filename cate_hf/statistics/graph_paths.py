@@ -57,7 +57,7 @@ def _measure(codes, bits, sizes, kinds, operations, inputs, numbers):
     edges = np.zeros((most, most), np.bool_)
     kind = np.empty(most, np.int16)
     for row in range(len(codes)):
-        size = int(sizes[row])
+        size = np.int64(sizes[row])  # int() of a byte is one with a sign
         for node in range(size):
             kind[node] = kinds[codes[row, node]]
         _unpack(bits[row], size, edges)

@@ -3,16 +3,21 @@
 import argparse
 from dataclasses import MISSING, fields
 
+from cate_hf.spaces.registry import SEPARATOR
 from cate_hf.training.settings import PRESETS, PretrainSettings
 
 _DECIDED_BY_LAUNCH = ("mixed_precision", "processes")
 
 _HELP = {
-    "space": "search space to pre-train on: a name, or a YAML file that describes one",
+    "space": "search space to pre-train on: a name, or a YAML file; given more than once, a mixed run over all of them",
+    "input": "Parquet or JSON Lines file of architectures to pre-train on, in the place of the space's own",
+    "cost": "what pairs are made by: a cost of the space, or a column of --input; the space's own without it",
     "preset": "default: our design; paper: the paper's model exactly",
     "pairs": "folder of pairs made by `cate pairs`; without it the space's own pairs are made",
     "epochs": "passes over the training pairs",
     "max_steps": "end after this many optimiser steps; the schedule decays to this end",
+    "length_multiple": "0: batches of one shape, as TPUs want; 8: pairs of about one length together, padded to a "
+    "multiple of it; without it 8 where architectures have more than 32 nodes",
     "batch_size": "pairs an optimiser step, over all processes and accumulated micro-batches",
     "gradient_accumulation_steps": "micro-batches an optimiser step",
     "learning_rate": "peak learning rate of AdamW",
@@ -52,6 +57,9 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, dict]:
         default = None if field.default is MISSING else field.default
         choices = PRESETS if field.name == "preset" else None
         flag = "--" + field.name.replace("_", "-")
+        if field.name == "space":
+            parser.add_argument(flag, action="append", help=f"{_HELP[field.name]} (default: {default})")
+            continue
         parser.add_argument(flag, type=kind, default=default, choices=choices, help=_HELP[field.name])
     parser.add_argument(
         "--mixed-precision",
@@ -70,7 +78,13 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, dict]:
     parser.add_argument(
         "--log-with", choices=("tensorboard", "wandb"), default=None, help="an Accelerate tracker beside log.jsonl"
     )
+    parser.add_argument("--static-shapes", action="store_true", help="the same as --length-multiple 0")
     options = parser.parse_args(argv)
+    options.space = SEPARATOR.join(options.space or [PretrainSettings.space])
+    if options.static_shapes:
+        if options.length_multiple:
+            parser.error("--static-shapes and --length-multiple exclude each other")
+        options.length_multiple = 0
     if options.log_every < 1 or options.save_every < 0 or options.evaluate_pairs < 0:
         parser.error("--log-every must be at least 1, --save-every and --evaluate-pairs at least 0")
     if options.resume and options.overwrite:

@@ -8,6 +8,7 @@ from cate_hf.modeling.losses_cate import masked_operation_loss
 from cate_hf.training.statistics_targets import StatisticsTargets, held_out_batches
 
 BATCH = 1024
+_POSITIONS = 16 * BATCH  # of a batch; long architectures come fewer at a time
 
 
 @torch.inference_mode()
@@ -23,7 +24,8 @@ def evaluate(
     was_training = model.training
     model.eval()
     sums = torch.zeros(2, 3, dtype=torch.float64)  # of X and Y: summed loss, right, masked
-    batches = [pairs[i : i + BATCH] for i in range(0, len(pairs), BATCH)]
+    size = min(BATCH, _POSITIONS // tokens.input_ids.shape[1])
+    batches = [pairs[i : i + size] for i in range(0, len(pairs), size)]
     for index in range(accelerator.process_index, len(batches), accelerator.num_processes):
         arrays = pair_batch(tokens, batches[index], ranges, np.random.default_rng([seed, 2, index]))
         batch = {k: torch.from_numpy(v).to(accelerator.device) for k, v in arrays.items()}
@@ -54,7 +56,9 @@ def evaluate_statistics(model, tokens: TokenArrays, targets: StatisticsTargets, 
     was_training = model.training
     model.eval()
     sums = torch.zeros(4, len(targets.names), dtype=torch.float64)  # known, label, label², squared error
-    for index, arrays in enumerate(held_out_batches(tokens, targets)):
+    for index, arrays in enumerate(
+        held_out_batches(tokens, targets, min(BATCH, _POSITIONS // tokens.input_ids.shape[1]))
+    ):
         if index % accelerator.num_processes != accelerator.process_index:
             continue
         labels = torch.from_numpy(arrays.pop("statistics_labels")).double()

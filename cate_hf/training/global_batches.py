@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cate_hf.data.batches import IdRange, TokenArrays, training_batches
+from cate_hf.data.batches import IdRange, TokenArrays, cut, training_batches
 from cate_hf.training.settings import PretrainSettings
 from cate_hf.training.statistics_targets import StatisticsTargets, statistics_batch
 
@@ -17,15 +17,23 @@ def global_batches(
     targets: StatisticsTargets | None,
     start: int,
     stop: int,
+    length_multiple: int = 0,
 ) -> Iterator[dict[str, np.ndarray]]:
     """The model's inputs of steps start .. stop - 1: masked pairs where masked operations have a weight, and
-    architectures with statistics where those have one."""
+    architectures with statistics where those have one.
+
+    Args:
+        length_multiple: of the positions of a batch, see `training_batches`.
+    """
     if settings.masked_weight:
-        batches = training_batches(tokens, pairs, ranges, settings.batch_size, settings.seed, start, stop)
+        batches = training_batches(
+            tokens, pairs, ranges, settings.batch_size, settings.seed, start, stop, length_multiple
+        )
     else:
         batches = ({} for _ in range(start, stop))
     for step, batch in enumerate(batches, start):
         if targets is not None:
             rng = np.random.default_rng([settings.seed, 6, step])
-            batch |= statistics_batch(tokens, targets, settings.statistics_batch_size, rng)
+            some = statistics_batch(tokens, targets, settings.statistics_batch_size, rng)
+            batch |= cut(some, length_multiple) if length_multiple else some
         yield batch

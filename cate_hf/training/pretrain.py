@@ -20,12 +20,13 @@ import torch
 from accelerate import Accelerator
 
 from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
-from cate_hf.data.pairs import build_pairs, default_settings, read_pairs
+from cate_hf.data.pairs import build_mixed_pairs, build_pairs, default_settings, read_input, read_pairs
 from cate_hf.files import check_own, check_writable, clear_folder, digest_of
 from cate_hf.hub.checkpoints import OWN_FILES
 from cate_hf.launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
+from cate_hf.spaces.mixed import MixedSpace
 from cate_hf.tokenization import CateTokenizer
 from cate_hf.training.evaluation import evaluate, evaluate_statistics
 from cate_hf.training.finished import write_checkpoint
@@ -64,7 +65,7 @@ class Pretraining:
         self.tokenizer = CateTokenizer.from_config(self.config)
         self.tokens = TokenArrays.from_table(self.tokenizer, table)
         self.train_pairs, self.validation_pairs = splits["train"], splits["validation"]
-        self._data_digest = digest_of(*vars(self.tokens).values(), self.train_pairs, self.validation_pairs)
+        self._data_digest = digest_of(*self.tokens.arrays, self.train_pairs, self.validation_pairs)
         self.ranges = IdRange(
             self.config.num_special_ids, self.config.vocab_size, self.config.mask_token_id, self.config.pad_token_id
         )
@@ -90,12 +91,16 @@ class Pretraining:
         return pairs, self._targets(pairs[0])
 
     def _pairs(self):
-        if self.settings.pairs is None:
-            return build_pairs(self.settings.space, default_settings(self.settings.space))
-        table, splits, facts = read_pairs(self.settings.pairs)
-        if facts["space"] != self.space.name:
-            raise ValueError(f"{self.settings.pairs} holds pairs of {facts['space']}, not of {self.space.name}")
-        return table, splits, facts
+        settings = self.settings
+        if settings.pairs is not None:
+            table, splits, facts = read_pairs(settings.pairs)
+            if facts["space"] != self.space.name:
+                raise ValueError(f"{settings.pairs} holds pairs of {facts['space']}, not of {self.space.name}")
+            return table, splits, facts
+        table = None if settings.input is None else read_input(self.space, settings.input, settings.cost)
+        if isinstance(self.space, MixedSpace):
+            return build_mixed_pairs(self.space, settings.cost, table=table)
+        return build_pairs(self.space, default_settings(self.space, cost=settings.cost), table=table)
 
     def _targets(self, table) -> StatisticsTargets | None:
         settings = self.settings
@@ -127,7 +132,14 @@ class Pretraining:
             np.random.default_rng([settings.seed, 3]).permutation(len(self.validation_pairs))[:evaluate_pairs]
         ]
         batches = global_batches(
-            settings, self.tokens, self.train_pairs, self.ranges, self.targets, self.step, self.total_steps
+            settings,
+            self.tokens,
+            self.train_pairs,
+            self.ranges,
+            self.targets,
+            self.step,
+            self.total_steps,
+            settings.length_multiple_of(self.config),
         )
         self._report(
             f"{self.total_steps:,} steps of {settings.batch_size} pairs on {accelerator.num_processes} process(es), "
@@ -210,11 +222,12 @@ class Pretraining:
                 inputs[name] = torch.from_numpy(values[index * micro : (index + 1) * micro]).to(accelerator.device)
             more = part + 1 < settings.gradient_accumulation_steps
             with accelerator.no_sync(self.wrapped) if more else nullcontext():
-                output = self.wrapped(**inputs, **counts)
-                accelerator.backward(output.loss)
-            for i, loss in enumerate((output.loss, output.masked_loss, output.statistics_loss)):
-                if loss is not None:
-                    share[i] += loss.detach() / accelerator.num_processes
+                outputs = self._forward(inputs, counts)
+                accelerator.backward(sum(output.loss for output in outputs))
+            for output in outputs:
+                for i, loss in enumerate((output.loss, output.masked_loss, output.statistics_loss)):
+                    if loss is not None:
+                        share[i] += loss.detach() / accelerator.num_processes
         bad = ~share[0].isfinite() & (self.first_bad == _NEVER)
         self.first_bad = torch.where(bad, self.step + 1, self.first_bad)
         if settings.max_grad_norm:
@@ -222,6 +235,14 @@ class Pretraining:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return share
+
+    def _forward(self, inputs: dict[str, torch.Tensor], counts: dict[str, float]) -> list:
+        """The model's outputs: one, or one of the pairs and one of the statistics where they differ in length."""
+        statistics = {name: values for name, values in inputs.items() if name.startswith("statistics_")}
+        pairs = {name: values for name, values in inputs.items() if name not in statistics}
+        together = not (pairs and statistics)
+        together = together or pairs["input_ids"].shape[1] == statistics["statistics_input_ids"].shape[1]
+        return [self.wrapped(**some, **counts) for some in ((inputs,) if together else (pairs, statistics))]
 
     def _agree_to_stop(self) -> bool:
         if self.accelerator.num_processes == 1:

@@ -2,8 +2,13 @@
 
 import math
 from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cate_hf.modeling import CateConfig
 
 PRESETS = ("default", "paper")
+_LONG, _LENGTH_MULTIPLE = 32, 8  # nodes from which on batches have lengths of their own
 
 
 @dataclass(frozen=True)
@@ -11,10 +16,15 @@ class PretrainSettings:
     """Settings that decide the weights; a resumed run must have the same ones (defaults: Yan et al., 4.1).
 
     Attributes:
-        space: name of the search space, or a YAML file that describes one.
+        space: name of the search space, or a YAML file that describes one; of a mixed run, names joined by "+".
+        input: file of architectures that stand in the place of the space's pool.
+        cost: what pairs are made by: a cost of the space, or a column of `input`; the space's own when None.
         preset: "default" (our design) or "paper".
         pairs: folder of pairs made by `cate pairs`; None makes the space's own.
         epochs: passes over the training pairs; max_steps, where given, ends earlier and shortens the schedule with it.
+        length_multiple: 0 gives all batches one shape; else pairs of about one length come together, in batches of as
+            many positions as the longest needs, up to a multiple of this. None: 8 where architectures have more than 32
+            nodes and the preset does not see padding, else 0.
         batch_size: pairs an optimiser step, over all processes and accumulated micro-batches.
         learning_rate, weight_decay, adam_epsilon, warmup_steps: of AdamW and its linear schedule.
         max_grad_norm: clip gradients to this norm; 0 does not clip.
@@ -27,10 +37,13 @@ class PretrainSettings:
     """
 
     space: str = "nasbench101"
+    input: str | None = None
+    cost: str | None = None
     preset: str = "default"
     pairs: str | None = None
     epochs: float = 10.0
     max_steps: int | None = None
+    length_multiple: int | None = None
     batch_size: int = 1024
     gradient_accumulation_steps: int = 1
     learning_rate: float = 1e-3
@@ -51,6 +64,14 @@ class PretrainSettings:
     def __post_init__(self):
         if self.preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {self.preset!r}")
+        if self.pairs is not None and (self.input is not None or self.cost is not None):
+            raise ValueError("pairs are given: they have their architectures and their cost; leave input and cost out")
+        if self.length_multiple is not None and self.length_multiple < 0:
+            raise ValueError(f"length_multiple must be 0 or more, not {self.length_multiple}")
+        if self.length_multiple and self.preset == "paper":
+            raise ValueError(
+                "the paper's preset sees padding: all its batches have one shape, leave length_multiple out"
+            )
         for name, default in (("masked_weight", 1.0), ("statistics_weight", float(self.preset != "paper"))):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
@@ -85,6 +106,12 @@ class PretrainSettings:
             raise ValueError(f"there are fewer training pairs than one batch of {self.batch_size}")
         steps = max(1, round(self.epochs * steps_per_epoch))
         return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    def length_multiple_of(self, config: "CateConfig") -> int:
+        """`length_multiple`, or what None stands for with a model."""
+        if self.length_multiple is not None:
+            return self.length_multiple
+        return _LENGTH_MULTIPLE if config.max_nodes > _LONG and not config.padding_is_visible else 0
 
     def learning_rate_at(self, step: int, total_steps: int) -> float:
         """Linear warm-up to `learning_rate`, then linear decay to 0 after the last step."""

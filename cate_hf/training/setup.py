@@ -71,8 +71,9 @@ def set_encoding_scale(model: CateForPreTraining, tokens: "TokenArrays") -> None
     was_training = model.training
     model.eval()
     parts = []
-    for start in range(0, len(rows), _BATCH):
-        some = np.sort(rows[start : start + _BATCH])
+    size = min(_BATCH, 16 * _BATCH // tokens.input_ids.shape[1])  # long architectures come fewer at a time
+    for start in range(0, len(rows), size):
+        some = np.sort(rows[start : start + size])
         inputs = (tokens.input_ids[some].astype(np.int64), tokens.attention_mask[some], tokens.adjacency[some])
         inputs = [torch.from_numpy(array).to(pooler.shift.device) for array in inputs]
         parts.append(model.cate(*inputs).pooler_output[:, : model.config.learnt_size].double())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cate_hf.spaces.mixed import MixedSpace
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
 from cate_hf.statistics.structure import structure, structure_names
 
@@ -87,10 +88,10 @@ def statistics_targets(
     held_out = np.random.default_rng([seed, 5]).permutation(held_out)[:count]
     if cells:
         measured = np.concatenate([held_out, np.setdiff1d(measured, held_out)])
-    of_graph = structure(space, table)
-    mean, spread = of_graph.mean(0, dtype=np.float64), of_graph.std(0, dtype=np.float64)
+    of_graph, names = _of_graph(space, table)
+    mean, spread = np.nanmean(of_graph, 0, dtype=np.float64), np.nanstd(of_graph, 0, dtype=np.float64)
     kept = spread > _SPREAD
-    names = [name for name, keep in zip(structure_names(space), kept, strict=True) if keep]
+    names = [name for name, keep in zip(names, kept, strict=True) if keep]
     mean, spread = mean[kept], spread[kept]
     standardised = np.empty((len(table), len(names)), np.float16)
     for column, source in enumerate(np.flatnonzero(kept)):  # one at a time: a float64 copy of all would be large
@@ -100,7 +101,7 @@ def statistics_targets(
         order = np.argsort(measured)
         settings = InitialisationSettings(initialisations=initialisations)
         numbers = np.empty((len(measured), len(initialisation_names())), np.float32)
-        numbers[order] = initialisation(space, table[measured[order]], settings, progress=progress)
+        numbers[order] = _at_initialisation(space, table[measured[order]], settings, progress)
         # The mean and spread of extreme values say little: those of the middle 98 % do.
         low, high = np.quantile(numbers, [0.01, 0.99], axis=0)
         middle = np.clip(numbers, low, high)
@@ -113,6 +114,36 @@ def statistics_targets(
     return StatisticsTargets(
         names, standardised, measured, of_network, rows, held_out, mean.astype(np.float32), spread.astype(np.float32)
     )
+
+
+def _of_graph(space: "Space", table: "ArchitectureTable") -> tuple[np.ndarray, list[str]]:
+    """Statistics (N, S') of the structure, and their names. Of a mixed space those of all members; NaN where an
+    architecture's member does not have one."""
+    if not isinstance(space, MixedSpace):
+        return structure(space, table), structure_names(space)
+    names = list(dict.fromkeys(name for member in space.members for name in structure_names(member)))
+    numbers = np.full((len(table), len(names)), np.nan, np.float32)
+    of = space.member_of(table)
+    for number, member in enumerate(space.members):
+        rows, columns = np.flatnonzero(of == number), [names.index(name) for name in structure_names(member)]
+        numbers[np.ix_(rows, columns)] = structure(member, table[rows].recode(member.vocabulary))
+    return numbers, names
+
+
+def _at_initialisation(
+    space: "Space", table: "ArchitectureTable", settings: InitialisationSettings, progress: bool
+) -> np.ndarray:
+    """(M, T) statistics at initialisation; of a mixed space, by the network of each one's member."""
+    if not isinstance(space, MixedSpace):
+        return initialisation(space, table, settings, progress=progress)
+    numbers = np.empty((len(table), len(initialisation_names())), np.float32)
+    of = space.member_of(table)
+    for number, member in enumerate(space.members):
+        rows = np.flatnonzero(of == number)
+        if len(rows):
+            some = table[rows].recode(member.vocabulary)
+            numbers[rows] = initialisation(member, some, settings, progress=progress)
+    return numbers
 
 
 def statistics_batch(

@@ -1,6 +1,14 @@
 import numpy as np
 
-from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, mask_operations, training_batches
+from cate_hf import ArchitectureTable, CateTokenizer
+from cate_hf.data.batches import (
+    IGNORED_LABEL,
+    IdRange,
+    PackedAdjacency,
+    TokenArrays,
+    mask_operations,
+    training_batches,
+)
 
 RANGES = IdRange(first_operation=2, vocab_size=7, mask_token_id=1, pad_token_id=0)
 PAPER = IdRange(first_operation=0, vocab_size=5, mask_token_id=1, pad_token_id=0)
@@ -58,3 +66,56 @@ def test_an_epoch_shows_each_pair_once():
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(96))
     assert not np.array_equal(epochs[0], epochs[1])
     assert {b["pair_input_ids"].shape for b in batches} == {(32, 7)}
+
+
+def long_graphs(rows=300, largest=60):
+    """A table of random graphs of very different lengths, and a tokenizer."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(2, largest + 1, rows)
+    used = np.arange(largest) < sizes[:, None]
+    codes = np.where(used, rng.integers(1, 4, used.shape), 255).astype(np.uint8)
+    adjacency = np.triu(rng.random((rows, largest, largest)) < 0.2, 1) & used[:, :, None] & used[:, None, :]
+    vocabulary = ("input", "a", "b", "c", "output")
+    table = ArchitectureTable.from_arrays(vocabulary, codes, adjacency)
+    return table, CateTokenizer(operations=list(vocabulary), model_max_length=largest)
+
+
+def test_packed_adjacency_is_the_same():
+    table, tokenizer = long_graphs()
+    dense, packed = (TokenArrays.from_table(tokenizer, table, dense_bytes=limit) for limit in (1 << 30, 0))
+    assert isinstance(packed.adjacency, PackedAdjacency)
+    assert packed.adjacency.shape == dense.adjacency.shape
+    rows = np.array([5, 299, 0, 5])
+    assert np.array_equal(packed.adjacency[rows], dense.adjacency[rows])
+    pairs = np.random.default_rng(1).integers(0, 300, (64, 2))
+    for first, second in zip(
+        training_batches(dense, pairs, RANGES, 16, 0, 0, 4),
+        training_batches(packed, pairs, RANGES, 16, 0, 0, 4),
+        strict=True,
+    ):
+        assert all(np.array_equal(first[k], second[k]) for k in first)
+
+
+def test_batches_of_about_one_length():
+    table, tokenizer = long_graphs()
+    tokens = TokenArrays.from_table(tokenizer, table)
+    pairs = np.column_stack([np.arange(300), np.arange(300)[::-1]])
+    batches = list(training_batches(tokens, pairs, RANGES, 10, 0, 0, 60, length_multiple=8))
+    lengths = np.array([batch["input_ids"].shape[1] for batch in batches])
+    assert set(lengths) <= {8, 16, 24, 32, 40, 48, 56, 60}
+    assert not np.array_equal(lengths, np.sort(lengths))  # the lengths of an epoch come in any order
+    for batch in batches:
+        size = batch["input_ids"].shape[1]
+        masks = [batch["attention_mask"], batch["pair_attention_mask"]]
+        longest = max(int(mask.sum(1).max()) for mask in masks)
+        assert longest <= size < longest + 8
+        assert batch["adjacency"].shape == batch["pair_adjacency"].shape == (10, size, size)
+        assert batch["labels"].shape == (10, size)
+    for epoch in (batches[:30], batches[30:]):  # each pair once
+        degrees = np.concatenate([batch["adjacency"].sum((1, 2), dtype=int) for batch in epoch])
+        assert sorted(degrees) == sorted(tokens.adjacency.sum((1, 2), dtype=int))
+    positions = lengths.sum() / (60 * 60)
+    assert positions < 0.85  # of what one shape for all would take
+    again = list(training_batches(tokens, pairs, RANGES, 10, 0, 35, 40, length_multiple=8))
+    for first, second in zip(batches[35:40], again, strict=True):
+        assert all(np.array_equal(first[k], second[k]) for k in first)

@@ -51,7 +51,8 @@ def evaluate_statistics(model, tokens: TokenArrays, targets: StatisticsTargets, 
     share of the batches.
 
     Returns:
-        validation_r2_structure and, where networks were measured, validation_r2_initialisation: means over statistics.
+        validation_r2_structure and, where networks were measured, validation_r2_initialisation: means over the
+        statistics that differ among the held-out architectures.
     """
     was_training = model.training
     model.eval()
@@ -71,10 +72,10 @@ def evaluate_statistics(model, tokens: TokenArrays, targets: StatisticsTargets, 
         sums += torch.stack([known.double().sum(0), labels.sum(0), labels.square().sum(0), error.sum(0)])
     model.train(was_training)
     count, total, squares, error = accelerator.reduce(sums.to(accelerator.device), "sum").cpu()
-    variance = squares - total.square() / count
-    determined = 1 - error / variance.clamp(min=1e-9)
-    found = determined[variance > 1e-6 * count.clamp(min=1)]  # of the rest all held-out ones have the same
-    result = {"validation_r2_structure": determined[: targets.num_structure]}
+    variance = squares / count - (total / count).square()
+    # Of a statistic that is the same for all held-out ones there is nothing to determine.
+    determined = torch.where(variance > 1e-4, 1 - error / count / variance, torch.nan)
+    result = {"validation_r2_structure": determined[: targets.num_structure].nanmean().item()}
     if len(targets.measured):
-        result["validation_r2_initialisation"] = determined[targets.num_structure :]
-    return {name: values.mean().item() for name, values in result.items()} if len(found) else {}
+        result["validation_r2_initialisation"] = determined[targets.num_structure :].nanmean().item()
+    return result

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from cate_hf.modeling import CateConfig, CateForPreTraining
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
 from cate_hf.statistics.structure import structure, structure_names
 from cate_hf.tokenization import CateTokenizer
+from cate_hf.training.evaluation import evaluate_statistics
 from cate_hf.training.global_batches import global_batches
 from cate_hf.training.settings import PretrainSettings
 from cate_hf.training.setup import freeze_unused, parameter_groups, pretraining_config
@@ -154,3 +157,34 @@ def test_every_weight_that_is_trained_gets_a_gradient(fields, space, tokens, pla
 def test_settings_that_do_not_fit_are_told(fields, message):
     with pytest.raises(ValueError, match=message):
         PretrainSettings(**fields)
+
+
+class Alone:
+    """What of an Accelerator the evaluation uses, in one process."""
+
+    num_processes, process_index, device = 1, 0, torch.device("cpu")
+
+    def autocast(self):
+        return nullcontext()
+
+    def reduce(self, values, how):
+        return values
+
+
+def test_coefficients_of_determination_are_those_of_scikit_learn(space, tokens, plain):
+    from sklearn.metrics import r2_score
+
+    config = CateConfig.for_space(space, statistics=plain.names, num_hidden_layers=1, num_cross_layers=0)
+    torch.manual_seed(0)
+    model = CateForPreTraining(config).train()
+    found = evaluate_statistics(model, tokens, plain, Alone())
+    assert model.training
+    rows = plain.held_out
+    labels = plain.structure[rows].astype(np.float64)
+    with torch.no_grad():
+        inputs = (tokens.input_ids[rows].astype(np.int64), tokens.attention_mask[rows], tokens.adjacency[rows])
+        predicted = model.eval().cate(*map(torch.from_numpy, inputs)).statistics.numpy()
+    differ = labels.std(0) > 0.01
+    assert found == {
+        "validation_r2_structure": pytest.approx(r2_score(labels[:, differ], predicted[:, differ]), rel=1e-3)
+    }

@@ -1,5 +1,6 @@
 """What the commands share that `accelerate launch` starts, in one process or in several."""
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -10,28 +11,48 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 THREADS_VARIABLE = "CATE_HF_THREADS"  # threads for all processes of this machine together; its processors by default
+_SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
+_TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
 T = TypeVar("T")
 
 
 def check_launch(accelerator: "Accelerator") -> None:
-    """Tell a launch whose number of processes is not the one that was asked for.
+    """Tell a launch that is not the one that was asked for.
 
     Raises:
-        ValueError: several processes were started, and do not know of each other.
+        ValueError: several processes were started and do not know of each other, or the model would be sharded.
     """
-    started = int(os.environ.get("WORLD_SIZE", "1"))
+    started, kind = int(os.environ.get("WORLD_SIZE", "1")), accelerator.distributed_type.value
+    if kind in _SHARDING:
+        raise ValueError(
+            f"{kind} shards a model that is too large for a device; this one has at most a few million parameters, and "
+            "each process has all of it: use accelerate_configs/ddp.yaml"
+        )
     if started != accelerator.num_processes:
         raise ValueError(
             f"{started} processes were started, but each is on its own: on a machine without a GPU add --cpu to the "
             "options of the module"
         )
+    asked = [name for name in _SHARDING if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() in ("1", "true")]
+    if asked:
+        _note(f"{asked[0]} was asked for; Accelerate runs {kind} here")
     if "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
-        print(
-            "note: this is one process. `accelerate launch --cpu` starts one, whatever --num_processes says; for "
-            "several on CPUs: --config_file accelerate_configs/cpu_ddp.yaml, or --multi_gpu in place of --cpu",
-            file=sys.stderr,
+        _note(
+            "this is one process. `accelerate launch --cpu` starts one, whatever --num_processes says; for several on "
+            "CPUs: --config_file accelerate_configs/cpu_ddp.yaml, or --multi_gpu in place of --cpu"
         )
+
+
+def _note(text: str) -> None:
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(f"note: {text}", file=sys.stderr)
+
+
+def check_tracker(name: str | None) -> None:
+    """Raise ValueError for an Accelerate tracker that is not installed, which Accelerate would leave out."""
+    if name is not None and not any(importlib.util.find_spec(module) for module in _TRACKERS[name]):
+        raise ValueError(f"--log-with {name} needs the package {name} (pip install {name})")
 
 
 def share_threads(accelerator: "Accelerator") -> None:

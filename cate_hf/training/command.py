@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
-from cate_hf.launching import check_launch, share_threads
+from cate_hf.launching import check_launch, check_tracker, share_threads
 from cate_hf.training.arguments import parse
 from cate_hf.training.pretrain import Interrupted, pretrain
 from cate_hf.training.settings import PretrainSettings
@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     options, settings_fields, run_options = parse(argv)
     mixed_precision = resolve_mixed_precision(options.mixed_precision, options.cpu)
     try:
+        check_tracker(options.log_with)
         accelerator = Accelerator(
             mixed_precision=mixed_precision,
             cpu=options.cpu,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cate_hf.files import atomic_output
 from cate_hf.hub.checkpoints import save_checkpoint
 from cate_hf.training.setup import set_encoding_scale
 
@@ -37,9 +38,7 @@ def write_checkpoint(run: "Pretraining", results: dict[str, float], command: str
         "epochs": run.step * settings.batch_size / max(run.pair_facts["train_pairs"], 1),
         "learning_rate": settings.learning_rate,
         "seed": settings.seed,
-        "machine": f"{os.cpu_count()}-core CPU"
-        if run.accelerator.device.type == "cpu"
-        else torch.cuda.get_device_name(),
+        "machine": _machine(run.accelerator.device),
         "mixed_precision": settings.mixed_precision,
         "processes": settings.processes,
         "pairs": run.pair_facts,
@@ -49,7 +48,8 @@ def write_checkpoint(run: "Pretraining", results: dict[str, float], command: str
         "losses": [entry for entry in run.log.entries if "loss" in entry][-1:],
         **results,
     }
-    (run.work / "facts.json").write_text(json.dumps(facts, indent=2) + "\n")  # what a card is made of
+    with atomic_output(run.work / "facts.json", overwrite=True) as file:
+        file.write_text(json.dumps(facts, indent=2) + "\n")  # what a card is made of
     staged = run.work / ".checkpoint"
     shutil.rmtree(staged, ignore_errors=True)
     save_checkpoint(staged, run.model, run.tokenizer, facts, space_definition=run.space.definition())
@@ -57,3 +57,9 @@ def write_checkpoint(run: "Pretraining", results: dict[str, float], command: str
     for file in sorted(staged.iterdir(), key=lambda file: file.name == "config.json"):
         os.replace(file, run.output_dir / file.name)
     staged.rmdir()
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cpu":
+        return f"{os.cpu_count()}-core CPU"
+    return torch.cuda.get_device_name() if device.type == "cuda" else device.type

@@ -77,7 +77,7 @@ class Pretraining:
             parameter_groups(self.model, settings.weight_decay),
             lr=settings.learning_rate,
             eps=settings.adam_epsilon,
-            fused=True,
+            fused=accelerator.device.type in ("cpu", "cuda"),
         )
         self.total_steps = settings.total_steps(steps_in_epoch(len(self.train_pairs), settings.batch_size))
         self.wrapped, self.optimizer = accelerator.prepare(self.model, optimizer)
@@ -234,6 +234,10 @@ class Pretraining:
             accelerator.clip_grad_norm_(self.wrapped.parameters(), settings.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if accelerator.device.type == "xla":
+            import torch_xla
+
+            torch_xla.sync()  # the end of a step's graph, which a loader of XLA's own would set
         return share
 
     def _forward(self, inputs: dict[str, torch.Tensor], counts: dict[str, float]) -> list:

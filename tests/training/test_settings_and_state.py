@@ -3,8 +3,10 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from cate_hf.training.arguments import parse
+from cate_hf.training.log import RunLog
 from cate_hf.training.settings import PretrainSettings
 from cate_hf.training.state import KEPT, latest_state, load_state, save_state
 
@@ -96,3 +98,40 @@ def test_a_run_with_other_settings_is_named():
     saved = json.loads(json.dumps(asdict(PretrainSettings(seed=1))))
     assert PretrainSettings(seed=1).difference(saved) is None
     assert PretrainSettings(seed=2).difference(saved) == "seed is 2 here and 1 there"
+    for changed in ({"batch_size": 512}, {"processes": 2}, {"learning_rate": 0.5}, {"input": "cells.parquet"}):
+        name, value = next(iter(changed.items()))
+        expected = f"{name} is {value!r} here and {saved[name]!r} there"
+        assert PretrainSettings(seed=1, **changed).difference(saved) == expected
+
+
+def test_a_full_disk_leaves_the_states_before(tmp_path, monkeypatch):
+    model, optimizer = model_and_optimizer(0)
+    step(model, optimizer, 0)
+    save_state(tmp_path, 5, model, optimizer, {})
+
+    def full(*arguments):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("cate_hf.training.state.save_file", full)
+    with pytest.raises(OSError, match="step-00000010: cannot be written .*No space left"):
+        save_state(tmp_path, 10, model, optimizer, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
+    assert latest_state(tmp_path)[1]["step"] == 5
+
+
+def test_the_log_is_rewound(tmp_path):
+    log = RunLog(tmp_path / "log.jsonl")
+    for number in range(1, 6):
+        log.append({"step": number, "loss": 0.5})
+    with open(tmp_path / "log.jsonl", "a") as file:
+        file.write('{"step": 6, "lo')  # a kill in the middle of a line
+    again = RunLog(tmp_path / "log.jsonl")
+    again.rewind(3)
+    again.append({"step": 4, "loss": 0.25})
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert entries == again.entries
+    assert [(entry["step"], entry["loss"]) for entry in entries] == [(1, 0.5), (2, 0.5), (3, 0.5), (4, 0.25)]
+    nowhere = RunLog(None)
+    nowhere.rewind(3)
+    nowhere.append({"step": 4})
+    assert nowhere.entries == [{"step": 4}]

@@ -6,6 +6,7 @@ encoder; its metadata are JSON. Nothing is unpickled.
 
 import json
 import os
+from importlib.resources import files as resource_files
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +151,25 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
     return Predictor(space, targets, models, tokenizer, features, process, trees, combinations, labels, about["facts"])
 
 
+def predictor_names() -> list[str]:
+    """Names of the predictors bundled with the package."""
+    root = _bundled()
+    return (
+        sorted(entry.name for entry in root.iterdir() if entry.joinpath(PREDICTOR_FILE).is_file())
+        if root.is_dir()
+        else []
+    )
+
+
+def _bundled():
+    return resource_files("cate_hf.predictor").joinpath("bundled")
+
+
 def _folder(name_or_path: str | os.PathLike) -> Path:
     from cate_hf.hub.checkpoints import resolve_checkpoint
 
+    if str(name_or_path) in predictor_names() and not os.path.exists(name_or_path):
+        return Path(str(_bundled().joinpath(str(name_or_path))))
     path = resolve_checkpoint(name_or_path)
     if not path.is_dir():
         raise ValueError(f"{name_or_path}: no folder of a predictor")

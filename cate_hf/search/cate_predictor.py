@@ -21,16 +21,17 @@ class CatePredictor(Rounds, Stepping):
     """20 random candidates, then rounds of 10 by samples of an ensemble of predictors, over all candidates.
 
     What predicts are a Gaussian process and extremely randomised trees on structural statistics and the encodings side
-    by side, and encoders that are fine-tuned on what was told (`cate_hf.predictor`). The process sees all candidates;
-    the trees the `screened` × 10 that it likes best, as many at random, and the neighbours of the best so far; the
-    encoders the `screened` best of these. Each proposal is the best by a random convex combination of the functions:
-    Thompson sampling (Thompson 1933) with the ensemble as the posterior.
+    by side, and, where asked for, encoders that are fine-tuned on what was told (`cate_hf.predictor`). The process sees
+    all candidates; the trees the `screened` × 10 that it likes best, as many at random, and the neighbours of the best
+    so far; the encoders the `screened` best of these. Each proposal is the best by a random convex combination of the
+    functions: Thompson sampling (Thompson 1933) with the ensemble as the posterior.
 
     Everything is fitted afresh each round, from what was told and the round's seed: nothing else is state.
 
     Settings:
         initial: 20; proposed: 10 a round.
-        predictors: "ensemble", all three; "fixed", the process and the trees on encodings as they are; or "trees".
+        predictors: "fixed", the process and the trees, on encodings as they are; "ensemble", fine-tuned encoders too,
+            which takes seconds a round; or "trees".
         members: encoders, 2; screened: candidates that they see, 500.
         parents: the best so far whose neighbours are looked at, 10; perturb, nearest: of steps.
     """
@@ -40,7 +41,7 @@ class CatePredictor(Rounds, Stepping):
     defaults = {
         "initial": 20,
         "proposed": 10,
-        "predictors": "ensemble",
+        "predictors": "fixed",
         "members": 2,
         "screened": 500,
         "parents": 10,

@@ -97,7 +97,7 @@ result = list(get_encoding("someone/my-encoder", space).transform(space.sample(3
         "cate download someone/absent": "model someone/absent on the Hub: not found",
         "cate download nasbench10l": "unknown encoder 'nasbench10l'; did you mean 'nasbench101'?",
         "cate encode --input sample.parquet --model no/such --output o.parquet": "nor is there a folder no/such",
-        "cate publish my_encoder other/my-encoder": "model other/my-encoder on the Hub: forbidden (403)",
+        "cate publish-dataset my_pairs other/my-pairs": "dataset other/my-pairs on the Hub: forbidden (403)",
         "cate publish my_pairs someone/x": "my_pairs: no config.json, so this is not a checkpoint folder",
         "cate card my_space.yaml": "expected a checkpoint folder, found a file",
     }.items():

@@ -56,7 +56,7 @@ def publish(client, folder: Path, repo: str = REPO, **options) -> dict:
     return client.run(PUBLISH, folder=str(folder), repo=repo, options=options)
 
 
-def test_a_checkpoint_there_and_back(hub, client, checkpoint):
+def test_a_checkpoint_there_and_back(hub, client, checkpoint, tmp_path):
     first = publish(client, checkpoint)
     assert first["changed"]
     assert first["url"] == f"{hub.url}/{REPO}"
@@ -74,7 +74,15 @@ def test_a_checkpoint_there_and_back(hub, client, checkpoint):
     )
     assert [r.metric_value for r in ModelCard(card).data.eval_results] == [0.4, 0.5]
 
-    second = publish(client, checkpoint)
+    # The same again, with other code in the folder: that is neither run nor published, and so nothing is new.
+    folder, marker = tmp_path / "poisoned", tmp_path / "marker"
+    shutil.copytree(checkpoint, folder)
+    for name in ("modeling_cate.py", "evil_cate.py", "setup.py"):
+        (folder / name).write_text(f"open({str(marker)!r}, 'w').write('run')\n")
+    (folder / "training").mkdir()
+    second = publish(client, folder)
+    assert not marker.exists()
+    assert second["left_out"] == ["evil_cate.py", "modeling_cate.py", "setup.py", "training"]
     assert not second["changed"]
     assert second["commit"] == first["commit"]
     assert len(hub.repository(REPO).commits) == 2
@@ -140,8 +148,9 @@ print(json.dumps(model(**tokenizer(cells, return_tensors="pt")).pooler_output.to
         hub.faults[:] = [Fault(status=500)]
         hub.requests.clear()
     assert not hub.requests
+    code = f"from cate_hf.hub.download import download_checkpoint as d; d({REPO!r}); d('some/other')"
     done = subprocess.run(
-        [sys.executable, "-c", f"from cate_hf import load_encoder; load_encoder({REPO!r}); load_encoder('some/other')"],
+        [sys.executable, "-c", code],
         env=os.environ | environment | {"HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
@@ -258,23 +267,6 @@ result = [
     assert same
     assert names == list(table.vocabulary)
     assert count == len(table)
-
-
-def test_code_of_a_folder_is_neither_run_nor_published(hub, client, checkpoint, tmp_path):
-    folder = tmp_path / "poisoned"
-    shutil.copytree(checkpoint, folder)
-    marker = tmp_path / "marker"
-    poison = f"open({str(marker)!r}, 'w').write('run')\n".encode()
-    for name in ("modeling_cate.py", "evil_cate.py", "setup.py"):
-        (folder / name).write_bytes(poison)
-    (folder / "training").mkdir()
-    published = publish(client, folder)
-    assert not marker.exists()
-    assert published["left_out"] == ["evil_cate.py", "modeling_cate.py", "setup.py", "training"]
-    served = hub.repository(REPO).files()
-    assert all(poison not in file.content for file in served.values())
-    assert "evil_cate.py" not in served
-    assert served["modeling_cate.py"].content == (checkpoint / "modeling_cate.py").read_bytes()
 
 
 def test_a_poisoned_repository_runs_nothing(hub, client, checkpoint, tmp_path):

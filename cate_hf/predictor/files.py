@@ -23,6 +23,7 @@ from cate_hf.predictor.targets import Target
 from cate_hf.predictor.trees import Trees
 
 FORMAT = 1
+_OF_LABELS = ("folds", "residual_points")  # facts about single labels
 PREDICTOR_FILE, LABELS_FILE, PICTURE_FILE = "predictor.safetensors", "labels.parquet", "residuals.png"
 EXTRA_FILES = (PREDICTOR_FILE, LABELS_FILE, PICTURE_FILE)
 """Names of the files that a predictor has beside those of a checkpoint."""
@@ -66,7 +67,7 @@ def save_predictor(
         "process": predictor.process is not None,
         "trees": predictor.trees is not None,
         "members": len(predictor.models),
-        "facts": predictor.facts if keep_labels else {k: v for k, v in predictor.facts.items() if k != "folds"},
+        "facts": {k: v for k, v in predictor.facts.items() if keep_labels or k not in _OF_LABELS},
     }
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     with atomic_output(directory, overwrite, own) as folder:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +108,7 @@ def fit_predictor(
         "members": members,
         "statistics": statistics,
         "initialisations": initialisations,
-        "encoder": None if loaded is None else str(getattr(loaded.model.config, "_name_or_path", "") or encoder),
+        "encoder": None if loaded is None else Path(str(loaded.model.config._name_or_path or "encoder")).name,
         "updates": 0,
     }
     absent = _folds(len(labels), members, seed)

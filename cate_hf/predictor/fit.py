@@ -1,5 +1,6 @@
 """Fitting a predictor to labelled architectures."""
 
+import copy
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -148,14 +149,18 @@ def update_predictor(
         columns[name] = np.concatenate([relabelled, new.columns[name][fresh]])
     hashes = [table.columns["hash"] for table in (old.table, new.table[fresh])]
     table = type(old.table).concatenate([t.replace_columns({}) for t in (old.table, new.table[fresh])])
-    predictor.labels = Labels(table.with_columns(hash=np.concatenate(hashes)), columns)
+    changed = copy.copy(predictor)  # an interruption leaves the predictor as it was
+    changed.models, changed.facts = copy.deepcopy(predictor.models), dict(predictor.facts)
+    changed.labels = Labels(table.with_columns(hash=np.concatenate(hashes)), columns)
     absent = _folds(len(table), members, seed, predictor.facts["folds"], len(old))
     settings = MemberSettings(members=members).for_labels(len(table))
     settings = replace(settings, epochs=max(3, settings.epochs // 3))
     device = str(next(predictor.models[0].parameters()).device) if members else "cpu"
     kinds = (predictor.process is not None, predictor.trees is not None)
-    _fit(predictor, absent, settings, kinds, device, progress, seed)
-    predictor.facts |= {"updates": updates, "seconds": time.perf_counter() - start}
+    _fit(changed, absent, settings, kinds, device, progress, seed)
+    changed.facts |= {"updates": updates, "seconds": time.perf_counter() - start}
+    changed.facts.pop("report", None)  # of the predictor before, perhaps on what is now a label
+    predictor.__dict__.update(changed.__dict__)
     return predictor
 
 

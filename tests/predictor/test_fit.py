@@ -135,6 +135,20 @@ def test_updating_learns_more(fitted, encoder, cells, accuracies):
         predictor.update(cells[60:70], {"latency": accuracies[60:70]})
 
 
+def test_an_update_that_is_interrupted_changes_nothing(encoder, cells, accuracies, monkeypatch):
+    predictor = fit_predictor(cells[:20], accuracies[:20], encoder=encoder, members=1, epochs=2)
+    before = predictor.predict(cells[100:])[0]
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cate_hf.predictor.fit.Trees.fit", interrupted)  # after the members' training
+    with pytest.raises(KeyboardInterrupt):
+        predictor.update(cells[20:30], accuracies[20:30])
+    assert np.array_equal(predictor.predict(cells[100:])[0], before)
+    assert len(predictor.labels) == predictor.facts["labels"] == 20
+
+
 def test_top_k_is_the_best_of_all(fitted, cells):
     mean, deviation = fitted.predict(cells)
     best = fitted.top_k(5, cells, screened=None)

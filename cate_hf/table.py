@@ -316,7 +316,7 @@ def _column(name: str, values: Any, n: int) -> np.ndarray:
 
 def unknown_operation(name: Any, vocabulary: Sequence[str]) -> str:
     """The message for an operation outside the vocabulary."""
-    return f"unknown operation {name!r}, known are {', '.join(vocabulary)}"
+    return f"unknown operation {name!r:.80}, known are {', '.join(vocabulary)}"
 
 
 def _refuse_first(wrong: np.ndarray, source: str, describe: Any, first_row: int = 0) -> None:

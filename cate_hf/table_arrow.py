@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cate_hf.names import printable
 from cate_hf.table import PADDING, ArchitectureTable, unknown_operation
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def check_graph_columns(schema: pa.Schema, source: str) -> None:
     """Raise ValueError where a schema lacks a column of architectures."""
     for name in GRAPH_COLUMNS:
         if name not in schema.names:
-            raise ValueError(f"{source}: no column {name!r}; it has {', '.join(schema.names) or 'none'}")
+            found = printable(", ".join(schema.names))[:500]
+            raise ValueError(f"{source}: no column {name!r}; it has {found or 'none'}")
 
 
 def _stored_names(schema: pa.Schema, source: str) -> tuple[list[str] | None, list[str] | None]:

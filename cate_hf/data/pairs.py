@@ -23,7 +23,7 @@ from cate_hf.data.pairing import (
     split_by_first,
 )
 from cate_hf.files import atomic_output, check_output
-from cate_hf.names import unknown
+from cate_hf.names import printable, unknown
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.mixed import MixedSpace
@@ -277,7 +277,8 @@ def _checked_pairs(batch: "pa.RecordBatch", rows: int, path: str | os.PathLike, 
     pairs = np.empty((len(batch), 2), np.int32)
     for column, name in enumerate(PAIR_COLUMNS):
         if name not in batch.schema.names:
-            raise ValueError(f"{path}: no column {name!r}; it has {', '.join(batch.schema.names) or 'none'}")
+            found = printable(", ".join(batch.schema.names))[:500]
+            raise ValueError(f"{path}: no column {name!r}; it has {found or 'none'}")
         values = batch[name]
         if not pa.types.is_integer(values.type):
             raise ValueError(f"{path}: column {name!r} holds {values.type}, expected row numbers")

@@ -5,12 +5,13 @@ The file is a `torch.save` of {epoch, batch, config: argparse.Namespace, state_d
 
 import argparse
 import os
-import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 from cate_hf.files import check_output
+from cate_hf.names import printable
 from cate_hf.spaces import get_space
 
 DEFAULT_HEADS = 8
@@ -82,18 +83,19 @@ def read_reference(file: str | os.PathLike) -> dict:
     if not Path(file).is_file():
         raise ValueError(f"{file}: no such file")
     try:
-        with torch.serialization.safe_globals(_allowed_globals()):
+        with torch.serialization.safe_globals(_allowed_globals()), warnings.catch_warnings(action="ignore"):
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # a damaged pickle may raise nearly anything
         reason = re.search(r"GLOBAL (\S+)", str(error))
         if reason:
-            raise ValueError(f"{file}: refused: it holds a {reason[1]}, and only weights are read") from error
+            held = printable(reason[1])[:80]
+            raise ValueError(f"{file}: refused: it holds a {held}, and only weights are read") from error
         raise ValueError(f"{file}: not a checkpoint of the reference code (torch.save of weights)") from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise ValueError(f"{file}: not a checkpoint of the reference code: no state_dict in it")
     for name, tensor in checkpoint["state_dict"].items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise ValueError(f"{file}: state_dict entry {name!r} is not a tensor")
+            raise ValueError(f"{file}: state_dict entry {name!r:.80} is not a tensor")
     return checkpoint
 
 

@@ -21,7 +21,7 @@ CPU_SECONDS = 20  # for one input; each takes milliseconds
 MEMORY = 3 << 30  # beyond what the process has when it begins
 _MOST_KINDS, _MOST_ACCEPTED = 300, 100
 _ACCEPTED_SHARE = 0.7  # of the inputs are made from ones that were accepted; they get further
-_VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|[\[({].*|\d+|/\S+|is .*", re.DOTALL)
+_VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|[\[{].*|\d+|/\S+|is .*", re.DOTALL)
 
 
 @dataclass
@@ -65,7 +65,7 @@ def limits(memory: int | None = MEMORY) -> Iterator[None]:
 
 def kind_of(message: str) -> str:
     """A refusal without what differs from input to input."""
-    return _VARIES.sub("_", message)[:100]
+    return _VARIES.sub("_", message)[:160]
 
 
 class Fuzzer:

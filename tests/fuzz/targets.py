@@ -4,6 +4,7 @@ A reader may accept an input, or refuse it by a ValueError whose message is one 
 another error, several lines, an input that takes seconds or gigabytes, a crash.
 """
 
+import base64
 import json
 import random
 import shutil
@@ -244,12 +245,16 @@ def tfrecord(scratch: Path):
     def mutate(rng: random.Random, corpus: Sequence[bytes]) -> bytes:
         if rng.random() < 0.2:
             return mutation.mutate_bytes(rng, corpus)
-        frames = file.frames_of(sound)  # with sound checksums, so that what is inside is looked at
-        at = rng.randrange(len(frames))
-        records = [frame[12:-4] for frame in frames]
-        damage = mutation.mutate_json if rng.random() < 0.3 else mutation.mutate_bytes
-        frames[at] = file.frame(damage(rng, [records[at]]))
-        return b"".join(frames)
+        records = file.frames_of(sound)  # framed with sound checksums, so that what is inside is looked at
+        at = rng.randrange(len(records))
+        if rng.random() < 0.5:
+            fields = json.loads(records[at])
+            metrics = mutation.mutate_bytes(rng, [base64.b64decode(fields[4])])
+            records[at] = json.dumps([*fields[:4], base64.encodebytes(metrics).decode()]).encode()
+        else:
+            damage = mutation.mutate_json if rng.random() < 0.7 else mutation.mutate_bytes
+            records[at] = damage(rng, [records[at]])
+        return b"".join(map(file.frame, records))
 
     return [sound], mutate, read_runs
 

@@ -110,8 +110,7 @@ def compare(
         settings = comparison.CompareSettings(**{k: v for k, v in chosen.items() if v is not None})
     facts = run_grid(output, settings, jobs, backend, progress=True)
     command = shlex.join(["cate", *sys.argv[1:]])
-    settings = facts["settings"]
-    typer.echo(write_report(output, facts, settings, command, against))
+    typer.echo(write_report(output, facts, facts["settings"], command, against))
     typer.echo(f"wrote {output}: {settings.trials} trials of {len(settings.arms())} arms, tables and figures")
 
 

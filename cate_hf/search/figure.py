@@ -56,6 +56,8 @@ def draw_regret(
         if np.isfinite(lowest):
             axis.set_ylim(bottom=lowest / 2)
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    if measure == "regret":  # 2 and 5 of each decade, as plain numbers
+        axis.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "25" else "")
     axis.set_xlabel("architectures queried")
     unit = ", percentage points" if measure == "regret" else ", %"
     name = measure.replace("_", " ")

@@ -84,7 +84,7 @@ def _told_one(error: BaseException, where: str, kind: str) -> Exception | None:
     if isinstance(error, errors.HFValidationError):
         return HubError(f"{where}: not a repository id; expected owner/name ({_one_line(error)})")
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return HubError(f"{where}: not in the cache, and HF_HUB_OFFLINE is set; unset it to download")
+        return HubError(f"{where}: HF_HUB_OFFLINE is set, and the cache does not have it; unset it")
     if isinstance(error, errors.LocalTokenNotFoundError):
         return HubError(f"{where}: a token is needed: run `hf auth login`, or set HF_TOKEN")
     if isinstance(error, errors.GatedRepoError):
@@ -100,7 +100,7 @@ def _told_one(error: BaseException, where: str, kind: str) -> Exception | None:
             f"{where}: not found; check the name, or, if it is private, set HF_TOKEN or run `hf auth login`"
         )
     if status == 401:
-        return HubError(f"{where}: the token was not accepted (401); run `hf auth login`, or set another HF_TOKEN")
+        return HubError(f"{where}: no token that is accepted (401); run `hf auth login`, or set HF_TOKEN")
     if status == 403:
         return HubError(f"{where}: forbidden (403); the token in use lacks the right, ask the owner or use another one")
     if status == 429:

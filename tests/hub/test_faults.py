@@ -57,7 +57,7 @@ REFUSED = {
     "404": (Fault("/api/models", status=404, headers={"X-Error-Code": "RepoNotFound"}), "not found; check the name"),
     "401": (
         Fault("/api/models", status=401, headers={"X-Error-Message": "Invalid credentials in Authorization header"}),
-        "the token was not accepted",
+        "no token that is accepted (401)",
     ),
     "403": (Fault("/api/models", status=403), "forbidden (403); the token in use lacks the right"),
     "gated": (

@@ -155,7 +155,7 @@ print(json.dumps(model(**tokenizer(cells, return_tensors="pt")).pooler_output.to
         capture_output=True,
         text=True,
     )
-    assert "model some/other on the Hub: not in the cache, and HF_HUB_OFFLINE is set" in done.stderr
+    assert "model some/other on the Hub: HF_HUB_OFFLINE is set, and the cache does not have it" in done.stderr
 
 
 def test_a_branch_and_a_private_repository(hub, client, pairs, checkpoint):
@@ -204,7 +204,7 @@ def test_errors_of_publishing_name_the_repository(hub, client, pairs):
         ("other/pairs", [], "dataset other/pairs on the Hub: forbidden (403)"),
         ("someone/pairs", [Fault("commit", status=500)], "dataset someone/pairs on the Hub: the Hub failed (500)"),
         ("someone/pairs", [Fault("commit", hang_up=True)], "dataset someone/pairs on the Hub: the connection failed"),
-        ("someone/pairs", [Fault(status=401, headers=REFUSED)], "dataset someone/pairs on the Hub: the token was not"),
+        ("someone/pairs", [Fault(status=401, headers=REFUSED)], "dataset someone/pairs on the Hub: no token that is"),
         (
             "someone/pairs",
             [Fault("validate", status=400, body=INVALID)],
@@ -221,6 +221,13 @@ def test_errors_of_publishing_name_the_repository(hub, client, pairs):
             publish(client, pairs, repo)
         assert message in caught.value.message
         assert "\n" not in caught.value.message
+    without_token = "import os; token = os.environ.pop('HF_TOKEN')\ntry:\n    exec(asked, names)\nfinally:\n"
+    without_token += "    os.environ['HF_TOKEN'] = token"
+    hub.faults.clear()
+    with pytest.raises(Failed, match=r"no token that is accepted \(401\); run `hf auth login`"):
+        client.run(
+            without_token, asked=PUBLISH, names={"folder": str(pairs), "repo": "someone/new-pairs", "options": {}}
+        )
     hub.reset()
     hub.faults[:] = [Fault("lfs-upload", status=503, times=1), Fault("preupload", hang_up=True, times=1)]
     assert publish(client, pairs, "someone/pairs")["changed"]  # these two are overcome

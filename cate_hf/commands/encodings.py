@@ -6,7 +6,11 @@ from typing import Annotated
 import typer
 
 Model = Annotated[
-    str, typer.Option(help="Name of a bundled checkpoint, such as nasbench101, or a folder.", show_default=False)
+    str,
+    typer.Option(
+        help="Name of a bundled checkpoint, such as nasbench101, a folder, or owner/name on the Hub.",
+        show_default=False,
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Architectures at a time.")]

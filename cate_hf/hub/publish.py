@@ -23,6 +23,7 @@ from cate_hf.hub.checks_code import foreign_code
 from cate_hf.hub.checks_files import PICKLES
 from cate_hf.hub.download import bars_on_terminals, is_repo_id
 from cate_hf.hub.errors import hub_errors, without_secrets
+from cate_hf.progress import progress_bar
 
 _TOLERANCE = 1e-4  # between encodings by the package and by the remote code, both in float32
 _PROBE_SECONDS = 600
@@ -191,7 +192,8 @@ def check_remote_code(staged: Path, folder: Path) -> None:
 
     encoder = load_encoder(staged, device="cpu")
     cells = _probe_cells(encoder)
-    with tempfile.TemporaryDirectory(prefix="cate-publish-") as home:
+    checking = progress_bar("loading it where this package is not", None)
+    with tempfile.TemporaryDirectory(prefix="cate-publish-") as home, checking:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PYTHON", "TRANSFORMERS_"))}
         done = subprocess.run(
             [sys.executable, "-P", "-c", _PROBE, str(staged), json.dumps(cells)],

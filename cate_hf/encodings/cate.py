@@ -54,7 +54,7 @@ class Encoder:
 
     @property
     def dim(self) -> int:
-        return self.model.config.hidden_size
+        return self.model.config.encoding_size
 
     def encode(
         self,

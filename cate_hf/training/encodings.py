@@ -131,9 +131,7 @@ class EncodingTraining:
                     save_state(self.states, self.step, self.model, self.optimizer, self._saved_settings())
                     self._log()
                 if self.stop_requested and not last:
-                    raise Interrupted(
-                        f"stopped at step {self.step:,} of {self.total_steps:,}; continue with --resume"
-                    )
+                    raise Interrupted(f"stopped at step {self.step:,} of {self.total_steps:,}; continue with --resume")
             self.seconds = time.perf_counter() - clock
         self.model.eval()
 

@@ -308,7 +308,7 @@ class Architecture:
         """
         try:
             row = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"architecture: not valid JSON ({error})") from None
         return cls.from_dict(row)
 

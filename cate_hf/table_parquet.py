@@ -200,8 +200,8 @@ def _from_packed(arrow: pa.Table, source: str) -> ArchitectureTable:
                 raw = _bytes_of(arrow[name]) if packed else arrow[name].to_numpy()
                 columns[name] = raw.view(f"S{raw.shape[1]}").ravel() if packed else raw
         return ArchitectureTable(vocabulary, codes, bits, arrow["num_nodes"].to_numpy(), columns)
-    except (KeyError, ValueError, AttributeError) as error:
-        raise ValueError(f"{source}: a packed table that cannot be read ({error})") from None
+    except (KeyError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{source}: a packed table that cannot be read ({printable(error)})") from None
 
 
 def _bytes_of(column: pa.ChunkedArray) -> np.ndarray:

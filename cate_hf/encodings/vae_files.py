@@ -101,13 +101,13 @@ def read_config(folder: str | os.PathLike) -> Saved:
         raise ValueError(f"{folder}: no {CONFIG}, so this is not the folder of an encoding")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise ValueError(f"{path}: not the configuration of an encoding: its format is not {FORMAT!r}")
     if config.get("format_version") != FORMAT_VERSION:
         version = config.get("format_version")
-        raise ValueError(f"{path}: format_version is {version!r}; this version of cate_hf reads {FORMAT_VERSION}")
+        raise ValueError(f"{path}: format_version is {version!r:.80}; this version of cate_hf reads {FORMAT_VERSION}")
     for name, kind in (("encoding", str), ("space", dict), ("model", dict), ("trained_on", str)):
         if not isinstance(config.get(name), kind):
             raise ValueError(f"{path}: field {name!r} must be {_KINDS[kind]}, got {config.get(name)!r:.80}")
@@ -121,7 +121,7 @@ def read_facts(folder: str | os.PathLike) -> dict[str, Any]:
     """What facts.json says, empty where there is none that can be read."""
     try:
         facts = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
 

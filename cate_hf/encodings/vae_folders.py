@@ -18,7 +18,7 @@ def saved_encoding(path: str | os.PathLike) -> str | None:
     """
     try:
         config = json.loads((Path(path) / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         return None

@@ -3,6 +3,7 @@ belong together."""
 
 import difflib
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,28 @@ def _check_field(path: Path, name: str, value: Any, fields: dict) -> None:
     if name in ("id2label", "label2id") and value is not None:
         if not isinstance(value, dict) or len(value) > _MOST_NAMES:
             raise CheckpointError(f"{path}: field {name!r} must map at most {_MOST_NAMES:,} labels")
+    if name == "auto_map":
+        check_auto_map(path, value)
     if not isinstance(value, list) or name == "operations":
         return
     if len(value) > _MOST_NAMES or not all(map(is_name, value)):
         raise CheckpointError(f"{path}: field {name!r} is {shown(value)}, not a list of at most {_MOST_NAMES:,} names")
+
+
+def check_auto_map(path: Path, auto_map: Any) -> None:
+    """Check which code a file names for those who trust it: classes in files beside it, not of another repository.
+
+    Raises:
+        CheckpointError: it names anything else.
+    """
+    if not isinstance(auto_map, dict):
+        raise CheckpointError(f"{path}: auto_map must be an object, not {shown(auto_map)}")
+    for name, value in auto_map.items():
+        for word in value if isinstance(value, list) else [value]:
+            if word is not None and not (isinstance(word, str) and re.fullmatch(r"\w+\.\w+", word)):
+                raise CheckpointError(
+                    f"{path}: auto_map: {shown(name)} is {shown(word)}, not a class in a file of this folder"
+                )
 
 
 def _check_names(path: Path, config: dict[str, Any]) -> None:
@@ -142,7 +161,7 @@ def make_config(folder: Path, config: dict[str, Any]):
 
     try:
         return CateConfig.from_dict(dict(config))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{folder / CONFIG}: {one_line(error)}") from None
 
 
@@ -161,6 +180,7 @@ def check_tokenizer(folder: Path, config) -> None:
     if not path.is_file():
         raise CheckpointError(f"{folder}: no {TOKENIZER_CONFIG}, so architectures cannot be tokenised")
     settings = read_object(path)
+    check_auto_map(path, settings.get("auto_map", {}))
     for name in settings:
         if name not in _TOKENIZER_KEYS:
             raise CheckpointError(f"{path}: field {shown(name)} is not one of CATE's tokenizer")

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 MAX_JSON_BYTES = 1 << 20  # config.json, vocab.json and their like hold kilobytes
+_DEEPEST = 20  # lists and objects within each other; what is made of the content recurses
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".tar", ".joblib", ".npy", ".npz", ".msgpack", ".h5")
 # With peft installed, transformers follows it to another model, wherever that is.
 REDIRECTIONS = ("adapter_config.json",)
@@ -128,7 +129,7 @@ def parse_json(content: bytes, source: str) -> Any:
         return number
 
     try:
-        return json.loads(
+        found = json.loads(
             content.decode("utf-8"), object_pairs_hook=once, parse_float=finite, parse_constant=finite, parse_int=_whole
         )
     except RecursionError:
@@ -137,6 +138,16 @@ def parse_json(content: bytes, source: str) -> Any:
         raise CheckpointError(f"{source}: not valid JSON (not UTF-8 at byte {error.start})") from None
     except ValueError as error:
         raise CheckpointError(f"{source}: not valid JSON ({error})") from None
+    level = [found]
+    for _ in range(_DEEPEST):
+        level = [item for node in level if isinstance(node, dict | list) for item in _items(node)]
+    if level:
+        raise CheckpointError(f"{source}: nested too deeply")
+    return found
+
+
+def _items(node: dict | list) -> Iterable[Any]:
+    return node.values() if isinstance(node, dict) else node
 
 
 def _whole(text: str) -> int:

@@ -187,7 +187,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         with safe_open(file, "np") as opened:
             about = json.loads((opened.metadata() or {})["predictor"])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{file}: damaged, or not of a predictor ({error})") from None
     if not isinstance(about, dict) or (lacking := [name for name in needed if name not in about]):
         raise ValueError(f"{file}: its description lacks {'all' if not isinstance(about, dict) else lacking[0]!r}")

@@ -163,6 +163,10 @@ def mutate_value(rng: random.Random, value: Any) -> Any:
 
 def mutate_json(rng: random.Random, corpus: Sequence[bytes]) -> bytes:
     """Changes to a document of JSON, now and then to its text as well."""
+    if rng.random() < 0.01:  # deeper than a reader by recursion goes
+        content = pick(rng, corpus)
+        at = rng.randrange(len(content) + 1)
+        return content[:at] + rng.choice((b"[", b'{"a":')) * rng.choice((900, 20_000)) + content[at:]
     if rng.random() < 0.2:
         return mutate_text(rng, corpus, ("{", "}", "[", "]", ",", ":", '"', "null", "NaN", "1e400", "\\u0000"))
     try:

@@ -103,6 +103,16 @@ _config("the same under its private name", "'_attn_implementation' is not one of
 _config("a quantisation", "'quantization_config' is not one of", quantization_config={"quant_method": "bitsandbytes"})
 _config("weights of another name", "'transformers_weights' is not one of", transformers_weights="../x.safetensors")
 _config("a configuration for each layer", "'per_layer_config' is not one of", per_layer_config={"0": {}})
+_config(
+    "code of another repository",
+    "'AutoModel' is 'evil/code--modeling.Model', not a class in a file of this folder",
+    auto_map={"AutoModel": "evil/code--modeling.Model"},
+)
+_config(
+    "code in a folder above",
+    "is '../modeling.Model', not a class in a file",
+    auto_map={"AutoModel": "../modeling.Model"},
+)
 _config("a field that is not known", "did you mean 'hidden_size'", hidden_sice=16)
 _config("another kind of model", "model_type is 'bert'", model_type="bert")
 _config("a class that is not CATE's", "architectures is .'GPT2LMHeadModel'", architectures=["GPT2LMHeadModel"])
@@ -112,6 +122,7 @@ case("a config that is not JSON", "not valid JSON")(text(CONFIG, "{"))
 case("a config that is not UTF-8", "not UTF-8")(text(CONFIG, b'{"a": "\xff"}'))
 case("a config that is a list", "expected an object")(text(CONFIG, "[]"))
 case("a config nested 100,000 deep", "nested too deeply")(text(CONFIG, "[" * 100_000))
+case("a config nested 300 deep", "nested too deeply")(text(CONFIG, '{"a": ' + "[" * 300 + "]" * 300 + "}"))
 case("a config of 2 MB", "larger than 1,048,576 bytes")(text(CONFIG, '{"a": "' + "x" * 2_000_000 + '"}'))
 case("a key of the config twice", "is there twice")(text(CONFIG, '{"model_type": "cate", "model_type": "bert"}'))
 case("NaN in the config", "no finite number")(text(CONFIG, '{"model_type": "cate", "layer_norm_eps": NaN}'))

@@ -60,10 +60,7 @@ def wheel(tmp_path_factory) -> Path:
 
 def test_the_wheel_has_every_file_of_the_package(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "cate_hf").rglob("*.py")}
-    expected |= {
-        path.relative_to(ROOT).as_posix() for path in (ROOT / "cate_hf" / "checkpoints").rglob("*") if path.is_file()
-    }
+    expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "cate_hf").rglob("*") if path.is_file()}
     for folder in ("modeling", "tokenization", "hub_cards"):
         expected |= {f"cate_hf/{folder}/{path.name}" for path in (ROOT / folder).iterdir() if path.is_file()}
     expected = {name for name in expected if "__pycache__" not in name}

@@ -6,7 +6,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from huggingface_hub.utils import yaml_dump
 
 from cate_hf import CateConfig
-from cate_hf.hub import cards
+from cate_hf.hub.card_templates import template_environment
 from cate_hf.hub.cards import render_dataset_card, render_model_card
 
 CONFIG = CateConfig.for_space("nasbench101")
@@ -113,7 +113,7 @@ def test_unknown_facts_and_template_fields_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="unknown fact 'windows'"):
         render_dataset_card(PAIRS | {"windows": 1})
     with pytest.raises(jinja2.UndefinedError):
-        cards._environment().from_string("{{ nothing }}").render()
+        template_environment().from_string("{{ nothing }}").render()
 
 
 def test_dataset_card():

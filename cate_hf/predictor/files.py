@@ -5,7 +5,9 @@ encoder; its metadata are JSON. Nothing is unpickled.
 """
 
 import json
+import math
 import os
+from collections.abc import Callable
 from importlib.resources import files as resource_files
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,34 @@ def _folder(name_or_path: str | os.PathLike) -> Path:
     return path
 
 
+def _is_count(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_target(fields: Any) -> bool:
+    if not isinstance(fields, dict):
+        return False
+    texts, flag = [fields.get(name, "") for name in ("name", "transform")], fields.get("higher_is_better", True)
+    numbers = [fields.get(name, 1.0) for name in ("unit", "centre", "scale")]
+    return all(isinstance(text, str) for text in texts) and isinstance(flag, bool) and all(map(_is_number, numbers))
+
+
+_SOUND: dict[str, Callable[[Any], bool]] = {
+    "space": lambda value: isinstance(value, str),
+    "targets": lambda value: isinstance(value, list) and 0 < len(value) <= 100 and all(map(_is_target, value)),
+    "statistics": lambda value: isinstance(value, str),
+    "initialisations": lambda value: _is_count(value, 1000),
+    "process": lambda value: isinstance(value, bool),
+    "trees": lambda value: isinstance(value, bool),
+    "members": lambda value: _is_count(value, 1000),
+    "facts": lambda value: isinstance(value, dict),
+}
+
+
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
@@ -192,7 +222,10 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if not isinstance(about, dict) or (lacking := [name for name in needed if name not in about]):
         raise ValueError(f"{file}: its description lacks {'all' if not isinstance(about, dict) else lacking[0]!r}")
     if about["format"] != FORMAT:
-        raise ValueError(f"{file}: format {about['format']!r}, this version reads {FORMAT}")
+        raise ValueError(f"{file}: format {about['format']!r:.80}, this version reads {FORMAT}")
+    for name, sound in _SOUND.items():
+        if not sound(about[name]):
+            raise ValueError(f"{file}: its description's {name!r} cannot be {about[name]!r:.80}")
     return about, tensors
 
 

@@ -41,4 +41,3 @@ def freeze(name: str, config: CateConfig) -> None:
 
 if __name__ == "__main__":
     freeze(sys.argv[1], CateConfig.for_space("nasbench101", statistics=["vertices", "edges"], **SMALL))
-    freeze(f"{sys.argv[1]}_paper", CateConfig.paper("nasbench101", **SMALL))

@@ -12,7 +12,8 @@ others, which no final figure uses, for choices during training. Each seed draws
 "best" is the best of the three predictors by mean τ on the test cells, for each encoding and number of labels: a
 yardstick of encodings, not of predictors. Gaussian processes are left out above 1,000 labels. --model takes any
 encoding's name too. Without --model and --encodings, the bundled checkpoint of the space is measured. Only cells that
-are drawn are encoded. An architecture of two cells, as in NAS-Bench-301, has the encodings of both side by side.
+are drawn are encoded. --measured N leaves out of the test the N cells whose networks `--statistics-cells N` of a
+pre-training measures. An architecture of two cells, as in NAS-Bench-301, has the encodings of both side by side.
 """
 
 import argparse
@@ -41,13 +42,19 @@ def drawn_rows(count: int, labels: list[int], seeds: int, development: bool, tes
 
 
 def taus(
-    encodings: np.ndarray, target: np.ndarray, labels: list[int], seeds: int, development: bool, test_size: int
+    encodings: np.ndarray,
+    target: np.ndarray,
+    labels: list[int],
+    seeds: int,
+    development: bool,
+    test_size: int,
+    left_out: np.ndarray | None = None,
 ) -> dict:
     """{number of labels: {predictor: [τ of each seed]}}."""
     result = {}
     for n in labels:
         names = [name for name in PREDICTORS if n <= MOST_LABELS.get(name, n)]
-        found = predict(encodings, target, [n], seeds, development, names, test_size)[n]
+        found = predict(encodings, target, [n], seeds, development, names, test_size, left_out=left_out)[n]
         result[n] = {name: measured["kendall_tau"] for name, measured in found.items()}
     return result
 
@@ -68,6 +75,7 @@ def main() -> int:
     parser.add_argument("--labels", nargs="+", type=int, default=[50, 150, 424, 4236])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--test-size", type=int, default=TEST_SIZE)
+    parser.add_argument("--measured", type=int, default=0)
     parser.add_argument("--development", action="store_true")
     parser.add_argument("--output")
     parser.add_argument("--overwrite", action="store_true")
@@ -85,19 +93,21 @@ def main() -> int:
         target = to_target(values, field)
         drawn = (options.labels, options.seeds, options.development, options.test_size)
         rows = drawn_rows(len(table), *drawn)
+        left_out = np.random.default_rng([0, 4]).permutation(len(table))[: options.measured]
         results, dims = {}, {}
         for source in [*sources, *(["adjacency"] if "adjacency" not in sources else [])]:
             found = encode_candidates(source, options.space, table[rows], progress=True)
             encodings = np.zeros((len(table), found.shape[1]), np.float32)
             encodings[rows] = found
             name = source if Path(source).name in results else Path(source).name
-            results[name], dims[name] = taus(encodings, target, *drawn), found.shape[1]
+            results[name], dims[name] = taus(encodings, target, *drawn, left_out), found.shape[1]
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     which = "development" if options.development else "test"
+    tested = len(np.setdiff1d(split(len(table), options.development, options.test_size)[0], left_out))
     print(
-        f"Kendall τ, {options.test_size:,} {which} cells of {len(table):,}, {options.seeds} seeds; "
+        f"Kendall τ, {tested:,} {which} cells of {len(table):,}, {options.seeds} seeds; "
         f"oracle: {benchmark.oracle(field)}\n"
     )
     print("| encoding | dims | predictor |" + "".join(f" {n} |" for n in options.labels))

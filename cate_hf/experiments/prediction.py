@@ -92,6 +92,7 @@ def predict(
     names: Sequence[str] | None = None,
     test_size: int = TEST_SIZE,
     on_fit: Callable[[], None] = lambda: None,
+    left_out: np.ndarray | None = None,
 ) -> dict[int, dict[str, dict[str, list[float]]]]:
     """Fit each predictor on each number of labelled architectures, and measure it on unseen ones.
 
@@ -100,6 +101,7 @@ def predict(
         labels: numbers of labelled architectures, drawn anew for each seed 0, 1, ….
         names: of the predictors; all by default.
         on_fit: called after each fit.
+        left_out: rows that are not tested on.
 
     Returns:
         {labels: {predictor: {measure: [of each seed]}}}.
@@ -109,6 +111,8 @@ def predict(
     names = list(predictors(1)) if names is None else list(names)
     check_labels(len(target), labels, seeds, names, test_size)
     test, rest = split(len(target), development, test_size)
+    if left_out is not None:
+        test = test[~np.isin(test, left_out)]
     unseen = vectors[test].astype(np.float64)
     result: dict[int, dict[str, dict[str, list[float]]]] = {}
     for n in labels:

@@ -72,7 +72,7 @@ def draw_explanation(
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
     draw(start, left)
     name = target or predictor.target_names[0]
-    left.set_title(f"predicted {name}: {mean[0]:.4g} ± {deviation[0]:.2g}; nodes are numbered in topological order")
+    left.set_title(f"{name}, predicted: {mean[0]:.4g} ± {deviation[0]:.2g}", fontsize=10)
     rows = np.arange(len(shown))[::-1]
     differences = np.array([step.difference for step in shown])
     better = (differences > 0) == predictor.targets[predictor.target_names.index(name)].higher_is_better

@@ -13,6 +13,7 @@ import pytest
 
 from cate_hf.spaces.custom import CustomSpace
 from cate_hf.spaces.custom_checks import FIELD_NAMES
+from cate_hf.statistics.structure import structure_names
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "own_space.md").read_text(encoding="utf-8")
@@ -59,7 +60,9 @@ def test_from_the_file_to_neighbours(done):
     encodings = pq.read_table(folder / "encodings.parquet")
     assert encodings["hash"].to_pylist() == sample["hash"].to_pylist()
     vectors = np.array(encodings["encoding"].to_pylist())
-    assert vectors.shape == (300, 64)
+    predicted = json.loads((folder / "encoder" / "config.json").read_text())["statistics"]
+    assert set(predicted) <= set(structure_names(space))  # those that differ among the architectures
+    assert vectors.shape == (300, 64 + len(predicted))
     assert len(np.unique(vectors, axis=0)) > 290
     table = next(text for text in printed if "nearest to" in text)
     shown = re.findall(r"[0-9a-f]{32}", table)

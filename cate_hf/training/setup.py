@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cate_hf.training.settings import PretrainSettings
 
 MOST_DIMENSIONS = 128  # of an encoding, the predicted statistics included
+LEAST_LEARNT = 16
+"""Of an encoding's learned part; where less would be left, the statistics are predicted from it but not part of it."""
 _SCALE_ROWS = 8192
 _BATCH = 1024
 _LEAST_SPREAD = 1e-3
@@ -34,8 +36,10 @@ def pretraining_config(settings: "PretrainSettings", space: "Space", statistics:
         overrides["num_cross_layers"] = 0  # they would never be trained
     config = CateConfig.for_space(space, statistics=statistics, **overrides)
     if config.encoding_size > MOST_DIMENSIONS:
-        room = max(MOST_DIMENSIONS - len(statistics), config.hidden_size // 4)
-        config = CateConfig.for_space(space, statistics=statistics, encoding_dim=room, **overrides)
+        room = MOST_DIMENSIONS - len(statistics)
+        both = room >= LEAST_LEARNT
+        overrides |= {"encoding_dim": room} if both else {"statistics_in_encoding": False}
+        config = CateConfig.for_space(space, statistics=statistics, **overrides)
     return config
 
 

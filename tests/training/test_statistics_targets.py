@@ -188,3 +188,9 @@ def test_coefficients_of_determination_are_those_of_scikit_learn(space, tokens, 
     assert found == {
         "validation_r2_structure": pytest.approx(r2_score(labels[:, differ], predicted[:, differ]), rel=1e-3)
     }
+
+
+@pytest.mark.parametrize(("statistics", "learnt", "size"), [(30, 64, 94), (94, 34, 128), (112, 16, 128), (113, 64, 64)])
+def test_an_encoding_has_at_most_128_numbers(space, statistics, learnt, size):
+    config = pretraining_config(PretrainSettings(), space, [f"s{i}" for i in range(statistics)])
+    assert (config.learnt_size, config.encoding_size, len(config.statistics)) == (learnt, size, statistics)

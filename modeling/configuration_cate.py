@@ -14,6 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
 ATTENTION_DIRECTIONS = ("descendants", "ancestors", "split", "all")
+FORMAT_VERSION = 2  # of checkpoints: the newest that this code reads, and writes
 POOLINGS = ("mean", "last", "mean_output_sum")
 LABEL_TRANSFORMS = ("log-error", "log", "identity")
 
@@ -133,6 +134,11 @@ class CateConfig(PreTrainedConfig):
     format_version: int = 1
 
     def __post_init__(self, **kwargs: Any):
+        if isinstance(self.format_version, int) and self.format_version > FORMAT_VERSION:
+            raise ValueError(
+                f"made by a newer version of cate_hf: format_version is {self.format_version}, this one reads up to "
+                f"{FORMAT_VERSION}; upgrade cate_hf"
+            )
         unknown = [k for k in kwargs if k not in _FOREIGN_KEYS and not k.startswith("_") and not hasattr(self, k)]
         if unknown:
             known = [*type(self).__dataclass_fields__]
@@ -227,7 +233,7 @@ class CateConfig(PreTrainedConfig):
             "relation_buckets": 4,
             "node_features": True,
             "pooling": "mean_output_sum",
-            "format_version": 2,
+            "format_version": FORMAT_VERSION,
         }
         return cls(**(fields | overrides))
 

@@ -2,7 +2,6 @@
 belong together."""
 
 import difflib
-import functools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -63,7 +62,9 @@ def check_config(folder: Path) -> dict[str, Any]:
 
 def check_format(config: Mapping[str, Any], path: str | Path) -> None:
     """Raise CheckpointError for a configuration, read from `path`, in a format that this version does not know."""
-    version, newest = config.get("format_version", 1), newest_format()
+    from cate_hf.modeling.configuration_cate import FORMAT_VERSION as newest
+
+    version = config.get("format_version", 1)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise CheckpointError(f"{path}: format_version is {shown(version)}, expected a number from 1 to {newest}")
     if version > newest:
@@ -71,15 +72,6 @@ def check_format(config: Mapping[str, Any], path: str | Path) -> None:
             f"{path}: made by a newer version of cate_hf: format_version is {version}, this one reads up to {newest}; "
             "upgrade cate_hf"
         )
-
-
-@functools.cache
-def newest_format() -> int:
-    """The newest version of the checkpoint format: the one that is written. All earlier ones are read too."""
-    from cate_hf.modeling.configuration_cate import CateConfig
-    from cate_hf.spaces import get_space
-
-    return CateConfig.for_space(get_space("nasbench201")).format_version
 
 
 def _check_field(path: Path, name: str, value: Any, fields: dict) -> None:
@@ -91,7 +83,7 @@ def _check_field(path: Path, name: str, value: Any, fields: dict) -> None:
         return
     if isinstance(value, int | float):
         most = _MOST_LAYERS if "layers" in name else _MOST.get(name, _LARGEST)
-        least = int(name.endswith("_size"))
+        least = int(name.endswith(("_size", "_heads")))
         if not least <= value <= most:
             raise CheckpointError(
                 f"{path}: field {name!r} is {shown(value)}, expected a number from {least} to {most:,}"
@@ -161,7 +153,7 @@ def make_config(folder: Path, config: dict[str, Any]):
 
     try:
         return CateConfig.from_dict(dict(config))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ArithmeticError) as error:
         raise CheckpointError(f"{folder / CONFIG}: {one_line(error)}") from None
 
 

@@ -89,6 +89,7 @@ _config("a number of 400 digits", "too long a number", hidden_size=int("9" * 400
 _config("sizes that the weights do not bear out", "has the shape .*, config.json makes it", hidden_size=65_536)
 _config("more layers than there are weights for", "weights of .* are missing|has the shape", num_hidden_layers=250)
 _config("a negative size", "'intermediate_size' is -1", intermediate_size=-1)
+_config("no attention heads", "'num_attention_heads' is 0", num_attention_heads=0)
 _config("a text where a number belongs", "num_hidden_layers", num_hidden_layers="2")
 _config("a list where a number belongs", "'hidden_size' is .*not a list of", hidden_size=[["16"]])
 _config("a fraction of a layer", "num_hidden_layers", num_hidden_layers=2.5)

@@ -69,7 +69,7 @@ def test_shards_join_to_what_cate_encode_writes(checkpoint, source, expected, ce
     path = tmp_path / output
     rows, dim = encode_sharded(checkpoint, path, accelerator, input=source, batch_size=16, shard_rows=64)
     assert (rows, dim) == (ROWS, 16)
-    assert pq.read_table(path).equals(expected)
+    assert_same(pq.read_table(path), expected)
     if output == "out":
         assert names(path) == [f"part-{i:05d}-of-00006.parquet" for i in range(6)]
     assert not work_folder(path).exists()
@@ -81,6 +81,13 @@ def test_shards_join_to_what_cate_encode_writes(checkpoint, source, expected, ce
         encode_sharded(checkpoint, path, accelerator, input=source)
     encode_sharded(checkpoint, path, accelerator, input=source, batch_size=16, shard_rows=100, overwrite=True)
     np.testing.assert_allclose(vectors(pq.read_table(path)), vectors(expected), atol=1e-6)
+
+
+def assert_same(table, expected):
+    """The same columns, and the same encodings up to rounding: a shard's last batch may be shared among threads."""
+    assert table.drop_columns(["encoding"]).equals(expected.drop_columns(["encoding"]))
+    assert table.schema.equals(expected.schema)
+    np.testing.assert_allclose(vectors(table), vectors(expected), atol=1e-6)
 
 
 def vectors(table):
@@ -120,7 +127,7 @@ def test_a_run_goes_on_with_the_shards_that_are_missing(
     monkeypatch.setattr(sharded, "write_groups", lambda groups, path: written.append(path.name) or write(groups, path))
     encode_sharded(checkpoint, output, accelerator, **options)
     assert [name.split(".")[1] for name in written[:-1]] == [f"part-{i:05d}-of-00006" for i in (2, 4, 5)]
-    assert pq.read_table(output).equals(expected)
+    assert_same(pq.read_table(output), expected)
     assert not folder.exists()
 
 
@@ -148,7 +155,7 @@ def test_an_unfinished_run_that_differs_is_named(checkpoint, source, expected, t
     assert names(work_folder(output)) == before
     pq.write_table(table, source)
     encode_sharded(checkpoint, output, accelerator, **(options | {"shard_rows": 48}), overwrite=True)
-    assert pq.read_table(output).equals(expected)
+    assert_same(pq.read_table(output), expected)
 
 
 def test_a_bad_row_is_named_by_its_place_in_the_file(checkpoint, source, tmp_path, accelerator):
@@ -268,5 +275,5 @@ def test_two_processes_killed_go_on(checkpoint, source, expected, tmp_path):
     out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error[-3000:]
     assert out.count(f"{ROWS} encodings of 16 numbers") == 1
-    assert pq.read_table(output).equals(expected)
+    assert_same(pq.read_table(output), expected)
     assert not folder.exists()

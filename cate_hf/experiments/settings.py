@@ -42,7 +42,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Guided by the NAS-Bench-301 surrogate; an evolution needs open steps, for hardly a neighbour is in a sample.
     "paper-large": {
         "space": "darts",
-        "encodings": ("adjacency", "path-truncated", "structure"),
+        "encodings": ("cate", "adjacency", "path-truncated", "structure"),
         "algorithms": ("random", "regularized-evolution/open", "local-search/open", "bo-dngo", "cate-dngo-ls"),
         "queries": 100,
         "trials": 20,

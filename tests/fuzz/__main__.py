@@ -42,12 +42,12 @@ def main() -> int:
 
 
 def _options():
-    from tests.fuzz.targets import MAKERS
+    from tests.fuzz.targets import makers
 
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--targets", nargs="+", choices=sorted(MAKERS), metavar="TARGET", help=", ".join(MAKERS))
+    parser.add_argument("--targets", nargs="+", choices=sorted(makers()), metavar="TARGET", help=", ".join(makers()))
     parser.add_argument("--output", type=Path, default=Path("fuzz-output"), help="folder of state, corpus and finds")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
@@ -82,11 +82,11 @@ def _killed(output: Path, scratch: Path, code: int) -> None:
 def work(options) -> None:
     """Each target for a slice of time, again and again."""
     from tests.fuzz.engine import Fuzzer, Progress, limits
-    from tests.fuzz.targets import MAKERS, make
+    from tests.fuzz.targets import make, makers
 
     stopping = []
     signal.signal(signal.SIGINT, lambda *_: stopping.append(1))
-    names = options.targets or list(MAKERS)
+    names = options.targets or list(makers())
     state, fuzzers = _read(options.output), {}
     with limits():
         while time.time() < options.until and not stopping:

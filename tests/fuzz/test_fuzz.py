@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cate_hf.hub.checks_files import CheckpointError, check_repo_names, parse_json
 from tests.fuzz.engine import Fuzzer, Progress, limits
 from tests.fuzz.mutation import mutate_json
-from tests.fuzz.targets import MAKERS, Target, make, outcome
+from tests.fuzz.targets import Target, make, makers, outcome
 
 INPUTS = 150
 FINDS = sorted((Path(__file__).parent / "finds").iterdir())
@@ -33,7 +33,7 @@ def targets(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", makers())
 def test_damaged_files_are_read_or_refused_in_one_line(name, targets):
     target, scratch = targets(name)
     with limits(memory=None):

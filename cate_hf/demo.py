@@ -16,10 +16,11 @@ from cate_hf.encodings.files import read_encodings, write_encodings
 from cate_hf.encodings.neighbours import neighbours_in, print_neighbours
 from cate_hf.experiments.maps import principal_map
 from cate_hf.hub.checkpoints import WEIGHTS, load_encoder, resolve_checkpoint
-from cate_hf.spaces import get_space
+from cate_hf.spaces import Space, get_space
 from cate_hf.table import ArchitectureTable
 
 QUERIES, TRIALS = 100, 10  # of each search
+PREDICTOR = "nasbench101-accuracy"
 # A residual block as in ResNet: two 3x3 convolutions, and the input added to what they give.
 RESNET_LIKE = Architecture(
     ["input", "conv3x3-bn-relu", "conv3x3-bn-relu", "output"],
@@ -118,7 +119,13 @@ def run(output: Path, model: str, steps: int) -> None:
     share = draw_map(encodings, table.columns["parameters"], marked, famous, output / "map.png")
     say(f"   two principal components, {100 * share:.0f} % of the variance, in {output / 'map.png'} {took()}")
 
-    say("\n5. A short pre-training from nothing, by accelerate, and what AutoModel makes of it")
+    say(
+        f"\n5. The best cells as the bundled predictor {PREDICTOR} sees them: a surrogate's predictions, not measurements"
+    )
+    predict_best(space, table)
+    say(f"   {took()}")
+
+    say("\n6. A short pre-training from nothing, by accelerate, and what AutoModel makes of it")
     pretrain(space.name, output / "pretrained", steps)
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
@@ -129,19 +136,33 @@ def run(output: Path, model: str, steps: int) -> None:
     shape = tuple(own(**batch).pooler_output.shape)
     say(f"   {type(own).__name__} from {output / 'pretrained'}: pooler_output {shape} {took()}")
 
-    say("\n6. A search on NAS-Bench-201, with the accuracies that its networks really reached")
+    say("\n7. Searches on NAS-Bench-201, with the accuracies that its networks really reached")
     search(output)
     say(f"   the regret of each, by number of queries, is in {output / 'regret.png'} {took()}")
     say(f"\ndone in {time.perf_counter() - start:.0f} s; the files are in {output}/")
 
 
+def predict_best(space: Space, table: ArchitectureTable) -> None:
+    """The five cells of the highest predicted accuracy, of all that are no larger than ResNet's block."""
+    from cate_hf.predictor import load_predictor
+
+    small = table[table.columns["parameters"] <= space.parameters(RESNET_LIKE)]
+    best = load_predictor(PREDICTOR).top_k(5, small, screened=2000, progress=True)
+    say(f"   of {len(small):,} cells with no more parameters than the residual block:")
+    for row, cell in enumerate(best):
+        mean, deviation = best.columns["predicted"][row], best.columns["deviation"][row]
+        operations = ", ".join(cell.operations[1:-1])
+        say(f"   {best.columns['hash'][row].decode()}  {mean:.4f} ± {deviation:.4f}  {operations}")
+
+
 def search(output: Path) -> None:
-    """Random search, regularized evolution and CATE-DNGO-LS on NAS-Bench-201, a file each and a figure of all."""
+    """Random search, regularized evolution, CATE-DNGO-LS and a search by a predictor on NAS-Bench-201, a file each and a
+    figure of all."""
     from cate_hf.search.figure import draw_regret
     from cate_hf.search.run import in_words, search_to_file
 
     results = {}
-    for algorithm in ("random", "regularized-evolution", "cate-dngo-ls"):
+    for algorithm in ("random", "regularized-evolution", "cate-dngo-ls", "cate-predictor"):
         file = output / f"search-{algorithm}.json"
         found = search_to_file(
             "nasbench201", None, "cate", algorithm, QUERIES, TRIALS, seed=0, output=file, overwrite=True

@@ -17,8 +17,8 @@ from cate_hf.data.pairs import build_pairs
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
 from cate_hf.training.command import resolve_mixed_precision
-from cate_hf.training.setup import parameter_groups, pretraining_config
 from cate_hf.training.settings import PretrainSettings
+from cate_hf.training.setup import parameter_groups, pretraining_config
 
 
 class PlainEncoder(nn.Module):

@@ -22,6 +22,7 @@ from cate_hf.commands import (
     statistics,
     tables,
 )
+from cate_hf.names import printable
 from cate_hf.progress import Stopped
 
 INTERRUPTED = 130
@@ -120,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         verb = f"{context.command_path} --help" if context is not None else "cate --help"
         message, code = f"{' '.join(error.format_message().split())} (see `{verb}`)", 2
-    print(f"cate: {message}", file=sys.stderr)
+    print(f"cate: {printable(message)}", file=sys.stderr)
     return code
 
 

@@ -119,9 +119,7 @@ def run(output: Path, model: str, steps: int) -> None:
     share = draw_map(encodings, table.columns["parameters"], marked, famous, output / "map.png")
     say(f"   two principal components, {100 * share:.0f} % of the variance, in {output / 'map.png'} {took()}")
 
-    say(
-        f"\n5. The best cells as the bundled predictor {PREDICTOR} sees them: a surrogate's predictions, not measurements"
-    )
+    say(f"\n5. The best small cells by the bundled predictor {PREDICTOR}: predictions of a surrogate, not measurements")
     predict_best(space, table)
     say(f"   {took()}")
 
@@ -156,8 +154,7 @@ def predict_best(space: Space, table: ArchitectureTable) -> None:
 
 
 def search(output: Path) -> None:
-    """Random search, regularized evolution, CATE-DNGO-LS and a search by a predictor on NAS-Bench-201, a file each and a
-    figure of all."""
+    """Searches on NAS-Bench-201, by vectors and without, a file each and a figure of all."""
     from cate_hf.search.figure import draw_regret
     from cate_hf.search.run import in_words, search_to_file
 

@@ -36,6 +36,7 @@ def test_presets():
         ({"encoding_dim": 8}, "encoding_dim is of the projection"),
         ({"encoding_dim": 0, "pooling": "mean_output_sum"}, "learnt_size"),
         ({"num_hidden_layers": 0}, "num_hidden_layers must be at least 1"),
+        ({"num_attention_heads": 0}, "num_attention_heads must be at least 1"),
     ],
 )
 def test_refuses(fields, message):

@@ -151,6 +151,10 @@ class CateConfig(PreTrainedConfig):
 
     def validate_architecture(self):
         """Checks across fields; called by the base class after each construction."""
+        sizes = ("vocab_size", "hidden_size", "learnt_size", "num_hidden_layers", "num_attention_heads", "max_nodes")
+        for name in sizes:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of "
@@ -173,10 +177,6 @@ class CateConfig(PreTrainedConfig):
         for name in ("relation_buckets", "num_cross_layers", "masked_loss_weight", "statistics_loss_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        sizes = ("vocab_size", "hidden_size", "learnt_size", "num_hidden_layers", "num_attention_heads", "max_nodes")
-        for name in sizes:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.num_members < 1:
             raise ValueError(f"num_members must be at least 1, not {self.num_members}")
         if self.label_transforms is not None:

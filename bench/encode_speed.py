@@ -44,6 +44,18 @@ def main() -> None:
     print(f"one dict a cell: {plain:,.0f} cells/s; largest difference {difference:.1e}")
     print(f"Encoder.encode / one dict a cell: {speed / plain:.2f}")
 
+    exact = encoder.encode(table)
+    fast = load_encoder(options.model, precision="bfloat16")
+    fast.encode(table[:BATCH])
+    start = time.perf_counter()
+    rounded = fast.encode(table, progress=True)
+    ratio = len(table) / (time.perf_counter() - start) / speed
+    gap = np.abs(rounded - exact)
+    print(
+        f"bfloat16: {len(table) / speed / ratio:.1f} s; differs by {gap.mean():.4f} in the mean, {gap.max():.3f} at most"
+    )
+    print(f"bfloat16 / float32: {ratio:.2f}")
+
 
 if __name__ == "__main__":
     main()

@@ -32,6 +32,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="name of a bundled checkpoint, or a folder")
     parser.add_argument("--output", required=True, help="Parquet file, or a folder of them, to write")
     parser.add_argument("--batch-size", type=int, default=1024, help="architectures at a time (default: 1024)")
+    parser.add_argument(
+        "--precision", default="float32", help="float32, or bfloat16: about twice as fast, and less exact"
+    )
     parser.add_argument("--shard-rows", type=int, help="rows of a shard (default: at most 65,536, by the table)")
     parser.add_argument("--cpu", action="store_true", help="stay on the CPU")
     parser.add_argument(
@@ -66,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
             options.shard_rows,
             options.overwrite,
             progress=True,
+            precision=options.precision,
         )
         accelerator.end_training()
     except KeyboardInterrupt:

@@ -31,6 +31,7 @@ def encode_to_parquet(
     batch_size: int = 1024,
     overwrite: bool = False,
     progress: bool = False,
+    precision: str = "float32",
 ) -> tuple[int, int]:
     """What `cate encode` does: the encodings of a whole space, or of a file's architectures, written as they come.
 
@@ -38,6 +39,7 @@ def encode_to_parquet(
         model: name of a bundled checkpoint, or a folder.
         space, input: one of the two: all architectures of a space (its pool, where it cannot be listed), or those of a
             Parquet file, which is read by parts, or JSON Lines file.
+        precision: see `cate_hf.load_encoder`.
 
     Returns:
         number of rows, and D.
@@ -47,7 +49,7 @@ def encode_to_parquet(
         OSError: the output exists and `overwrite` is False, or cannot be written.
     """
     check_output(output, overwrite)
-    encoder, rows = encoder_and_rows(model, space, input, progress)
+    encoder, rows = encoder_and_rows(model, space, input, progress, precision=precision)
     write_rows(encoder, rows, output, batch_size, overwrite, progress)
     return len(rows), encoder.dim
 
@@ -58,6 +60,7 @@ def encoder_and_rows(
     input: str | os.PathLike | None,
     progress: bool = False,
     device: str | None = None,
+    precision: str = "float32",
 ) -> "tuple[Encoder, TableRows | ParquetRows]":
     """The encoder of a name or folder, and what it shall encode; args and errors as `encode_to_parquet`."""
     from cate_hf.hub.checkpoints import load_encoder
@@ -66,7 +69,7 @@ def encoder_and_rows(
         raise FileNotFoundError(f"{input}: no such file")
     if space is not None:
         space = get_space(space).name  # its nearest name, before a model is loaded
-    encoder = load_encoder(model, device)
+    encoder = load_encoder(model, device, precision=precision)
     return encoder, rows_for(encoder.search_space, model, space, input, progress)
 
 

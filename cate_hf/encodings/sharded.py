@@ -45,6 +45,7 @@ def encode_sharded(
     shard_rows: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
+    precision: str = "float32",
 ) -> tuple[int, int]:
     """What `cate encode` writes, made by all processes of an `accelerate launch`.
 
@@ -52,7 +53,7 @@ def encode_sharded(
     able to write to. The same call goes on with what is there.
 
     Args:
-        model, space, input, batch_size: as `cate_hf.encodings.files.encode_to_parquet`.
+        model, space, input, batch_size, precision: as `cate_hf.encodings.files.encode_to_parquet`.
         output: a Parquet file, or a folder (a name without such a suffix) of Parquet files in the order of the rows.
         shard_rows: rows of a shard; `default_shard_rows` when None.
         overwrite: replace the output when it exists, and what is there of an unfinished run with other settings.
@@ -74,7 +75,7 @@ def encode_sharded(
     shown = progress and accelerator.is_main_process
 
     def load():
-        return encoder_and_rows(model, space, input, shown, str(accelerator.device))
+        return encoder_and_rows(model, space, input, shown, str(accelerator.device), precision)
 
     encoder, rows = main_process_first(accelerator, load)  # it fills the cache of a space's enumeration
     shard_rows = shard_rows or default_shard_rows(len(rows), batch_size)
@@ -85,6 +86,7 @@ def encode_sharded(
         "model": {"name": str(model), "sha256": None},
         "batch_size": batch_size,
         "shard_rows": shard_rows,
+        "precision": precision,
     }
 
     def prepare() -> list[int]:

@@ -146,7 +146,9 @@ def load_tokenizer(name_or_path: str | Path):
         raise ValueError(f"{folder}: its tokenizer cannot be loaded ({str(error).strip().splitlines()[0]})") from None
 
 
-def load_encoder(name_or_path: str | Path, device: str | None = None, revision: str | None = None):
+def load_encoder(
+    name_or_path: str | Path, device: str | None = None, revision: str | None = None, precision: str = "float32"
+):
     """Load an encoder of architectures. Of a bundled checkpoint or a folder no network is touched.
 
     Args:
@@ -155,6 +157,7 @@ def load_encoder(name_or_path: str | Path, device: str | None = None, revision: 
             serves without network. No code of a folder or a repository is run.
         device: where to encode; a GPU where there is one by default.
         revision: branch or commit of the repository.
+        precision: "float32", or "bfloat16": faster, and less exact (see `Encoder`).
 
     Returns:
         `cate_hf.encodings.cate.Encoder`.
@@ -171,7 +174,7 @@ def load_encoder(name_or_path: str | Path, device: str | None = None, revision: 
     model = load_model(folder, dtype=torch.float32)
     described = folder / SPACE_FILE
     search_space = Space.from_file(described) if described.is_file() else None
-    return Encoder(model, load_tokenizer(folder), device=device, search_space=search_space)
+    return Encoder(model, load_tokenizer(folder), device=device, search_space=search_space, precision=precision)
 
 
 def save_checkpoint(

@@ -49,6 +49,15 @@ def test_what_the_model_gives_is_what_is_encoded(encoder):
     assert not encoder.model.training
 
 
+def test_bfloat16_is_near_and_other_precisions_are_refused(encoder, tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    exact, rounded = (load_encoder(folder, precision=name).encode(CELLS) for name in ("float32", "bfloat16"))
+    assert rounded.dtype == np.float32
+    assert 0 < np.abs(rounded - exact).max() < 0.05 * np.abs(exact).max()
+    with pytest.raises(ValueError, match="unknown precision 'bfloat61'; did you mean 'bfloat16'"):
+        load_encoder(folder, precision="bfloat61")
+
+
 def test_architectures_of_another_space_are_refused_by_row(encoder):
     foreign = Architecture(["input", "sep_conv_3x3", "output"], PLAIN.adjacency)
     for cells in ([*CELLS * 500, foreign], ArchitectureTable.from_architectures([*CELLS * 500, foreign])):

@@ -70,7 +70,7 @@ def tables(lines: list[dict]) -> str:
     text = ["| Kendall τ |" + "".join(f" n = {n} |" for n in labels), "|---|" + "---|" * len(labels)]
     for name, by in rows.items():
         cells = [mean_and_spread(by[n]) if n in by else None for n in labels]
-        text.append(f"| {name} |" + "".join(" – |" if c is None else f" {c[0]:.3f} ± {c[1]:.3f} |" for c in cells))
+        text.append(f"| {name} |" + "".join(f" {_in_words(cell)} |" for cell in cells))
     keys = ("spearman", "precision_at_1_percent", "coverage_50", "coverage_90", "coverage_90_normal")
     keys += ("coverage_90_low", "fit_seconds")
     text += ["", "| | n |" + "".join(f" {key.replace('_', ' ')} |" for key in keys), "|---|---|" + "---|" * len(keys)]
@@ -82,6 +82,12 @@ def tables(lines: list[dict]) -> str:
                 numbers = "".join(f" {np.mean(v):.3f} |" if v else " – |" for v in values)
                 text.append(f"| {name} | {n} |{numbers}")
     return "\n".join(text)
+
+
+def _in_words(cell: tuple[float, float] | None) -> str:
+    if cell is None:
+        return "–"
+    return f"{cell[0]:.3f} (one draw)" if np.isnan(cell[1]) else f"{cell[0]:.3f} ± {cell[1]:.3f}"
 
 
 def main() -> int:

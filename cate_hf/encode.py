@@ -12,17 +12,14 @@ import signal
 import sys
 from datetime import timedelta
 
+from cate_hf.launching import LineParser, check_launch, share_threads
+
 _WAITING = timedelta(days=30)  # the processes that are done wait for the others
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        self.exit(2, f"error: {message}; --help lists the options\n")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The options."""
-    parser = _Parser(
+    parser = LineParser(
         prog="accelerate launch -m cate_hf.encode",
         description="Write the encodings of a table of any size, by all processes of the launch.",
     )
@@ -51,7 +48,6 @@ def main(argv: list[str] | None = None) -> int:
 
     from cate_hf.cli import INTERRUPTED, one_line
     from cate_hf.encodings.sharded import encode_sharded
-    from cate_hf.launching import check_launch, share_threads
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a launcher ends its processes by it
     main_process = int(os.environ.get("RANK", "0")) == 0

@@ -1,5 +1,6 @@
 """What the commands share that `accelerate launch` starts, in one process or in several."""
 
+import argparse
 import importlib.util
 import os
 import sys
@@ -15,6 +16,13 @@ _SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 _TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
 T = TypeVar("T")
+
+
+class LineParser(argparse.ArgumentParser):
+    """Tells what is wrong in one line."""
+
+    def error(self, message: str):
+        self.exit(2, f"error: {message}; --help lists the options\n")
 
 
 def check_launch(accelerator: "Accelerator") -> None:

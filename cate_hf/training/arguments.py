@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import MISSING, fields
 
+from cate_hf.launching import LineParser
 from cate_hf.spaces.registry import SEPARATOR
 from cate_hf.training.settings import PRESETS, PretrainSettings
 
@@ -35,14 +36,9 @@ _HELP = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        self.exit(2, f"error: {message}; --help lists the options\n")
-
-
 def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, dict]:
     """The options, the fields of `PretrainSettings` that they set, and the keyword arguments of `pretrain`."""
-    parser = _Parser(
+    parser = LineParser(
         prog="accelerate launch -m cate_hf.training.pretrain",
         description="Pre-train CATE on computation-aware pairs of a search space.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

@@ -272,9 +272,7 @@ class CateModel(CatePreTrainedModel):
         edges = adjacency.to(dtype) if config.edge_bias else None
         eye = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
         if config.attention_direction == "all":  # edges count in both directions
-            descendants = ~torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device).expand_as(
-                adjacency
-            )
+            descendants = (~eye).expand_as(adjacency)
             edges = edges + edges.transpose(1, 2) if edges is not None else None
         if config.attention_direction in ("descendants", "all"):
             visible = descendants.unsqueeze(1)

@@ -158,7 +158,7 @@ def ranking_and_regression(scores: "torch.Tensor", labels: "torch.Tensor", weigh
     """Pairwise logistic ranking loss and `weight` times smooth L1, of scores (B, T) and standardised labels (B, T)."""
     from torch.nn.functional import smooth_l1_loss
 
-    from cate_hf.modeling.modeling_cate import pairwise_ranking_loss
+    from cate_hf.modeling.losses_cate import pairwise_ranking_loss
 
     return pairwise_ranking_loss(scores, labels) + weight * smooth_l1_loss(scores, labels)
 

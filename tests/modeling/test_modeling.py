@@ -11,8 +11,8 @@ from transformers import AutoModel, AutoModelForPreTraining, AutoModelForSequenc
 
 from cate_hf.modeling import CateConfig, CateForPreTraining, CateForSequenceClassification, CateModel
 from cate_hf.modeling.graph_features_cate import node_features, reachability, relations
+from cate_hf.modeling.layers_cate import dropout
 from cate_hf.modeling.losses_cate import masked_operation_loss, pairwise_ranking_loss, statistics_loss
-from cate_hf.modeling.modeling_cate import dropout
 
 SMALL = {"num_hidden_layers": 3, "num_cross_layers": 2}
 CLASSES = [CateModel, CateForPreTraining, CateForSequenceClassification]

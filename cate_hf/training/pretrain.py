@@ -20,14 +20,13 @@ import torch
 from accelerate import Accelerator
 
 from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
-from cate_hf.data.pairs import build_mixed_pairs, build_pairs, default_settings, read_input, read_pairs
 from cate_hf.files import check_own, check_writable, clear_folder, digest_of
 from cate_hf.hub.checkpoints import OWN_FILES
 from cate_hf.launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
-from cate_hf.spaces.mixed import MixedSpace
 from cate_hf.tokenization import CateTokenizer
+from cate_hf.training.data import training_pairs, training_statistics
 from cate_hf.training.evaluation import evaluate, evaluate_statistics
 from cate_hf.training.finished import write_checkpoint
 from cate_hf.training.global_batches import global_batches
@@ -35,7 +34,6 @@ from cate_hf.training.log import RunLog
 from cate_hf.training.settings import PretrainSettings
 from cate_hf.training.setup import freeze_unused, parameter_groups, pretraining_config
 from cate_hf.training.state import latest_state, load_state, save_state
-from cate_hf.training.statistics_targets import StatisticsTargets, statistics_targets
 
 TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
 _NEVER = 1 << 62
@@ -87,29 +85,9 @@ class Pretraining:
         self.stop_requested = False
 
     def _data(self):
-        pairs = self._pairs()
-        return pairs, self._targets(pairs[0])
-
-    def _pairs(self):
-        settings = self.settings
-        if settings.pairs is not None:
-            table, splits, facts = read_pairs(settings.pairs)
-            if facts["space"] != self.space.name:
-                raise ValueError(f"{settings.pairs} holds pairs of {facts['space']}, not of {self.space.name}")
-            return table, splits, facts
-        table = None if settings.input is None else read_input(self.space, settings.input, settings.cost)
-        if isinstance(self.space, MixedSpace):
-            return build_mixed_pairs(self.space, settings.cost, table=table)
-        return build_pairs(self.space, default_settings(self.space, cost=settings.cost), table=table)
-
-    def _targets(self, table) -> StatisticsTargets | None:
-        settings = self.settings
-        if not settings.statistics_weight:
-            return None
+        pairs = training_pairs(self.settings, self.space)
         progress = self.accelerator.is_main_process
-        return statistics_targets(
-            self.space, table, settings.statistics_cells, settings.initialisations, settings.seed, progress
-        )
+        return pairs, training_statistics(self.settings, self.space, pairs[0], progress)
 
     def resume(self) -> None:
         found = latest_state(self.work)

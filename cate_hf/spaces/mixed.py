@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class MixedSpace(Space):
     """The architectures of two spaces or more. An architecture is of the first member that has its inputs and all its
-    operations; its hash and costs are those that it has there.
+    operations, and takes it where several do; its hash and costs are those that it has there.
 
     Args:
         members: spaces of different names.
@@ -54,15 +54,18 @@ class MixedSpace(Space):
             ValueError: naming the first row that is of none.
         """
         table = self.table(table, source)
-        found = np.full(len(table), -1)
-        for number in reversed(range(len(self.members))):
-            member = self.members[number]
+        fits_all = np.zeros((len(self.members), len(table)), dtype=bool)
+        for number, member in enumerate(self.members):
             known = np.zeros(256, dtype=bool)
             known[[self.vocabulary.index(name) for name in member.vocabulary] + [PADDING]] = True
             fits = known[table.operation_codes].all(axis=1)
             for node, name in enumerate(member.vocabulary[: member.num_inputs]):
                 fits &= table.operation_codes[:, node] == self.vocabulary.index(name)
-            found[fits] = number
+            fits_all[number] = fits
+        found = np.where(fits_all.any(axis=0), fits_all.argmax(axis=0), -1)
+        for row in np.flatnonzero(fits_all.sum(axis=0) > 1):  # those of inputs and outputs, where spaces are known ones
+            one, fitting = table[int(row)], np.flatnonzero(fits_all[:, row])
+            found[row] = next((n for n in fitting if self.members[n].is_valid(one)), fitting[0])
         if (found < 0).any():
             row = int(np.argmax(found < 0))
             raise ValueError(f"{source}, row {row}: its inputs and operations are not of one of {self._listed()}")
@@ -98,14 +101,18 @@ class MixedSpace(Space):
         return self._member_of_one(architecture).validate(architecture)
 
     def _member_of_one(self, architecture: "Architecture") -> Space:
-        for member in self.members:
-            inputs = member.vocabulary[: member.num_inputs]
-            operations = getattr(architecture, "operations", None)
-            if operations is None:
-                raise ValueError(f"expected an Architecture of {self.name}, got {architecture!r:.80}")
-            if {*operations} <= {*member.vocabulary} and (*operations[: member.num_inputs],) == inputs:
-                return member
-        raise ValueError(f"its inputs and operations are not of one of {self._listed()}")
+        operations = getattr(architecture, "operations", None)
+        if operations is None:
+            raise ValueError(f"expected an Architecture of {self.name}, got {architecture!r:.80}")
+        fitting = [
+            member
+            for member in self.members
+            if {*operations} <= {*member.vocabulary}
+            and (*operations[: member.num_inputs],) == member.vocabulary[: member.num_inputs]
+        ]
+        if not fitting:
+            raise ValueError(f"its inputs and operations are not of one of {self._listed()}")
+        return next((member for member in fitting if len(fitting) == 1 or member.is_valid(architecture)), fitting[0])
 
     def _listed(self) -> str:
         return ", ".join(member.name for member in self.members)

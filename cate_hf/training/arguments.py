@@ -8,6 +8,7 @@ from cate_hf.spaces.registry import SEPARATOR
 from cate_hf.training.settings import PRESETS, PretrainSettings
 
 _DECIDED_BY_LAUNCH = ("mixed_precision", "processes")
+_GIVEN_AGAIN = ("space", "statistics_cells")  # for each space of a mixed run
 
 _HELP = {
     "space": "search space to pre-train on: a name, or a YAML file; given more than once, a mixed run over all of them",
@@ -30,7 +31,8 @@ _HELP = {
     "masked_weight": "of the masked operations in the loss (1); 0 leaves them out",
     "statistics_weight": "of the predicted statistics in the loss (default design 1, paper 0); 0 leaves them out",
     "statistics_batch_size": "architectures an optimiser step whose statistics are predicted",
-    "statistics_cells": "architectures whose networks are measured at initialisation; 0 leaves their statistics out",
+    "statistics_cells": "architectures whose networks are measured at initialisation; 0 leaves their statistics out; "
+    "in a mixed run of each space, or given once for each --space",
     "initialisations": "of each of these networks, whose statistics are averaged",
     "seed": "of weights, order, masks and dropout",
 }
@@ -53,8 +55,8 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, dict]:
         default = None if field.default is MISSING else field.default
         choices = PRESETS if field.name == "preset" else None
         flag = "--" + field.name.replace("_", "-")
-        if field.name == "space":
-            parser.add_argument(flag, action="append", help=f"{_HELP[field.name]} (default: {default})")
+        if field.name in _GIVEN_AGAIN:
+            parser.add_argument(flag, action="append", type=kind, help=f"{_HELP[field.name]} (default: {default})")
             continue
         parser.add_argument(flag, type=kind, default=default, choices=choices, help=_HELP[field.name])
     parser.add_argument(
@@ -77,6 +79,8 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, dict]:
     parser.add_argument("--static-shapes", action="store_true", help="the same as --length-multiple 0")
     options = parser.parse_args(argv)
     options.space = SEPARATOR.join(options.space or [PretrainSettings.space])
+    cells = options.statistics_cells or [PretrainSettings.statistics_cells]
+    options.statistics_cells = cells[0] if len(cells) == 1 else cells
     if options.static_shapes:
         if options.length_multiple:
             parser.error("--static-shapes and --length-multiple exclude each other")

@@ -33,7 +33,8 @@ class PretrainSettings:
         statistics_weight: of the statistics of the computation; 1 when None, 0 in the paper's preset, which has none.
         statistics_batch_size: architectures a step whose statistics are predicted, over all processes.
         statistics_cells: architectures whose networks are measured at initialisation, at random; 0 leaves their
-            statistics out. initialisations: of each of these networks.
+            statistics out; of a mixed run, of each space, or a list of a number for each.
+        initialisations: of each of these networks.
     """
 
     space: str = "nasbench101"
@@ -55,7 +56,7 @@ class PretrainSettings:
     masked_weight: float | None = None
     statistics_weight: float | None = None
     statistics_batch_size: int = 1024
-    statistics_cells: int = 0
+    statistics_cells: int | list[int] = 0
     initialisations: int = 1
     mixed_precision: str = "no"
     processes: int = 1
@@ -81,7 +82,7 @@ class PretrainSettings:
             raise ValueError("masked_weight and statistics_weight are both 0: nothing to train")
         if self.preset == "paper" and self.statistics_weight:
             raise ValueError("the paper's preset predicts no statistics: leave statistics_weight out, or 0")
-        if self.statistics_cells < 0:
+        if min(self.statistics_cells) < 0 if isinstance(self.statistics_cells, list) else self.statistics_cells < 0:
             raise ValueError(f"statistics_cells must be 0 or more, not {self.statistics_cells}")
         if self.statistics_cells and not self.statistics_weight:
             raise ValueError("statistics_cells are measured for statistics, whose weight is 0")

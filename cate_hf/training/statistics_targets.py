@@ -4,6 +4,7 @@ The statistics of its graph with its costs (`cate_hf.statistics.structure`), for
 network at initialisation (`cate_hf.statistics.initialisation`), for a sample of them. No accuracy is among them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ class StatisticsTargets:
         structure: (N, S') float16.
         measured: (M,) rows whose networks were measured, and initialisation: (M, S - S') float32, theirs.
         rows: rows that are trained on; held_out: (H,) the others; of the measured ones the first H are held out too.
-        mean, spread: (S,) float32, of the statistics in their own units: they are mean + spread × standardised.
+        mean, spread: (S,) float32, of the statistics in their own units: they are mean + spread × standardised. Of a
+            mixed space (members, S), NaN where a member has no such statistic: each member has its own.
+        groups: of what is trained on, rows and positions in `measured`, of each member of a mixed space.
     """
 
     names: list[str]
@@ -44,6 +47,7 @@ class StatisticsTargets:
     held_out: np.ndarray
     mean: np.ndarray
     spread: np.ndarray
+    groups: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
     @property
     def num_structure(self) -> int:
@@ -65,7 +69,7 @@ class StatisticsTargets:
 def statistics_targets(
     space: "Space",
     table: "ArchitectureTable",
-    cells: int = 0,
+    cells: int | Sequence[int] = 0,
     initialisations: int = 1,
     seed: int = 0,
     progress: bool = False,
@@ -74,12 +78,17 @@ def statistics_targets(
 
     Args:
         cells: architectures whose networks are measured, at random from the table; what is measured is kept in the
-            cache folder.
+            cache folder. Of a mixed space so many of each member, or a number for each.
         initialisations: of each network, which the statistics are averaged over.
 
     Raises:
-        ValueError: networks are asked for of a space that has none; the space cannot tell the cost of a row.
+        ValueError: networks are asked for of a space that has none; the space cannot tell the cost of a row; `cells`
+            has not a number for each member.
     """
+    if isinstance(space, MixedSpace):
+        return _mixed_targets(space, table, cells, initialisations, seed, progress)
+    if not isinstance(cells, int):
+        raise ValueError(f"statistics cells: expected one number for {space.name}, not {len(cells)}")
     order = np.random.default_rng([seed, 4]).permutation(len(table))
     measured = np.sort(order[:cells])
     held_out = measured if cells else order
@@ -88,7 +97,7 @@ def statistics_targets(
     held_out = np.random.default_rng([seed, 5]).permutation(held_out)[:count]
     if cells:
         measured = np.concatenate([held_out, np.setdiff1d(measured, held_out)])
-    of_graph, names = _of_graph(space, table)
+    of_graph, names = structure(space, table), structure_names(space)
     mean, spread = np.nanmean(of_graph, 0, dtype=np.float64), np.nanstd(of_graph, 0, dtype=np.float64)
     kept = spread > _SPREAD
     names = [name for name, keep in zip(names, kept, strict=True) if keep]
@@ -101,7 +110,7 @@ def statistics_targets(
         order = np.argsort(measured)
         settings = InitialisationSettings(initialisations=initialisations)
         numbers = np.empty((len(measured), len(initialisation_names())), np.float32)
-        numbers[order] = _at_initialisation(space, table[measured[order]], settings, progress)
+        numbers[order] = initialisation(space, table[measured[order]], settings, progress=progress)
         # The mean and spread of extreme values say little: those of the middle 98 % do.
         low, high = np.quantile(numbers, [0.01, 0.99], axis=0)
         middle = np.clip(numbers, low, high)
@@ -116,34 +125,62 @@ def statistics_targets(
     )
 
 
-def _of_graph(space: "Space", table: "ArchitectureTable") -> tuple[np.ndarray, list[str]]:
-    """Statistics (N, S') of the structure, and their names. Of a mixed space those of all members; NaN where an
-    architecture's member does not have one."""
-    if not isinstance(space, MixedSpace):
-        return structure(space, table), structure_names(space)
-    names = list(dict.fromkeys(name for member in space.members for name in structure_names(member)))
-    numbers = np.full((len(table), len(names)), np.nan, np.float32)
-    of = space.member_of(table)
-    for number, member in enumerate(space.members):
-        rows, columns = np.flatnonzero(of == number), [names.index(name) for name in structure_names(member)]
-        numbers[np.ix_(rows, columns)] = structure(member, table[rows].recode(member.vocabulary))
-    return numbers, names
-
-
-def _at_initialisation(
-    space: "Space", table: "ArchitectureTable", settings: InitialisationSettings, progress: bool
-) -> np.ndarray:
-    """(M, T) statistics at initialisation; of a mixed space, by the network of each one's member."""
-    if not isinstance(space, MixedSpace):
-        return initialisation(space, table, settings, progress=progress)
-    numbers = np.empty((len(table), len(initialisation_names())), np.float32)
-    of = space.member_of(table)
-    for number, member in enumerate(space.members):
+def _mixed_targets(
+    space: MixedSpace,
+    table: "ArchitectureTable",
+    cells: int | Sequence[int],
+    initialisations: int,
+    seed: int,
+    progress: bool,
+) -> StatisticsTargets:
+    """Those of each member, as it has them alone, over the union of the names: standardised within the member, for what
+    tells the members apart would be most of the spread else."""
+    cells = [cells] * len(space.members) if isinstance(cells, int) else list(cells)
+    if len(cells) != len(space.members):
+        raise ValueError(f"statistics cells: expected a number for each of {space.name}, not {len(cells)} numbers")
+    if any(cells) and not all(cells):
+        raise ValueError(f"statistics cells of {space.name}: expected none at all, or some of each, not {cells}")
+    of, parts, places = space.member_of(table), [], []
+    for number, (member, count) in enumerate(zip(space.members, cells, strict=True)):
         rows = np.flatnonzero(of == number)
         if len(rows):
-            some = table[rows].recode(member.vocabulary)
-            numbers[rows] = initialisation(member, some, settings, progress=progress)
-    return numbers
+            own = table[rows].recode(member.vocabulary)
+            parts.append(statistics_targets(member, own, count, initialisations, seed, progress))
+            places.append(rows)
+    of_graph = list(dict.fromkeys(name for part in parts for name in part.names[: part.num_structure]))
+    names = of_graph + list(dict.fromkeys(name for part in parts for name in part.names[part.num_structure :]))
+    column = {name: i for i, name in enumerate(names)}
+    held_out = [len(part.held_out) for part in parts]
+    trained = [len(part.measured) - out if any(cells) else 0 for part, out in zip(parts, held_out, strict=True)]
+    # The held-out of all members first, as `StatisticsTargets.measured` wants it.
+    starts = sum(held_out) + np.cumsum([0, *trained])
+    graph = np.full((len(table), len(of_graph)), np.nan, np.float16)
+    initial = np.full((int(starts[-1]) if any(cells) else 0, len(names) - len(of_graph)), np.nan, np.float32)
+    measured = np.empty(len(initial), np.int64)
+    mean, spread = np.full((2, len(parts), len(names)), np.nan, np.float32)
+    groups, first = [], 0
+    for number, (part, rows) in enumerate(zip(parts, places, strict=True)):
+        at = np.array([column[name] for name in part.names])
+        mean[number, at], spread[number, at] = part.mean, part.spread
+        graph[np.ix_(rows, at[: part.num_structure])] = part.structure
+        positions = np.arange(starts[number], starts[number] + trained[number])
+        if any(cells):
+            to = np.concatenate([np.arange(first, first + held_out[number]), positions])
+            measured[to] = rows[part.measured]
+            initial[np.ix_(to, at[part.num_structure :] - len(of_graph))] = part.initialisation
+        first += held_out[number]
+        groups.append((rows[part.rows].astype(np.int32), positions))
+    return StatisticsTargets(
+        names,
+        graph,
+        measured,
+        initial,
+        np.sort(np.concatenate([rows for rows, _ in groups])),
+        np.concatenate([rows[part.held_out] for part, rows in zip(parts, places, strict=True)]),
+        mean,
+        spread,
+        tuple(groups),
+    )
 
 
 def statistics_batch(
@@ -151,14 +188,19 @@ def statistics_batch(
 ) -> dict[str, np.ndarray]:
     """The model's inputs of `size` architectures and their labels, half of them (rounded down) among the measured.
 
-    They are mixed, so that each share of a batch has about as many of both.
+    They are mixed, so that each share of a batch has about as many of both. Of a mixed space there are as many of each
+    member.
     """
-    trained = len(targets.measured) - len(targets.held_out)
-    count = size // 2 if trained > 0 else 0
-    measured = len(targets.held_out) + rng.integers(0, max(trained, 1), count)
-    rows = targets.rows[rng.integers(0, len(targets.rows), size - count)]
+    first = min(len(targets.held_out), len(targets.measured))
+    groups = targets.groups or ((targets.rows, np.arange(first, len(targets.measured))),)
+    shares = np.diff(np.linspace(0, size, len(groups) + 1).astype(int))
+    rows, measured = [], []
+    for (own, trained), share in zip(groups, shares, strict=True):
+        count = share // 2 if len(trained) else 0
+        measured.append(trained[rng.integers(0, max(len(trained), 1), count)])
+        rows.append(own[rng.integers(0, len(own), share - count)])
     mixed = rng.permutation(size)
-    return _inputs(tokens, targets, rows, measured, mixed)
+    return _inputs(tokens, targets, np.concatenate(rows), np.concatenate(measured), mixed)
 
 
 def held_out_batches(tokens: "TokenArrays", targets: StatisticsTargets, size: int = 1024):

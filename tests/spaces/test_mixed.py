@@ -81,3 +81,13 @@ def test_samples_are_of_both(mixed):
     assert np.array_equal(sample.columns["hash"], mixed.hash_many(sample))
     assert np.array_equal(sample.columns["flops"], mixed.flops_many(sample))
     assert len(mixed.sample(0, seed=0)) == 0
+
+
+def test_of_several_that_have_its_operations_the_first_that_takes_it():
+    """A cell of no operations: NAS-Bench-101 has the one with an edge, NAS-Bench-201 the one without."""
+    mixed = get_space("nasbench101+nasbench201+darts")
+    cells = [Architecture(["input", "output"], [[0, edge], [0, 0]]) for edge in (0, 1)]
+    assert mixed.member_of(ArchitectureTable.from_architectures(cells)).tolist() == [1, 0]
+    assert [mixed.hash(cell) for cell in cells] == [
+        get_space(name).hash(cell) for name, cell in zip(("nasbench201", "nasbench101"), cells, strict=True)
+    ]

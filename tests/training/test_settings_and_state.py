@@ -44,6 +44,10 @@ def test_arguments_become_settings(capsys):
     assert PretrainSettings(**settings) == PretrainSettings(preset="paper", epochs=0.5, dropout=0.0)
     assert run["output_dir"] == "x"
     assert options.mixed_precision == "auto"
+    more = ["--space", "nasbench101", "--space", "darts", "--statistics-cells", "7", "--statistics-cells", "5"]
+    settings = PretrainSettings(**parse(["--output-dir", "x", *more])[1])
+    assert (settings.space, settings.statistics_cells) == ("nasbench101+darts", [7, 5])
+    assert PretrainSettings(**parse(["--output-dir", "x", *more[:-2]])[1]).statistics_cells == 7
     for wrong in (["--nothing"], ["--output-dir", "x", "--preset", "best"], ["--output-dir", "x", "--epochs", "many"]):
         with pytest.raises(SystemExit) as exit_info:
             parse(wrong)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cate_hf import get_space
+from cate_hf import Architecture, ArchitectureTable, get_space
 from cate_hf.data.batches import IdRange, TokenArrays
 from cate_hf.modeling import CateConfig, CateForPreTraining
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
@@ -149,6 +149,7 @@ def test_every_weight_that_is_trained_gets_a_gradient(fields, space, tokens, pla
         ({"masked_weight": -1.0}, "masked_weight must be 0 or more"),
         ({"preset": "paper", "statistics_weight": 1.0}, "predicts no statistics"),
         ({"statistics_cells": -1}, "statistics_cells must be 0 or more"),
+        ({"statistics_cells": [5, -1]}, "statistics_cells must be 0 or more"),
         ({"statistics_cells": 10, "statistics_weight": 0.0}, "whose weight is 0"),
         ({"statistics_batch_size": 3, "processes": 2}, "statistics_batch_size 3 must be a multiple of 2"),
         ({"initialisations": 0}, "initialisations must be at least 1"),
@@ -194,3 +195,65 @@ def test_coefficients_of_determination_are_those_of_scikit_learn(space, tokens, 
 def test_an_encoding_has_at_most_128_numbers(space, statistics, learnt, size):
     config = pretraining_config(PretrainSettings(), space, [f"s{i}" for i in range(statistics)])
     assert (config.learnt_size, config.encoding_size, len(config.statistics)) == (learnt, size, statistics)
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Cells of two spaces, and as a third kind the one that has no operation, which only NAS-Bench-201 takes."""
+    space = get_space("nasbench101+nasbench201")
+    parts = [member.sample(200, seed=1).replace_columns({}) for member in space.members]
+    empty = ArchitectureTable.from_architectures([Architecture(["input", "output"], [[0, 0], [0, 0]])])
+    return space, ArchitectureTable.concatenate([*parts, empty]).recode(space.vocabulary)
+
+
+@pytest.mark.parametrize("cells", [0, [30, 20]])
+def test_a_mixed_space_has_the_statistics_of_its_members_each_standardised_by_itself(mixed, cells, monkeypatch):
+    space, table = mixed
+    fake = np.random.default_rng(0).normal(size=(401, len(initialisation_names()))).astype(np.float32)
+    hashes = {hash_: i for i, hash_ in enumerate(space.hash_many(table))}
+
+    def measure(member, some, settings, progress=False):
+        return fake[[hashes[hash_] for hash_ in member.hash_many(some)]]
+
+    monkeypatch.setattr("cate_hf.training.statistics_targets.initialisation", measure)
+    targets = statistics_targets(space, table, cells)
+    of = space.member_of(table)
+    assert np.bincount(of).tolist() == [200, 201]
+    tokens = TokenArrays.from_table(CateTokenizer.from_config(CateConfig.for_space(space)), table)
+    batch = statistics_batch(tokens, targets, 40, np.random.default_rng(0))
+    held_out = np.concatenate([part["statistics_labels"] for part in held_out_batches(tokens, targets)])
+    assert len(held_out) == len(targets.held_out) == (20 if cells == 0 else 3)
+    first, in_batch = 0, []
+    for number, member in enumerate(space.members):
+        rows = np.flatnonzero(of == number)
+        count = cells[number] if cells else 0
+        own = statistics_targets(member, table[rows].recode(member.vocabulary), count)
+        at = np.array([targets.names.index(name) for name in own.names])
+        others = np.setdiff1d(np.arange(targets.num_structure), at)
+        np.testing.assert_array_equal(targets.structure[np.ix_(rows, at[: own.num_structure])], own.structure)
+        assert np.isnan(targets.structure[np.ix_(rows, others)]).all()
+        expected = np.full((len(own.held_out), len(targets.names)), np.nan, np.float32)
+        rows_own = own.held_out if not cells else own.held_out[:0]
+        expected[:, at] = own.labels(rows_own, np.arange(len(own.held_out) if cells else 0))
+        np.testing.assert_array_equal(held_out[first : first + len(expected)], expected)
+        first += len(expected)
+        in_batch.append(~np.isnan(batch["statistics_labels"][:, at[: own.num_structure]]).any(axis=1))
+        assert set(targets.groups[number][0]) == set(rows[own.rows])
+    assert [int(of_member.sum()) for of_member in in_batch] == [20, 20]
+    if cells:
+        assert (~np.isnan(batch["statistics_labels"][:, -1])).sum() == 20
+        assert sorted(targets.measured[3:]) == sorted({*targets.measured} - {*targets.held_out})
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "message"),
+    [
+        ("nasbench101+nasbench201", [5], "a number for each of nasbench101.nasbench201, not 1"),
+        ("nasbench101+nasbench201", [5, 0], "none at all, or some of each"),
+        ("nasbench101", [5, 5], "one number for nasbench101, not 2"),
+    ],
+)
+def test_numbers_of_measured_cells_that_do_not_fit_the_spaces(name, cells, message):
+    space = get_space(name)
+    with pytest.raises(ValueError, match=message):
+        statistics_targets(space, space.sample(20, seed=0), cells)

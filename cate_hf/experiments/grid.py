@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.encodings import Encoding, get_encoding
+from cate_hf.encodings import Encoding, encoding_names, get_encoding
 from cate_hf.experiments.ray_tasks import check_ray, run_on_ray
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings, check_folder, select
 from cate_hf.files import atomic_output
@@ -64,9 +64,11 @@ def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> 
     from cate_hf.search.run import encode_candidates
 
     encodings = list(dict.fromkeys(e for _, e in settings.arms() if e != NO_ENCODING))
-    for encoding in settings.encodings if encodings else ():
-        if Path(encoding).suffix != ".parquet":
-            get_encoding(encoding, settings.space)  # a wrong name is told before any work, and leaves no folder
+    for encoding in settings.encodings:
+        # A wrong name is told before any work, and leaves no folder. One that no arm needs may be a known one that this
+        # space cannot have, such as the default "cate" where no checkpoint is bundled.
+        if Path(encoding).suffix != ".parquet" and (encodings or encoding not in encoding_names()):
+            get_encoding(encoding, settings.space)
     evaluation = _evaluation(settings)
     whole = check_folder(folder, settings)
     (folder / TRIALS_FOLDER).mkdir(exist_ok=True)

@@ -344,6 +344,7 @@ def test_a_killed_grid_goes_on(tmp_path):
         (["--preset", "paper-smal"], "did you mean 'paper-small'"),
         (["--space", "nasbench101"], "name a file of results"),
         (["--space", "nasbench201", "--encodings", "pth"], "unknown encoding 'pth'; did you mean 'path'"),
+        (["--space", "nasbench201", "--encodings", "pth", "--algorithms", "random"], "did you mean 'path'"),
         (["--space", "nasbench201", "--algorithms", "random", "--queries", "9999"], "queries must be 1 to 8765"),
         (["--space", "nasbench201", "--algorithms", "random", "--backend", "dask"], "backend must be one of loky, ray"),
         (["--space", "nasbench201", "--algorithms", "random", "--guide-field", "beauty"], "beauty"),

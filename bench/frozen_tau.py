@@ -13,7 +13,9 @@ others, which no final figure uses, for choices during training. Each seed draws
 yardstick of encodings, not of predictors. Gaussian processes are left out above 1,000 labels. --model takes any
 encoding's name too. Without --model and --encodings, the bundled checkpoint of the space is measured. Only cells that
 are drawn are encoded. --measured N leaves out of the test the N cells whose networks `--statistics-cells N` of a
-pre-training measures. An architecture of two cells, as in NAS-Bench-301, has the encodings of both side by side.
+pre-training measures; with --only-measured these are all that there is: test and labelled cells are drawn from them,
+and `zero-cost` has nothing to measure. An architecture of two cells, as in NAS-Bench-301, has the encodings of both
+side by side.
 """
 
 import argparse
@@ -76,6 +78,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--test-size", type=int, default=TEST_SIZE)
     parser.add_argument("--measured", type=int, default=0)
+    parser.add_argument("--only-measured", action="store_true")
     parser.add_argument("--development", action="store_true")
     parser.add_argument("--output")
     parser.add_argument("--overwrite", action="store_true")
@@ -89,11 +92,15 @@ def main() -> int:
         field = options.field or benchmark.default_field
         values = benchmark.query_many(table, field, missing="nan")
         table, values = table[~np.isnan(values)], values[~np.isnan(values)]
+        left_out = np.random.default_rng([0, 4]).permutation(len(table))[: options.measured]
+        if options.only_measured:
+            if not options.measured:
+                raise ValueError("--only-measured needs --measured: how many cells")
+            table, values, left_out = table[np.sort(left_out)], values[np.sort(left_out)], left_out[:0]
         check_labels(len(table), options.labels, options.seeds, PREDICTORS, options.test_size)
         target = to_target(values, field)
         drawn = (options.labels, options.seeds, options.development, options.test_size)
         rows = drawn_rows(len(table), *drawn)
-        left_out = np.random.default_rng([0, 4]).permutation(len(table))[: options.measured]
         results, dims = {}, {}
         for source in [*sources, *(["adjacency"] if "adjacency" not in sources else [])]:
             found = encode_candidates(source, options.space, table[rows], progress=True)
@@ -124,6 +131,7 @@ def main() -> int:
             "split": which,
             "seeds": options.seeds,
             "test_size": options.test_size,
+            **({"only_measured": options.measured} if options.only_measured else {}),
             "dims": dims,
             "space": options.space,
             "oracle": benchmark.oracle(field),

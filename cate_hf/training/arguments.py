@@ -7,7 +7,7 @@ from cate_hf.launching import LineParser
 from cate_hf.spaces.registry import SEPARATOR
 from cate_hf.training.settings import PRESETS, PretrainSettings
 
-_DECIDED_BY_LAUNCH = ("mixed_precision", "processes")
+_DECIDED_BY_LAUNCH = ("mixed_precision", "processes", "sharding")
 _GIVEN_AGAIN = ("space", "statistics_cells")  # for each space of a mixed run
 
 _HELP = {

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
-from cate_hf.launching import check_launch, check_tracker, share_threads
+from cate_hf.launching import check_launch, check_sharding, check_tracker, sharding_of, share_threads
 from cate_hf.training.arguments import parse
 from cate_hf.training.pretrain import Interrupted, pretrain
 from cate_hf.training.settings import PretrainSettings
@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     mixed_precision = resolve_mixed_precision(options.mixed_precision, options.cpu)
     try:
         check_tracker(options.log_with)
+        check_sharding()
         accelerator = Accelerator(
             mixed_precision=mixed_precision,
             cpu=options.cpu,
@@ -31,10 +32,13 @@ def main(argv: list[str] | None = None) -> int:
             project_dir=options.output_dir,
             kwargs_handlers=[InitProcessGroupKwargs(timeout=WAITING)],
         )
-        check_launch(accelerator)
+        check_launch(accelerator, sharding=True)
         share_threads(accelerator)
         settings = PretrainSettings(
-            **settings_fields, mixed_precision=mixed_precision, processes=accelerator.num_processes
+            **settings_fields,
+            mixed_precision=mixed_precision,
+            processes=accelerator.num_processes,
+            sharding=sharding_of(accelerator),
         )
         if options.log_with:
             accelerator.init_trackers("cate_pretraining", config=asdict(settings))

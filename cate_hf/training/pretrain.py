@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,8 +31,9 @@ from cate_hf.training.finished import write_checkpoint
 from cate_hf.training.global_batches import global_batches
 from cate_hf.training.log import RunLog
 from cate_hf.training.settings import PretrainSettings
-from cate_hf.training.setup import freeze_unused, parameter_groups, pretraining_config
-from cate_hf.training.state import latest_state, load_state, save_state
+from cate_hf.training.setup import freeze_unused, pretraining_config
+from cate_hf.training.state import latest_state, read_state, write_state
+from cate_hf.training.weights import weights_of
 
 TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
 _NEVER = 1 << 62
@@ -71,14 +71,8 @@ class Pretraining:
         implementation = "eager" if accelerator.device.type == "cpu" else "sdpa"  # measured: eager is faster on CPU
         self.model = CateForPreTraining._from_config(self.config, attn_implementation=implementation)
         freeze_unused(self.model)
-        optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, settings.weight_decay),
-            lr=settings.learning_rate,
-            eps=settings.adam_epsilon,
-            fused=accelerator.device.type in ("cpu", "cuda"),
-        )
         self.total_steps = settings.total_steps(steps_in_epoch(len(self.train_pairs), settings.batch_size))
-        self.wrapped, self.optimizer = accelerator.prepare(self.model, optimizer)
+        self.weights = weights_of(accelerator, self.model, settings)
         self.step = 0
         self.first_bad = torch.full((), _NEVER, device=accelerator.device)  # step of the first loss that is not finite
         self.log = RunLog(self.work / "log.jsonl" if accelerator.is_main_process else None)
@@ -99,8 +93,8 @@ class Pretraining:
             raise ValueError(f"{folder} is of another run: {difference}; resume with the same settings")
         if progress["settings"].get(_DATA, self._data_digest) != self._data_digest:
             raise ValueError(f"{folder} is of another run: the architectures or their pairs have changed since")
-        load_state(folder, self.model, self.optimizer)
         self.step = progress["step"]
+        self.weights.load(read_state(folder, self.model), self.step)
         self.log.rewind(self.step)
 
     def run(self, save_every: int, log_every: int, evaluate_pairs: int) -> dict[str, float]:
@@ -124,7 +118,7 @@ class Pretraining:
             f"{accelerator.device.type}, {accelerator.mixed_precision}"
             + (f", resumed at step {self.step:,}" if self.step else "")
         )
-        self.wrapped.train()
+        self.weights.wrapped.train()
         clock, counted, results = time.perf_counter(), self.step, {}
         for batch in batches:
             loss = self._train_step(batch)
@@ -140,7 +134,7 @@ class Pretraining:
             stop = self._agree_to_stop()
             if (save_every and self.step % save_every == 0) or last or stop:
                 self._check_finite(weights=True)
-                on_main_process(accelerator, self._save_state)
+                self._save_state()
                 if not stop or last:
                     results = self._evaluate(held_out)
                 clock, counted = time.perf_counter(), self.step
@@ -150,7 +144,9 @@ class Pretraining:
 
     def _save_state(self) -> None:
         settings = asdict(self.settings) | {_DATA: self._data_digest}
-        save_state(self.work, self.step, self.model, self.optimizer, settings)
+        self.weights.gather()
+        moments = self.weights.moments()
+        on_main_process(self.accelerator, lambda: write_state(self.work, self.step, self.model, moments, settings))
 
     def _check_finite(self, weights: bool = False) -> None:
         """Raise ValueError where a loss since the last state was not finite, or, with `weights`, where they are not.
@@ -159,8 +155,7 @@ class Pretraining:
         """
         bad = self.first_bad
         if weights:
-            sound = torch.stack([parameter.isfinite().all() for parameter in self.model.parameters()]).all()
-            bad = torch.where(sound, bad, bad.clamp(max=self.step))
+            bad = torch.where(self.weights.finite(), bad, bad.clamp(max=self.step))
         step = int(self.accelerator.gather(bad.reshape(1)).min())
         if step < _NEVER:
             found = latest_state(self.work)
@@ -188,8 +183,7 @@ class Pretraining:
         counts = {"num_items_in_batch": masked, "num_statistics_in_batch": known}
         counts = {name: max(count, 1) / accelerator.num_processes for name, count in counts.items()}
         torch.manual_seed((settings.seed * 1_000_003 + self.step) * 4096 + accelerator.process_index)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate_at(self.step, self.total_steps)
+        self.weights.set_learning_rate(settings.learning_rate_at(self.step, self.total_steps))
         shares = accelerator.num_processes * settings.gradient_accumulation_steps
         share = torch.zeros(3, device=accelerator.device)
         for part in range(settings.gradient_accumulation_steps):
@@ -198,20 +192,17 @@ class Pretraining:
             for name, values in batch.items():
                 micro = len(values) // shares
                 inputs[name] = torch.from_numpy(values[index * micro : (index + 1) * micro]).to(accelerator.device)
-            more = part + 1 < settings.gradient_accumulation_steps
-            with accelerator.no_sync(self.wrapped) if more else nullcontext():
+            last = part + 1 == settings.gradient_accumulation_steps
+            with self.weights.micro_batch(last):
                 outputs = self._forward(inputs, counts)
-                accelerator.backward(sum(output.loss for output in outputs))
+                self.weights.backward(sum(output.loss for output in outputs))
             for output in outputs:
                 for i, loss in enumerate((output.loss, output.masked_loss, output.statistics_loss)):
                     if loss is not None:
                         share[i] += loss.detach() / accelerator.num_processes
         bad = ~share[0].isfinite() & (self.first_bad == _NEVER)
         self.first_bad = torch.where(bad, self.step + 1, self.first_bad)
-        if settings.max_grad_norm:
-            accelerator.clip_grad_norm_(self.wrapped.parameters(), settings.max_grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.weights.step()
         if accelerator.device.type == "xla":
             import torch_xla
 
@@ -224,7 +215,8 @@ class Pretraining:
         pairs = {name: values for name, values in inputs.items() if name not in statistics}
         together = not (pairs and statistics)
         together = together or pairs["input_ids"].shape[1] == statistics["statistics_input_ids"].shape[1]
-        return [self.wrapped(**some, **counts) for some in ((inputs,) if together else (pairs, statistics))]
+        with self.weights.autocast():
+            return [self.weights.wrapped(**some, **counts) for some in ((inputs,) if together else (pairs, statistics))]
 
     def _agree_to_stop(self) -> bool:
         if self.accelerator.num_processes == 1:

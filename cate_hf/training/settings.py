@@ -60,6 +60,7 @@ class PretrainSettings:
     initialisations: int = 1
     mixed_precision: str = "no"
     processes: int = 1
+    sharding: str | None = None
     seed: int = 0
 
     def __post_init__(self):

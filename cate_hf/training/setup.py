@@ -63,6 +63,16 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict]:
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
+def adamw(model: torch.nn.Module, settings: "PretrainSettings", fused: bool) -> torch.optim.AdamW:
+    """The optimiser of a run, whose learning rate each step sets."""
+    return torch.optim.AdamW(
+        parameter_groups(model, settings.weight_decay),
+        lr=settings.learning_rate,
+        eps=settings.adam_epsilon,
+        fused=fused,
+    )
+
+
 @torch.no_grad()
 def set_encoding_scale(model: CateForPreTraining, tokens: "TokenArrays") -> None:
     """Shift and scale the learned part of the encoding to mean 0 and variance 1 over a sample of architectures."""

@@ -19,14 +19,16 @@ def save_state(root: Path, step: int, model: torch.nn.Module, optimizer: torch.o
     Raises:
         OSError: it cannot be written; earlier states are as they were.
     """
+    return write_state(root, step, model, moments_of(optimizer), settings)
+
+
+def write_state(
+    root: Path, step: int, model: torch.nn.Module, moments: dict[str, torch.Tensor], settings: dict
+) -> Path:
+    """As `save_state`, with moments that were gathered from several processes."""
     folder, temporary = root / f"step-{step:08d}", root / f".step-{step:08d}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    moments = {
-        f"{index}.{name}": torch.as_tensor(value).clone()
-        for index, state in optimizer.state_dict()["state"].items()
-        for name, value in state.items()
-    }
     try:
         save_file({k: v.contiguous() for k, v in _unshared(model).items()}, temporary / "model.safetensors")
         save_file(moments, temporary / "optimizer.safetensors")
@@ -72,6 +74,33 @@ def load_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Opti
     Raises:
         ValueError: a file is damaged or belongs to another model.
     """
+    put_moments(optimizer, read_state(folder, model))
+
+
+def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What an optimiser knows of each parameter: tensors called INDEX.NAME, by its place in the parameter groups."""
+    return {
+        f"{index}.{name}": torch.as_tensor(value).clone()
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def put_moments(optimizer: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:
+    """Put back what `moments_of` gave."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in moments.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def read_state(folder: Path, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Put the weights back, and return the moments.
+
+    Raises:
+        ValueError: as `load_state`.
+    """
     try:
         weights, moments = load_file(folder / "model.safetensors"), load_file(folder / "optimizer.safetensors")
         missing, unexpected = model.load_state_dict(weights, strict=False)
@@ -81,11 +110,7 @@ def load_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Opti
         raise ValueError(
             f"{folder}: cannot resume from it: {error}; without it, the state before is resumed"
         ) from error
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in moments.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return moments
 
 
 def _unshared(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -22,12 +22,16 @@ edges: [1, 7]
 pairing: {cost: parameters, window: 9, partners: 1}
 """
 SECONDS = 240
+CONFIGS = Path(__file__).parents[2] / "accelerate_configs"
 
 
-def launch(output: Path, *options, processes: int = 1, limit: int | None = None) -> subprocess.Popen:
+def launch(
+    output: Path, *options, processes: int = 1, limit: int | None = None, config: str | None = None
+) -> subprocess.Popen:
     """Start a run of the space above.
 
     Args:
+        config: name of one of the given configurations of Accelerate.
         limit: the most bytes that one of its files may have, as on a disk that is full.
     """
     space = output.parent / "killed.yaml"
@@ -36,7 +40,10 @@ def launch(output: Path, *options, processes: int = 1, limit: int | None = None)
     command = [str(Path(sys.executable).with_name("accelerate")), "launch", "--num_machines", "1"]
     command += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
     # With --cpu the launcher starts one process, however many are asked for.
-    command += ["--cpu"] if processes == 1 else ["--multi_gpu"]
+    if config is None:
+        command += ["--cpu"] if processes == 1 else ["--multi_gpu"]
+    else:
+        command += ["--config_file", str(CONFIGS / f"{config}.yaml")]
     if processes > 1:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))

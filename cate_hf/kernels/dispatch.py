@@ -1,0 +1,74 @@
+"""Kernels on all cores: a kernel works through chunks of rows, and threads take the next chunk until none is left.
+
+What a chunk computes depends on its number alone, so neither the number of threads nor their timing changes a bit of
+the result. The threads are those of torch (its OpenMP library is asked by name), because two pools of threads on the
+same cores spin at each other. Where there is no such library, one thread does all.
+"""
+
+import ctypes
+import functools
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import torch
+from numba import types
+
+VERSION = zlib.crc32(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))))
+"""Of the sources of all kernels."""
+CHUNK, CHUNKS = 0, 1  # of a kernel's arguments, the next chunk and the number of chunks
+FIRST = 2
+"""Where a kernel's own arguments begin."""
+
+
+def inlined(function: Callable) -> Callable:
+    """A part of kernels, compiled into each."""
+    return numba.njit(function, nogil=True, error_model="numpy", forceinline=True)
+
+
+def kernel(function: Callable) -> ctypes._CFuncPtr:
+    """Compile `function(arguments: int64)` into one of C that takes the address of an array of int64. It is kept on
+    disk where there is a folder to write to.
+
+    It is found there by its source, its file's time and the numbers that it encloses: one of them should be `VERSION`,
+    and none a compiled function, which has another identity in each process.
+    """
+    signature = types.void(types.int64)
+    try:
+        compiled = numba.cfunc(signature, cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # no such folder
+        compiled = numba.cfunc(signature, nogil=True, error_model="numpy")(function)
+    pointer = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(compiled.address)
+    pointer.kept_alive = compiled
+    return pointer
+
+
+def run(function: ctypes._CFuncPtr, chunks: int, *arguments: int) -> None:
+    """Call a kernel for chunks 0 … chunks - 1, on as many threads as torch uses here."""
+    values = (ctypes.c_int64 * (FIRST + len(arguments)))(0, chunks, *arguments)
+    threads = min(torch.get_num_threads(), chunks)
+    parallel = _openmp() if threads > 1 else None
+    if parallel is None:
+        function(values)
+    else:
+        parallel(function, values, threads, 0)
+
+
+@functools.cache
+def _openmp() -> Callable | None:
+    """GOMP_parallel(function, data, threads, flags) of the library that torch has loaded, or None."""
+    try:
+        library = ctypes.CDLL("libgomp.so.1", mode=getattr(ctypes, "RTLD_NOLOAD", 4))
+        function = library.GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    function.restype = None
+    return function
+
+
+def bits(number: float) -> int:
+    """A float32 as the integer of its bits."""
+    return struct.unpack("<I", struct.pack("<f", number))[0]

@@ -53,7 +53,7 @@ class ShortAttention(torch.autograd.Function):
 
 
 def _is_one_tensor(query, key, value) -> bool:
-    batch, heads, length, size = query.shape
+    _, heads, length, size = query.shape
     step = heads * size
     return (
         query.stride() == (3 * step * length, size, 3 * step, 1)

@@ -2,27 +2,33 @@
 
     python bench/predictor_tau.py [--space nasbench101] --benchmark cells.parquet --output predictor.jsonl
     python bench/predictor_tau.py --space nasbench201 --labels 78 156 469 781 --output predictor-201.jsonl
-        [--field FIELD] [--model NAME_OR_FOLDER] [--labels 100 172 424] [--seeds 5] [--test-size 20000] [--members K]
-        [--statistics structure|both] [--cells N] [--development]
+        [--field FIELD] [--model NAME_OR_FOLDER] [--labels 100 172 424] [--seeds 5] [--test-size 10000] [--members K]
+        [--statistics structure|both] [--initialisations N] [--cells N] [--every-cell] [--baselines] [--ablation]
+        [--development]
 
-`fit_predictor` beside what it is made of (the fine-tuned members, the Gaussian process, the trees) and beside extra
-trees and a Gaussian process on structural statistics alone, which need no encoder. Each seed draws its labels anew; the
-architectures that are tested are the same for all, and no labels are drawn from them. --development tests on others,
-from which no final figure comes. --cells restricts all to the architectures whose statistics at initialisation are
-kept in the cache (the first N of permutation [0, 4] of the pool). Lines are written as they come, and those that the
-output has already are not measured again; without --labels the tables of what it holds are printed.
+`fit_predictor` beside what it is made of (the fine-tuned members, the Gaussian process, the trees); with --baselines
+instead extra trees and a Gaussian process on statistics alone, which need no encoder; with --ablation instead what is
+left of it without pre-training, without statistics and so on. Each seed draws its labels anew; the architectures that
+are tested are the same for all, and no labels are drawn from them. --development tests on others, from which no final
+figure comes. --cells restricts all to the architectures whose statistics at initialisation are kept in the cache (the
+first N of permutation [0, 4] of the pool). --every-cell takes NAS-Bench-201 as it is published: labels are drawn from
+its 15,625 cells, each with its own, and all other cells are tested, also those that compute the same as a labelled one
+(kendall_tau_new is of the rest). Lines are written as they come, and those that the output has already are not
+measured again; without --labels the tables of what it holds are printed.
 """
 
 import argparse
 import json
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.experiments.prediction import mean_and_spread
+from cate_hf.hub.checkpoints import load_encoder
 from cate_hf.predictor import fit_predictor
 from cate_hf.predictor.report import measures, report
 from cate_hf.spaces import get_space
@@ -41,12 +47,76 @@ def split(count: int, test_size: int, development: bool) -> tuple[np.ndarray, np
     return order[2 * first : 2 * first + test_size], order[2 * first + test_size :]
 
 
-def measure(predictor, table, values: np.ndarray, target: str, features: np.ndarray | None) -> dict:
-    """What a predictor and each of its parts gives on architectures that it has not seen."""
+def methods(options) -> dict[str, dict]:
+    """Name -> what `fit_predictor` is given besides labels and statistics."""
+    if options.baselines:
+        on = "structure" if options.statistics == "structure" else "both statistics"
+        return {f"trees on {on}": {"members": 0, "gp": False}, f"gp + trees on {on}": {"members": 0}}
+    whole = {"members": options.members, "encoder": options.model}
+    if not options.ablation:
+        return {options.name: whole}
+    return {
+        options.name: whole,
+        "without pre-training": whole | {"encoder": untrained(options.model or options.space)},
+        "without statistics as inputs": whole | {"statistics": "none"},
+        "with the encoder of the paper's design": whole | {"encoder": "nasbench101-paper"},
+        "ranking loss alone": whole | {"regression_weight": 0.0},
+        "regression loss alone": whole | {"ranking_weight": 0.0},
+        "1 member": whole | {"members": 1},
+        "3 members": whole | {"members": 3},
+        "10 members": whole | {"members": 10},
+    }
+
+
+def untrained(name: str):
+    """An encoder of the same shape with fresh weights."""
+    import torch
+
+    from cate_hf.encodings.cate import Encoder
+
+    trained = load_encoder(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = type(trained.model)(trained.model.config)
+    return Encoder(model, trained.tokenizer, search_space=trained.search_space)
+
+
+class Features:
+    """Features of the tested architectures, for each kind of features once."""
+
+    def __init__(self, table):
+        self.table, self.known = table, {}
+
+    def __call__(self, predictor) -> np.ndarray:
+        kind = predictor.features
+        name = (kind.statistics, kind.initialisations, predictor.facts["encoder"])
+        if name not in self.known:
+            self.known[name] = kind(self.table)
+        return self.known[name]
+
+
+def labelled(benchmark, field: str, cells: int | None, every_cell: bool):
+    """The architectures that have a value of a field, and the values."""
+    if every_cell:
+        table = benchmark.space.enumerate()
+        values = benchmark.query_many(table.columns["cell"].tolist(), field, missing="nan")
+    else:
+        table = benchmark.candidates()
+        values = benchmark.query_many(table, field, missing="nan")
+    kept = ~np.isnan(values)
+    if cells:
+        kept &= np.isin(np.arange(len(table)), np.random.default_rng([0, 4]).permutation(len(table))[:cells])
+    return table[kept].replace_columns({}), values[kept]
+
+
+def measure(
+    predictor, table, values: np.ndarray, target: str, features: np.ndarray, new: np.ndarray | None = None
+) -> dict:
+    """What a predictor and each of its parts gives on architectures that it has not seen; `new` are those of them that
+    are isomorphic to no labelled one."""
     start = time.perf_counter()
-    features = predictor.features(table) if features is None else features
-    parts, _ = predictor.parts(table, features)
-    found = report(predictor, table, {target: values}, features)[target]
+    parts, deviations = predictor.parts(table, features)
+    found = report(predictor, table, {target: values}, parts=(parts, deviations))[target]
     kinds = (("members", bool(predictor.models)), ("gp", predictor.process is not None))
     names = [name for name, there in (*kinds, ("trees", predictor.trees is not None)) if there]
     higher = predictor.targets[0].higher_is_better
@@ -54,6 +124,9 @@ def measure(predictor, table, values: np.ndarray, target: str, features: np.ndar
     found["parts"] = {
         name: measures(sign * part[:, 0], sign * values, higher) for name, part in zip(names, parts, strict=True)
     }
+    if new is not None:
+        predicted = predictor.combined(parts, deviations)[0, 0]
+        found["kendall_tau_new"] = measures(sign * predicted[new], sign * values[new])["kendall_tau"]
     return found | {"fit_seconds": predictor.facts["seconds"], "test_seconds": time.perf_counter() - start}
 
 
@@ -98,12 +171,15 @@ def main() -> int:
     parser.add_argument("--model", help="the encoder; the one bundled for the space when not given")
     parser.add_argument("--labels", nargs="+", type=int)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--test-size", type=int, default=20_000)
+    parser.add_argument("--test-size", type=int, default=10_000)
     parser.add_argument("--members", type=int)
     parser.add_argument("--statistics", default="structure")
+    parser.add_argument("--initialisations", type=int, default=1)
     parser.add_argument("--cells", type=int)
+    parser.add_argument("--every-cell", action="store_true", help="NAS-Bench-201's 15,625 cells")
     parser.add_argument("--name", default="predictor", help="of the method in the tables")
     parser.add_argument("--baselines", action="store_true", help="measure what needs no encoder instead")
+    parser.add_argument("--ablation", action="store_true", help="measure what is left without one thing or another")
     parser.add_argument("--development", action="store_true")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
@@ -111,41 +187,33 @@ def main() -> int:
     if not options.labels:
         print(tables(lines))
         return 0
+    warnings.filterwarnings("ignore", message=".*isomorphic", category=UserWarning)  # of --every-cell
     space = get_space(options.space)
     benchmark = find_benchmark(space, options.benchmark)
     field = options.field or benchmark.default_field
-    pool = benchmark.candidates()
-    values = benchmark.query_many(pool, field, missing="nan")
-    kept = ~np.isnan(values)
-    if options.cells:
-        measured = np.random.default_rng([0, 4]).permutation(len(pool))[: options.cells]
-        kept &= np.isin(np.arange(len(pool)), measured)
-    table, values = pool[kept].replace_columns({}), values[kept]
-    test, rest = split(len(table), options.test_size, options.development)
-    common = {"space": space.name, "oracle": benchmark.oracle(field), "field": field, "tested": len(test)}
-    common |= {"development": options.development, "cells": options.cells}
-    if options.baselines:
-        settings = {
-            "trees on structure": {"members": 0, "gp": False},
-            "gp + trees on structure": {"members": 0},
-        }
+    table, values = labelled(benchmark, field, options.cells, options.every_cell)
+    if options.every_cell:
+        test, rest = np.arange(len(table)), np.arange(len(table))
     else:
-        settings = {options.name: {"members": options.members, "encoder": options.model}}
-    features = {}
+        test, rest = split(len(table), options.test_size, options.development)
+    common = {"space": space.name, "oracle": benchmark.oracle(field), "field": field, "tested": len(test)}
+    common |= {"development": options.development, "cells": options.cells, "every_cell": options.every_cell}
+    features = Features(table[test])
+    hashes = space.hash_many(table) if options.every_cell else None
     for n in options.labels:
         for seed in range(options.seeds):
             rows = np.random.default_rng([seed, n]).choice(rest, n, replace=False)
-            for name, chosen in settings.items():
+            unseen = ~np.isin(test, rows)
+            for name, chosen in methods(options).items():
                 key = {"method": name, "labels": n, "seed": seed} | common
                 if any(all(line.get(k) == v for k, v in key.items()) for line in lines):
                     continue
-                statistics = options.statistics
-                predictor = fit_predictor(
-                    table[rows], {field: values[rows]}, space=space, seed=seed, statistics=statistics, **chosen
-                )
-                if name not in features:
-                    features[name] = predictor.features(table[test])
-                lines.append(key | measure(predictor, table[test], values[test], field, features[name]))
+                settings = {"statistics": options.statistics, "initialisations": options.initialisations} | chosen
+                predictor = fit_predictor(table[rows], {field: values[rows]}, space=space, seed=seed, **settings)
+                known = features(predictor)[unseen]
+                new = None if hashes is None else ~np.isin(hashes[test[unseen]], hashes[rows])
+                found = measure(predictor, table[test[unseen]], values[test[unseen]], field, known, new)
+                lines.append(key | {"statistics": settings["statistics"]} | found)
                 with options.output.open("a") as file:
                     file.write(json.dumps(lines[-1]) + "\n")
                 print(f"{name}, {n} labels, seed {seed}: τ {lines[-1]['kendall_tau']:.4f}", flush=True)

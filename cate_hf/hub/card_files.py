@@ -57,13 +57,14 @@ def render_checkpoint_card(folder: str | Path, repository: str | None = None) ->
         CheckpointError: the folder is not a checkpoint of CATE.
     """
     from cate_hf.hub.checks import check_checkpoint_folder
-    from cate_hf.predictor.files import PREDICTOR_FILE, load_predictor
+    from cate_hf.predictor.files import PICTURE_FILE, PREDICTOR_FILE, load_predictor
 
     checked = check_checkpoint_folder(folder)
     if (checked.folder / PREDICTOR_FILE).is_file():
         from cate_hf.predictor.card import render_card
 
-        return render_card(load_predictor(checked.folder), repository)
+        picture = (checked.folder / PICTURE_FILE).is_file()
+        return render_card(load_predictor(checked.folder), repository, picture)
     facts = read_facts(checked.folder)
     try:
         parameters = int(facts.pop(_PARAMETERS, checked.parameters))

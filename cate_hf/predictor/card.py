@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from cate_hf.predictor.model import Predictor
 
 _TEMPLATE = "predictor_card.md.jinja"
+_BINS = 16  # along either axis
 
 
-def render_card(predictor: "Predictor", repository: str | None = None) -> str:
+def render_card(predictor: "Predictor", repository: str | None = None, picture: bool = True) -> str:
     """The README.md of a predictor's folder, from its facts; what is not known is left out.
 
     Args:
+        picture: whether the folder has one of the residuals.
         repository: what the card's examples load, such as "owner/name"; a path to fill in by default.
     """
     from huggingface_hub import EvalResult, ModelCardData
@@ -62,26 +64,38 @@ def render_card(predictor: "Predictor", repository: str | None = None) -> str:
         example=json.dumps(space.example().to_dict()),
         facts={"command": None, "oracle": None, "note": None, "encoder": None} | facts,
         report=report,
+        picture=picture,
     )
 
 
-def draw_residuals(predictor: "Predictor", file: Path) -> None:
-    """What labels held out of the fit (and, where they were reported, unseen architectures) turned out to be, by what
-    was predicted."""
+def draw_residuals(predictor: "Predictor", file: Path, single: bool = True) -> None:
+    """What labels held out of the fit turned out to be, by what was predicted; of a predictor that does not know them,
+    nothing is drawn.
+
+    Args:
+        single: each label a point; False shows how many fall where, from which no label can be read.
+    """
+    if not predictor.facts.get("residual_points"):
+        return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    points = predictor.facts.get("residual_points") or {}
+    points = predictor.facts["residual_points"]
     names = [name for name in predictor.target_names if name in points]
     figure = Figure(figsize=(5.2 * max(len(names), 1), 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     for axis, name in zip(figure.subplots(1, max(len(names), 1), squeeze=False)[0], names, strict=False):
         predicted, true, deviation = (np.array(column) for column in points[name])
         low, high = np.quantile(np.concatenate([predicted, true]), [0.01, 0.99])
-        axis.errorbar(predicted, true, xerr=deviation, fmt=".", markersize=3, elinewidth=0.4, alpha=0.6)
         margin = 0.08 * max(high - low, 1e-9)
         limits = (low - margin, high + margin)
+        if single:
+            axis.errorbar(predicted, true, xerr=deviation, fmt=".", markersize=3, elinewidth=0.4, alpha=0.6)
+        else:
+            bins = min(_BINS, max(2, round(len(true) ** 0.5)))
+            axis.hist2d(predicted, true, bins, range=[limits, limits], cmap="Blues", cmin=1)
         axis.plot(limits, limits, color="#888888", linewidth=0.8)
-        axis.set(xlim=limits, ylim=limits, xlabel=f"predicted {name}, ± what holds {100 * NORMAL:.0f} %", ylabel=name)
+        holds = f", ± what holds {100 * NORMAL:.0f} %" if single else ""
+        axis.set(xlim=limits, ylim=limits, xlabel=f"predicted {name}{holds}", ylabel=name)
         axis.set_title(f"{len(true)} labels that were not trained on", fontsize=9)
     figure.savefig(file, dpi=110)

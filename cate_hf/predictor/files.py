@@ -37,7 +37,8 @@ def save_predictor(
     """Write a predictor's folder, whole or not at all.
 
     Args:
-        keep_labels: whether the labelled architectures are written too, without which it cannot be updated.
+        keep_labels: whether the labelled architectures are written too, without which it cannot be updated; where not,
+            nothing that is written shows a single label, but from a Gaussian process they can be computed.
 
     Raises:
         FileExistsError: the folder exists and `overwrite` is False, or holds something else.
@@ -85,8 +86,9 @@ def save_predictor(
         save_file(tensors, folder / PREDICTOR_FILE, {"predictor": json.dumps(about)})
         if keep_labels and predictor.labels is not None:
             predictor.labels.table.with_columns(**_named(predictor.labels.columns)).to_parquet(folder / LABELS_FILE)
-        draw_residuals(predictor, folder / PICTURE_FILE)
-        (folder / "README.md").write_text(render_card(predictor), encoding="utf-8")
+        draw_residuals(predictor, folder / PICTURE_FILE, keep_labels)
+        picture = (folder / PICTURE_FILE).is_file()
+        (folder / "README.md").write_text(render_card(predictor, picture=picture), encoding="utf-8")
         for file in folder.glob("*.safetensors"):
             file.chmod(0o644 & (folder / "README.md").stat().st_mode)
     return Path(directory)

@@ -26,7 +26,7 @@ class MemberSettings:
         encoder_rate, head_rate: learning rates of AdamW; they rise over the first tenth of the steps and then fall to
             zero by a cosine.
         weight_decay: of all weights.
-        regression_weight: of the smooth L1 loss beside the pairwise logistic ranking loss.
+        ranking_weight, regression_weight: of the pairwise logistic ranking loss and of the smooth L1 loss beside it.
         leave_out: whether each member leaves its own part of the labels out, by which predictions are calibrated.
     """
 
@@ -36,6 +36,7 @@ class MemberSettings:
     encoder_rate: float = 5e-4
     head_rate: float = 2e-3
     weight_decay: float = 1e-2
+    ranking_weight: float = 1.0
     regression_weight: float = 0.3
     leave_out: bool = True
 
@@ -115,7 +116,7 @@ def train_members(
     def loss_of(weights: dict, constants: dict, *batch: "torch.Tensor") -> "torch.Tensor":
         *graph, label = batch
         scores = functional_call(template, (weights, constants), tuple(graph), {"return_dict": True}).logits
-        return ranking_and_regression(scores, label, settings.regression_weight)
+        return ranking_and_regression(scores, label, settings.ranking_weight, settings.regression_weight)
 
     batched = vmap(loss_of, randomness="different")
     head = [v for k, v in parameters.items() if not k.startswith("cate.")]
@@ -154,13 +155,16 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def ranking_and_regression(scores: "torch.Tensor", labels: "torch.Tensor", weight: float) -> "torch.Tensor":
-    """Pairwise logistic ranking loss and `weight` times smooth L1, of scores (B, T) and standardised labels (B, T)."""
+def ranking_and_regression(
+    scores: "torch.Tensor", labels: "torch.Tensor", ranking: float, regression: float
+) -> "torch.Tensor":
+    """`ranking` times the pairwise logistic loss and `regression` times smooth L1, of scores (B, T) and standardised
+    labels (B, T)."""
     from torch.nn.functional import smooth_l1_loss
 
     from cate_hf.modeling.losses_cate import pairwise_ranking_loss
 
-    return pairwise_ranking_loss(scores, labels) + weight * smooth_l1_loss(scores, labels)
+    return ranking * pairwise_ranking_loss(scores, labels) + regression * smooth_l1_loss(scores, labels)
 
 
 def batches(absent: np.ndarray, epochs: int, batch: int, seed: int) -> np.ndarray:

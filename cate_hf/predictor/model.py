@@ -212,7 +212,10 @@ class Predictor:
         if features is not None and features.shape != (len(table), len(self.features.names)):
             wanted = (len(table), len(self.features.names))
             raise ValueError(f"features must be {wanted}, as `features` gives them, not {features.shape}")
-        parts, deviations = self.parts(table, features, progress)
+        return self.combined(*self.parts(table, features, progress))
+
+    def combined(self, parts: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+        """What `parts` gave as (2, T, N) standardised means and deviations, see `standardised`."""
         results = [c(parts[..., i], deviations[:, i]) for i, c in enumerate(self.combinations)]
         return np.array(results).transpose(1, 0, 2)
 

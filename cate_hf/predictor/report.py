@@ -37,8 +37,12 @@ def report(
     values: "Mapping[str, Any] | Any",
     features: np.ndarray | None = None,
     progress: bool = False,
+    parts: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure a predictor on N labelled architectures that it was not fitted to.
+
+    Args:
+        features, parts: what `predictor.features` and `predictor.parts` gave for them, where they are at hand.
 
     Returns:
         label -> {"rows", what `measures` gives, "coverage_50", "coverage_90"}: the share of labels within the intervals
@@ -47,7 +51,10 @@ def report(
     """
     table = predictor.table(architectures)
     columns = as_columns(values, len(table))
-    means, deviations = predictor.standardised(table, features, progress)
+    if parts is None:
+        means, deviations = predictor.standardised(table, features, progress)
+    else:
+        means, deviations = predictor.combined(*parts)
     found = {}
     for i, (target, combination) in enumerate(zip(predictor.targets, predictor.combinations, strict=True)):
         true = columns[target.name]

@@ -308,9 +308,17 @@ def test_a_predictor_there_and_back(hub, client, checkpoint, tmp_path):
     code = """
 from cate_hf import Architecture, load_predictor
 result = [values.tolist() for values in load_predictor(repo).predict([Architecture.from_dict(c) for c in cells])]
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+tokenizer, model = AutoTokenizer.from_pretrained(repo), AutoModelForSequenceClassification.from_pretrained(repo)
+result.append(model.eval()(**tokenizer(cells, return_tensors="pt")).logits[:, 0].tolist())
+result.append(type(model).__module__)
 """
-    found = client.run(code, repo=REPO, cells=CELL_DICTS)
-    np.testing.assert_allclose(found, fitted.predict(CELLS), atol=1e-5)
+    client.forget()
+    *found, by_members, module = client.run(code, repo=REPO, cells=CELL_DICTS)
+    np.testing.assert_allclose(found, fitted.predict(CELLS), atol=1e-6)
+    np.testing.assert_allclose(by_members, fitted.by_members(CELLS)[:, 0], rtol=0, atol=1e-6)
+    assert np.ptp(by_members) > 1e-4  # else any other model would do
+    assert module == "cate_hf.modeling.modeling_cate"
 
 
 def test_a_users_own_text_stays_and_a_card_is_made_where_there_is_none(checkpoint, tmp_path):

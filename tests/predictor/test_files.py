@@ -48,13 +48,27 @@ def test_the_folder_says_what_it_is(folder):
     assert not [file for file in folder.iterdir() if file.suffix in (".bin", ".pkl", ".pt", ".joblib")]
 
 
-def test_without_labels_it_predicts_and_is_not_updated(fitted, tmp_path, cells, accuracies):
-    folder = fitted.save(tmp_path / "bare", keep_labels=False)
+def test_without_labels_it_predicts_and_is_not_updated(fitted, folder, tmp_path, cells, accuracies):
+    kept, folder = folder, fitted.save(tmp_path / "bare", keep_labels=False)
     assert not (folder / "labels.parquet").exists()
+    assert (folder / "residuals.png").read_bytes() != (kept / "residuals.png").read_bytes()
     again = load_predictor(folder, device="cpu")
     np.testing.assert_allclose(again.predict(cells)[0], fitted.predict(cells)[0], rtol=1e-6)
     with pytest.raises(ValueError, match="saved without its labels"):
         again.update(cells[60:70], {"accuracy": accuracies[60:70], "latency": accuracies[60:70]})
+    twice = again.save(tmp_path / "twice", keep_labels=False)  # without what a picture is drawn of
+    assert not (twice / "residuals.png").exists()
+    assert "residuals.png" not in (twice / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_picture_without_labels_shows_counts(fitted, tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    from cate_hf.predictor.card import draw_residuals
+
+    monkeypatch.setattr(Axes, "errorbar", lambda *args, **options: pytest.fail("drew single labels"))
+    draw_residuals(fitted, tmp_path / "counts.png", single=False)
+    assert (tmp_path / "counts.png").stat().st_size > 2000
 
 
 def test_trees_alone_are_saved_too(space, cells, accuracies, tmp_path):

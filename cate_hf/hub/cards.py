@@ -9,6 +9,8 @@ from cate_hf.hub.card_templates import render_template
 # What of the pairs' facts a model's card shows.
 PAIR_FACTS = ("cost", "window", "partners", "seed", "validation_pairs")
 PAPER_URL = "https://arxiv.org/abs/2102.07108"
+ON_SPACE = " on "
+"""In `kendall_tau` of an encoder of several spaces, between an encoding's name and that of a space."""
 _BAR = 24  # characters of the longest bar of a histogram
 
 
@@ -139,16 +141,21 @@ def _eval_results(facts: ModelCardFacts) -> list:
 
     if not facts.kendall_tau:
         return []
-    taus = next(iter(facts.kendall_tau.values()))
+    own, *_ = next(iter(facts.kendall_tau)).rpartition(ON_SPACE)
+    measured = {facts.space: next(iter(facts.kendall_tau.values()))}
+    if own:
+        known = {name.rpartition(ON_SPACE)[::2]: taus for name, taus in facts.kendall_tau.items()}
+        measured = {space: taus for (name, space), taus in known.items() if name == own}
     return [
         EvalResult(
             task_type="feature-extraction",
-            dataset_type=facts.space,
-            dataset_name=f"{facts.space} (accuracy of unseen architectures)",
+            dataset_type=space,
+            dataset_name=f"{space} (accuracy of unseen architectures)",
             metric_type="kendall_tau",
             metric_name=f"Kendall tau, frozen encoding, {labelled} labelled architectures",
             metric_value=round(float(tau), 4),
         )
+        for space, taus in measured.items()
         for labelled, tau in taus.items()
     ]
 

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from huggingface_hub import ModelCard
 
 from cate_hf.hub.checkpoints import load_encoder
 from cate_hf.training.bundle import bundle
@@ -31,6 +32,35 @@ def test_a_run_becomes_a_checkpoint_with_the_tau_of_several_files(run, tmp_path)
     assert "mean of 2 seeds, 4,000 test cells" in card
     assert not (output / "training").exists()
     assert (load_encoder(output).encode(CELLS) == load_encoder(run).encode(CELLS)).all()
+
+
+def test_of_a_mixed_run_the_tau_of_each_space(tmp_path):
+    run = save_tiny(tmp_path / "run")
+    (run / "training").mkdir()
+    facts = {"space": "nasbench101+nasbench201", "steps": 7}
+    (run / "training" / "facts.json").write_text(json.dumps(facts))
+    tau = {"run": {"50": {"ridge": [0.6, 0.8]}}, "adjacency": {"50": {"ridge": [0.4, 0.4]}}}
+    files = [
+        report(tmp_path / "tau.json"),
+        report(tmp_path / "201.json", space="nasbench201", test_size=300, oracle="other", tau=tau),
+    ]
+    card = (bundle(run, tmp_path / "out", files) / "README.md").read_text()
+    rows = [line for line in card.splitlines() if line.startswith(("| run", "| adjacency"))]
+    assert rows == [
+        "| run on nasbench101 | 0.600 |",
+        "| adjacency on nasbench101 | 0.200 |",
+        "| run on nasbench201 | 0.700 |",
+        "| adjacency on nasbench201 | 0.400 |",
+    ]
+    assert "On nasbench201: 2 seeds, 300 test cells, oracle: other" in card
+    results = {result.dataset_type: result.metric_value for result in ModelCard(card).data.eval_results}
+    assert results == {"nasbench101": 0.6, "nasbench201": 0.7}
+    with pytest.raises(ValueError, match=r"more\.json: seeds is 3, and 2 in .*201\.json"):
+        bundle(
+            run,
+            tmp_path / "other",
+            [*files, report(tmp_path / "more.json", **(json.loads(files[1].read_text()) | {"seeds": 3}))],
+        )
 
 
 def test_what_does_not_belong_together_is_refused(run, tmp_path):

@@ -14,7 +14,7 @@ from torch import nn
 
 from cate_hf.data.batches import IdRange, TokenArrays, training_batches
 from cate_hf.data.pairs import build_pairs
-from cate_hf.kernels import short_attention
+from cate_hf.kernels import use_kernels
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
 from cate_hf.training.command import resolve_mixed_precision
@@ -92,7 +92,8 @@ def main() -> None:
 
     from cate_hf.modeling import CateForPreTraining
 
-    ours = CateForPreTraining._from_config(config, attn_implementation=short_attention()).train()
+    ours = CateForPreTraining._from_config(config).train()
+    use_kernels(ours)
     optimizer = torch.optim.AdamW(parameter_groups(ours, 0.01), lr=1e-3, fused=True)
     ours, optimizer = accelerator.prepare(ours, optimizer)
 

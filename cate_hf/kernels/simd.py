@@ -241,11 +241,11 @@ def maximum(typing, a, b):
 
 @intrinsic
 def where_positive(typing, condition, vector):
-    """The vector where the condition is above 0, and 0 elsewhere."""
+    """The vector where the condition is above 0, or NaN, and 0 elsewhere."""
 
     def codegen(context, builder, signature, arguments):
         zero = _constant(vector, 0.0)
-        return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[1], zero)
+        return builder.select(builder.fcmp_unordered(">", arguments[0], zero), arguments[1], zero)
 
     return vector(vector, vector), codegen
 
@@ -287,7 +287,7 @@ def exponential(typing, vector):
 
         integers = ir.VectorType(_I32, vector.lanes)
         x = arguments[0]
-        x = builder.select(builder.fcmp_ordered(">", x, every(-86.0)), x, every(-86.0))
+        x = builder.select(builder.fcmp_ordered("<", x, every(-86.0)), every(-86.0), x)  # NaN stays
         scaled = builder.fmul(x, every(1.4426950408889634))
         magic = every(12582912.0)  # 1.5 × 2^23: what is added to it is rounded to an integer
         shifted = builder.fadd(scaled, magic)

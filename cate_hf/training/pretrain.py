@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
 from cate_hf.files import check_own, check_writable, clear_folder, digest_of
 from cate_hf.hub.checkpoints import OWN_FILES
-from cate_hf.kernels import short_attention
+from cate_hf.kernels import use_kernels
 from cate_hf.launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
@@ -69,8 +69,9 @@ class Pretraining:
             self.config.num_special_ids, self.config.vocab_size, self.config.mask_token_id, self.config.pad_token_id
         )
         torch.manual_seed(settings.seed)
-        implementation = short_attention() if accelerator.device.type == "cpu" else "sdpa"
-        self.model = CateForPreTraining._from_config(self.config, attn_implementation=implementation)
+        self.model = CateForPreTraining._from_config(self.config, attn_implementation="sdpa")
+        if accelerator.device.type == "cpu":
+            use_kernels(self.model)
         freeze_unused(self.model)
         self.total_steps = settings.total_steps(steps_in_epoch(len(self.train_pairs), settings.batch_size))
         self.weights = weights_of(accelerator, self.model, settings)

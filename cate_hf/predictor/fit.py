@@ -16,6 +16,7 @@ from cate_hf.predictor.labels import Labels, as_labels
 from cate_hf.predictor.members import (
     MemberSettings,
     batches,
+    checked_training,
     left_out,
     make_members,
     predict_members,
@@ -53,8 +54,7 @@ def fit_predictor(
     transform: str | Mapping[str, str] | None = None,
     epochs: int | None = None,
     batch: int | None = None,
-    ranking_weight: float = 1.0,
-    regression_weight: float = 0.3,
+    training: Mapping[str, float] | None = None,
     initialisations: int = 1,
     device: str | None = None,
     progress: bool = False,
@@ -81,7 +81,8 @@ def fit_predictor(
         trees, gp: whether there is a forest, and a Gaussian process on what it sees (of up to 5,000 labels).
         transform: of the labels (`cate_hf.predictor.targets.TRANSFORMS`), or of each by name; by their names when None.
         epochs, batch: of the members' training; by the number of labels when None.
-        ranking_weight, regression_weight: of the members' two losses, at least one of them above 0.
+        training: other settings of the members' training than theirs by name: learning rates, weights of the losses
+            (`cate_hf.predictor.members.MemberSettings`).
         initialisations: of statistics "both", networks an architecture.
         device: where members are trained; where the encoder is when None.
         progress: draw a progress bar.
@@ -92,9 +93,7 @@ def fit_predictor(
     start = time.perf_counter()
     if members is not None and (members < 0 or (not members and not trees)):
         raise ValueError(f"members must be at least {0 if trees else 1}, not {members}")  # a process ends at 5,000
-    weights = (ranking_weight, regression_weight)
-    if not all(0 <= weight < np.inf for weight in weights) or not sum(weights):
-        raise ValueError(f"the weights of the losses must be at least 0 and not both 0, not {weights[0]}, {weights[1]}")
+    training = checked_training(training or {})
     loaded = _encoder(encoder, space, members != 0)
     search_space = get_space(space) if space is not None else loaded.search_space
     if loaded is not None and loaded.space != search_space.name:
@@ -103,9 +102,7 @@ def fit_predictor(
     transforms = transform if isinstance(transform, Mapping) else dict.fromkeys(labels.columns, transform)
     members = (5 if len(labels) <= _MANY_LABELS else 3) if members is None else members
     targets = [Target.of(name, values, transforms.get(name)) for name, values in labels.columns.items()]
-    settings = MemberSettings(
-        members=members, epochs=epochs, batch=batch, ranking_weight=weights[0], regression_weight=weights[1]
-    )
+    settings = MemberSettings(members=members, epochs=epochs, batch=batch, **training)
     features = Features(search_space, statistics, loaded, initialisations)
     device = device or (str(loaded.model.device) if loaded is not None else "cpu")
     models = make_members(loaded.model, members, len(targets), seed) if members else []
@@ -119,7 +116,7 @@ def fit_predictor(
         "initialisations": initialisations,
         "encoder": None if loaded is None else Path(str(loaded.model.config._name_or_path or "encoder")).name,
         "updates": 0,
-        "losses": [float(weight) for weight in weights],
+        "training": training,
     }
     absent = _folds(len(labels), members, seed)
     _fit(predictor, absent, settings, (gp, trees), device, progress)
@@ -162,9 +159,8 @@ def update_predictor(
     changed.models, changed.facts = copy.deepcopy(predictor.models), dict(predictor.facts)
     changed.labels = Labels(table.with_columns(hash=np.concatenate(hashes)), columns)
     absent = _folds(len(table), members, seed, predictor.facts["folds"], len(old))
-    ranking, regression = predictor.facts.get("losses", (1.0, 0.3))
-    settings = MemberSettings(members=members, ranking_weight=ranking, regression_weight=regression)
-    settings = settings.for_labels(len(table))
+    training = checked_training(predictor.facts.get("training", {}))
+    settings = MemberSettings(members=members, **training).for_labels(len(table))
     settings = replace(settings, epochs=max(3, settings.epochs // 3))
     device = str(next(predictor.models[0].parameters()).device) if members else "cpu"
     kinds = (predictor.process is not None, predictor.trees is not None)

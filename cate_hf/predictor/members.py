@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cate_hf.names import unknown
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -27,17 +29,20 @@ class MemberSettings:
             zero by a cosine.
         weight_decay: of all weights.
         ranking_weight, regression_weight: of the pairwise logistic ranking loss and of the smooth L1 loss beside it.
+        ranking_temperature: T, of the ranking loss (`ranking_loss`): labels that are much closer than it, in spreads of
+            the labels, hardly rank; 0: any difference does.
         leave_out: whether each member leaves its own part of the labels out, by which predictions are calibrated.
     """
 
     members: int = 3
     epochs: int | None = None
     batch: int | None = None
-    encoder_rate: float = 5e-4
+    encoder_rate: float = 1e-3
     head_rate: float = 2e-3
     weight_decay: float = 1e-2
     ranking_weight: float = 1.0
-    regression_weight: float = 0.3
+    regression_weight: float = 0.05
+    ranking_temperature: float = 0.3
     leave_out: bool = True
 
     def for_labels(self, n: int) -> "MemberSettings":
@@ -45,6 +50,23 @@ class MemberSettings:
         epochs = self.epochs or int(np.clip(round(25 * (4236 / n) ** 0.185), 15, 60))
         batch = self.batch or int(np.clip(2 ** round(math.log2(max(n, 2)) / 2 + 1.5), 16, 128))
         return MemberSettings(**(self.__dict__ | {"epochs": epochs, "batch": batch}))
+
+
+def checked_training(training: Mapping[str, float]) -> dict[str, float]:
+    """Fields of `MemberSettings` besides K, epochs and batch. Raises ValueError for others, or for numbers that they
+    cannot be."""
+    names = ("encoder_rate", "head_rate", "weight_decay", "ranking_weight", "regression_weight", "ranking_temperature")
+    if not isinstance(training, Mapping):
+        raise ValueError(f"training settings must be a mapping of {', '.join(names)}, not {training!r:.80}")
+    for name, value in training.items():
+        if name not in names:
+            raise unknown("training setting", str(name), names)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise ValueError(f"training setting {name}: expected a number from 0, not {value!r:.80}")
+    settings = MemberSettings(**training)
+    if not settings.ranking_weight + settings.regression_weight:
+        raise ValueError("ranking_weight and regression_weight are both 0; there is nothing to learn")
+    return {name: float(value) for name, value in training.items()}
 
 
 def left_out(n: int, members: int, rng: np.random.Generator) -> np.ndarray:
@@ -102,6 +124,7 @@ def train_members(
     """
     import torch
     from torch.func import functional_call, stack_module_state, vmap
+    from torch.nn.functional import smooth_l1_loss
 
     models = list(models)
     for model in models:
@@ -116,7 +139,8 @@ def train_members(
     def loss_of(weights: dict, constants: dict, *batch: "torch.Tensor") -> "torch.Tensor":
         *graph, label = batch
         scores = functional_call(template, (weights, constants), tuple(graph), {"return_dict": True}).logits
-        return ranking_and_regression(scores, label, settings.ranking_weight, settings.regression_weight)
+        ranking = settings.ranking_weight * ranking_loss(scores, label, settings.ranking_temperature)
+        return ranking + settings.regression_weight * smooth_l1_loss(scores, label)
 
     batched = vmap(loss_of, randomness="different")
     head = [v for k, v in parameters.items() if not k.startswith("cate.")]
@@ -155,16 +179,22 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def ranking_and_regression(
-    scores: "torch.Tensor", labels: "torch.Tensor", ranking: float, regression: float
-) -> "torch.Tensor":
-    """`ranking` times the pairwise logistic loss and `regression` times smooth L1, of scores (B, T) and standardised
-    labels (B, T)."""
-    from torch.nn.functional import smooth_l1_loss
+def ranking_loss(scores: "torch.Tensor", labels: "torch.Tensor", temperature: float) -> "torch.Tensor":
+    """Pairwise logistic loss of scores (B, T) and standardised labels (B, T).
+
+    The probability that i is above j is σ(s_i - s_j), the one it should have σ((y_i - y_j) / temperature): of labels
+    with noise one that is little better need not be so the next time (RankNet: Burges et al., ICML 2005, with target
+    probabilities). Of temperature 0 it is 1 for any y_i > y_j.
+    """
+    from torch.nn.functional import softplus
 
     from cate_hf.modeling.losses_cate import pairwise_ranking_loss
 
-    return ranking * pairwise_ranking_loss(scores, labels) + regression * smooth_l1_loss(scores, labels)
+    if not temperature:
+        return pairwise_ranking_loss(scores, labels)
+    margins = scores.unsqueeze(1) - scores.unsqueeze(0)  # (B, B, T)
+    wanted = ((labels.unsqueeze(1) - labels.unsqueeze(0)) / temperature).sigmoid()
+    return (softplus(margins) - wanted * margins).mean()
 
 
 def batches(absent: np.ndarray, epochs: int, batch: int, seed: int) -> np.ndarray:

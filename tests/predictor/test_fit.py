@@ -5,7 +5,15 @@ from scipy.stats import kendalltau
 
 from cate_hf import Architecture, get_space
 from cate_hf.predictor import fit_predictor
-from cate_hf.predictor.members import MemberSettings, batches, left_out, make_members, train_members
+from cate_hf.predictor.members import (
+    MemberSettings,
+    batches,
+    checked_training,
+    left_out,
+    make_members,
+    ranking_loss,
+    train_members,
+)
 from cate_hf.predictor.report import report
 
 
@@ -65,6 +73,37 @@ def test_members_trained_together_are_those_trained_alone(encoder, cells, accura
     assert not torch.allclose(alone.classifier.weight, before)
     for a, b in zip(alone.state_dict().values(), together[2].state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
+
+
+def test_scores_that_differ_as_the_labels_do_have_the_least_ranking_loss():
+    labels = torch.tensor([[0.3, 5.0], [0.1, 1.0], [-1.0, 2.0], [0.3, 3.0]], dtype=torch.float64)
+    scores = (labels / 0.5 + 7.0).requires_grad_()
+    loss = ranking_loss(scores, labels, temperature=0.5)
+    loss.backward()
+    torch.testing.assert_close(scores.grad, torch.zeros_like(scores))
+    a, b = scores.detach().flip(0), labels.flip(0)
+    torch.testing.assert_close(ranking_loss(a, b, 0.5), loss.detach())
+    assert ranking_loss(-scores, labels, 0.5) > loss
+    # By hand, of two: log(1 + e^-m) where the first ranks above the second, m the margin.
+    pair, above = torch.tensor([[1.0], [0.4]]), torch.tensor([[2.0], [1.0]])
+    expected = torch.log1p(torch.exp(torch.tensor(-0.6)))
+    torch.testing.assert_close(ranking_loss(pair, above, 0.0), expected)
+    ties = torch.log(torch.tensor(2.0)) / 2  # of each with itself, half of all pairs
+    torch.testing.assert_close(ranking_loss(pair, above, 1e-3), expected / 2 + ties)
+
+
+def test_settings_of_training_that_there_are_not():
+    assert checked_training({"encoder_rate": 1}) == {"encoder_rate": 1.0}
+    for wrong, message in (
+        ({"encoder_rates": 1e-3}, "did you mean 'encoder_rate'"),
+        ({"members": 3}, "unknown training setting 'members'"),
+        ({"head_rate": -1.0}, "head_rate: expected a number from 0, not -1.0"),
+        ({"weight_decay": float("nan")}, "weight_decay: expected a number"),
+        ({"ranking_weight": 0, "regression_weight": 0.0}, "both 0; there is nothing to learn"),
+        ([1e-3], "must be a mapping"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            checked_training(wrong)
 
 
 def test_a_member_never_sees_what_it_left_out():

@@ -3,7 +3,7 @@
     python bench/predictor_tau.py [--space nasbench101] --benchmark cells.parquet --output predictor.jsonl
     python bench/predictor_tau.py --space nasbench201 --labels 78 156 469 781 --output predictor-201.jsonl
         [--field FIELD] [--model NAME_OR_FOLDER] [--labels 100 172 424] [--seeds 5] [--test-size 10000] [--members K]
-        [--statistics structure|both] [--initialisations N] [--cells N] [--every-cell] [--baselines] [--ablation]
+        [--statistics structure both] [--initialisations N] [--cells N] [--every-cell] [--baselines] [--ablation]
         [--development]
 
 `fit_predictor` beside what it is made of (the fine-tuned members, the Gaussian process, the trees); with --baselines
@@ -18,6 +18,7 @@ measured again; without --labels the tables of what it holds are printed.
 """
 
 import argparse
+import copy
 import json
 import sys
 import time
@@ -29,7 +30,7 @@ import numpy as np
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.experiments.prediction import mean_and_spread
 from cate_hf.hub.checkpoints import load_encoder
-from cate_hf.predictor import fit_predictor
+from cate_hf.predictor import fit, fit_predictor
 from cate_hf.predictor.report import measures, report
 from cate_hf.spaces import get_space
 
@@ -49,12 +50,17 @@ def split(count: int, test_size: int, development: bool) -> tuple[np.ndarray, np
 
 def methods(options) -> dict[str, dict]:
     """Name -> what `fit_predictor` is given besides labels and statistics."""
-    if options.baselines:
-        on = "structure" if options.statistics == "structure" else "both statistics"
-        return {f"trees on {on}": {"members": 0, "gp": False}, f"gp + trees on {on}": {"members": 0}}
-    whole = {"members": options.members, "encoder": options.model}
+    whole = {"members": options.members, "encoder": options.model, "initialisations": options.initialisations}
+    plain, found = {"members": 0, "initialisations": options.initialisations}, {}
     if not options.ablation:
-        return {options.name: whole}
+        for statistics in options.statistics:
+            on, more = {"structure": ("structure", ""), "both": ("both statistics", ", both statistics")}[statistics]
+            if options.baselines:
+                found[f"trees on {on}"] = plain | {"statistics": statistics, "gp": False}
+                found[f"gp + trees on {on}"] = plain | {"statistics": statistics}
+            else:
+                found[options.name + more] = whole | {"statistics": statistics}
+        return found
     return {
         options.name: whole,
         "without pre-training": whole | {"encoder": untrained(options.model or options.space)},
@@ -82,18 +88,36 @@ def untrained(name: str):
     return Encoder(model, trained.tokenizer, search_space=trained.search_space)
 
 
-class Features:
-    """Features of the tested architectures, for each kind of features once."""
+class Tested:
+    """The tested architectures; what isomorphic ones have in common is computed once, features once for each kind."""
 
-    def __init__(self, table):
-        self.table, self.known = table, {}
+    def __init__(self, space, table):
+        _, first, self.of_row = np.unique(space.hash_many(table), return_index=True, return_inverse=True)
+        self.table, self.distinct, self.known = table, table[first], {}
 
-    def __call__(self, predictor) -> np.ndarray:
+    def features(self, predictor) -> np.ndarray:
         kind = predictor.features
         name = (kind.statistics, kind.initialisations, predictor.facts["encoder"])
         if name not in self.known:
-            self.known[name] = kind(self.table)
+            self.known[name] = kind(self.distinct)
         return self.known[name]
+
+
+class TrainedOnce:
+    """`train_members`; what was trained last is not trained again. Statistics change process and trees alone."""
+
+    def __init__(self, train):
+        self.train, self.key, self.states = train, None, []
+
+    def __call__(self, models, inputs, targets, absent, settings, seed, device="cpu", advance=lambda steps: None):
+        first = [value.numpy().tobytes() for value in models[0].state_dict().values()]
+        key = [targets.tobytes(), absent.tobytes(), inputs["adjacency"].numpy().tobytes(), settings, seed, *first]
+        if key != self.key:
+            self.train(models, inputs, targets, absent, settings, seed, device, advance)
+            self.key, self.states = key, [copy.deepcopy(model.state_dict()) for model in models]
+        for model, state in zip(models, self.states, strict=True):
+            model.load_state_dict(state)
+            model.eval()
 
 
 def labelled(benchmark, field: str, cells: int | None, every_cell: bool):
@@ -111,13 +135,14 @@ def labelled(benchmark, field: str, cells: int | None, every_cell: bool):
 
 
 def measure(
-    predictor, table, values: np.ndarray, target: str, features: np.ndarray, new: np.ndarray | None = None
+    predictor, tested: Tested, rows: np.ndarray, values: np.ndarray, target: str, new: np.ndarray | None = None
 ) -> dict:
-    """What a predictor and each of its parts gives on architectures that it has not seen; `new` are those of them that
-    are isomorphic to no labelled one."""
+    """What a predictor and each of its parts gives on those rows of the tested that it has not seen, values theirs;
+    `new` are those of them that are isomorphic to no labelled one."""
     start = time.perf_counter()
-    parts, deviations = predictor.parts(table, features)
-    found = report(predictor, table, {target: values}, parts=(parts, deviations))[target]
+    parts, deviations = predictor.parts(tested.distinct, tested.features(predictor))
+    parts, deviations = parts[:, tested.of_row[rows]], deviations[tested.of_row[rows]]
+    found = report(predictor, tested.table[rows], {target: values}, parts=(parts, deviations))[target]
     kinds = (("members", bool(predictor.models)), ("gp", predictor.process is not None))
     names = [name for name, there in (*kinds, ("trees", predictor.trees is not None)) if there]
     higher = predictor.targets[0].higher_is_better
@@ -174,7 +199,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--test-size", type=int, default=10_000)
     parser.add_argument("--members", type=int)
-    parser.add_argument("--statistics", default="structure")
+    parser.add_argument("--statistics", nargs="+", choices=["structure", "both"], default=["structure"])
     parser.add_argument("--initialisations", type=int, default=1)
     parser.add_argument("--cells", type=int)
     parser.add_argument("--every-cell", action="store_true", help="NAS-Bench-201's 15,625 cells")
@@ -199,22 +224,22 @@ def main() -> int:
         test, rest = split(len(table), options.test_size, options.development)
     common = {"space": space.name, "oracle": benchmark.oracle(field), "field": field, "tested": len(test)}
     common |= {"development": options.development, "cells": options.cells, "every_cell": options.every_cell}
-    features = Features(table[test])
+    tested = Tested(space, table[test])
     hashes = space.hash_many(table) if options.every_cell else None
-    for n in options.labels:
-        for seed in range(options.seeds):
+    fit.train_members = TrainedOnce(fit.train_members)
+    for seed in range(options.seeds):
+        for n in options.labels:
             rows = np.random.default_rng([seed, n]).choice(rest, n, replace=False)
             unseen = ~np.isin(test, rows)
             for name, chosen in methods(options).items():
                 key = {"method": name, "labels": n, "seed": seed} | common
                 if any(all(line.get(k) == v for k, v in key.items()) for line in lines):
                     continue
-                settings = {"statistics": options.statistics, "initialisations": options.initialisations} | chosen
-                predictor = fit_predictor(table[rows], {field: values[rows]}, space=space, seed=seed, **settings)
-                known = features(predictor)[unseen]
+                labels = {field: values[rows]}
+                predictor = fit_predictor(table[rows], labels, space=space, seed=seed, **chosen)
                 new = None if hashes is None else ~np.isin(hashes[test[unseen]], hashes[rows])
-                found = measure(predictor, table[test[unseen]], values[test[unseen]], field, known, new)
-                lines.append(key | {"statistics": settings["statistics"]} | found)
+                found = measure(predictor, tested, unseen, values[test[unseen]], field, new)
+                lines.append(key | {"statistics": predictor.features.statistics} | found)
                 with options.output.open("a") as file:
                     file.write(json.dumps(lines[-1]) + "\n")
                 print(f"{name}, {n} labels, seed {seed}: τ {lines[-1]['kendall_tau']:.4f}", flush=True)

@@ -129,6 +129,33 @@ class GaussianProcess:
         return mean, deviation * (self.target_scale * (1 + 1e-9))
 
 
+def screening_means(processes: "Sequence[GaussianProcess]", inputs: np.ndarray) -> np.ndarray:
+    """(P, N) float32 standardised means of processes on the same data, to float32's rounding: enough to tell which of
+    many are worth an exact prediction. Distances are computed once for all of them.
+
+    Args:
+        inputs: (N, D) float32.
+    """
+    data = processes[0].inputs.astype(np.float32)
+    centre = data.mean(0)
+    data = data - centre
+    norms = np.einsum("nd,nd->n", data, data)
+    weights = [process.weights.astype(np.float32) for process in processes]
+    result = np.empty((len(processes), len(inputs)), np.float32)
+
+    def fill(rows: slice) -> None:
+        part = inputs[rows] - centre
+        distances = part @ (-2 * data.T)
+        distances += np.einsum("nd,nd->n", part, part)[:, None]
+        distances += norms
+        np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
+        for process, weight, mean in zip(processes, weights, result, strict=True):
+            mean[rows] = _correlation(distances, process.length, process.signal) @ weight
+
+    over_chunks(fill, len(inputs), max(64, 2 * _ENTRIES // len(data)))
+    return result
+
+
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N, n) in float64, by a product, from the data's mean: not below 0."""
     centre = b.mean(0)

@@ -15,7 +15,7 @@ QUICK = {
     "bo-dngo": {"initial": 6, "proposed": 3},
     "bo-gp": {"initial": 6, "proposed": 3},
     "cate-dngo-ls": {"initial": 6, "proposed": 2, "local": 2},
-    "cate-predictor": {"initial": 6, "proposed": 3, "predictors": "fixed", "screened": 5},
+    "cate-predictor": {"initial": 6, "proposed": 3, "liked": 20, "refresh": 8},
     "local-search": {"initial": 4},
     "mlp-predictor": {"initial": 6, "proposed": 3, "epochs": 8},
     "neural-predictor": {"initial": 10, "epochs": 8},

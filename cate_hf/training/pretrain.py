@@ -96,7 +96,7 @@ class Pretraining:
         if progress["settings"].get(_DATA, self._data_digest) != self._data_digest:
             raise ValueError(f"{folder} is of another run: the architectures or their pairs have changed since")
         self.step = progress["step"]
-        self.weights.load(read_state(folder, self.model), self.step)
+        self.weights.load(read_state(folder, self.model))
         self.log.rewind(self.step)
 
     def run(self, save_every: int, log_every: int, evaluate_pairs: int) -> dict[str, float]:

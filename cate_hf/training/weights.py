@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from cate_hf.training.settings import PretrainSettings
 
 DEEPSPEED_FILE = "accelerate_configs/deepspeed_zero2.yaml"
-_MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
 class Weights:
@@ -75,8 +74,8 @@ class Weights:
         """The optimiser's, whole, as `state.write_state` wants them; all processes call it."""
         return moments_of(self.optimizer)
 
-    def load(self, moments: dict[str, torch.Tensor], step: int) -> None:
-        """Go on from the weights that `model` has now, and from these moments, after so many steps."""
+    def load(self, moments: dict[str, torch.Tensor]) -> None:
+        """Go on from the weights that `model` has now, and from these moments."""
         put_moments(self.optimizer, moments)
 
 
@@ -131,7 +130,7 @@ class ShardedWeights(Weights):
         return {key: _whole(value).cpu() for key, value in moments_of(self.optimizer).items()}
 
     @torch.no_grad()
-    def load(self, moments: dict[str, torch.Tensor], step: int) -> None:
+    def load(self, moments: dict[str, torch.Tensor]) -> None:
         for whole, own in self._both():
             own.copy_(_shard_like(whole, own))
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -152,8 +151,8 @@ class ShardedWeights(Weights):
 class DeepSpeedWeights(Weights):
     """Weights whole in each process, and gradients and moments in shares of DeepSpeed's ZeRO, stage 1 or 2.
 
-    Evaluation and states go by DeepSpeed's functions for whole moments, and never by its own checkpoints, which are
-    pickles. With bf16, it is autocast from float32 weights; evaluation is in float32.
+    A state has the moments of all shares; checkpoints of DeepSpeed, which are pickles, are not used. bf16 is autocast
+    from float32 weights; evaluation is in float32.
     """
 
     def _prepare(self) -> None:
@@ -169,9 +168,7 @@ class DeepSpeedWeights(Weights):
         config["gradient_clipping"] = settings.max_grad_norm
         if settings.mixed_precision == "bf16":
             config["torch_autocast"] = {"enabled": True, "dtype": "bfloat16"}
-        optimizer = self._optimizer(self.model)
-        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        super()._prepare()
 
     def autocast(self) -> AbstractContextManager:
         kind = self.accelerator.device.type
@@ -188,28 +185,21 @@ class DeepSpeedWeights(Weights):
         self.wrapped.step()  # clips and clears by itself
 
     def moments(self) -> dict[str, torch.Tensor]:
-        from deepspeed.utils import safe_get_full_optimizer_state
-
-        moments = {}
-        for index, parameter in enumerate(self._parameters):
-            for name in _MOMENTS:
-                moments[f"{index}.{name}"] = safe_get_full_optimizer_state(parameter, name).cpu()
-        return moments
+        """Flat shares of all processes, (processes, numbers of a share), of each parameter group."""
+        own = moments_of(self._sharing.optimizer)
+        gathered = self.accelerator.gather({key: value[None] for key, value in own.items() if value.ndim})
+        return own | {key: value.cpu() for key, value in gathered.items()}
 
     @torch.no_grad()
-    def load(self, moments: dict[str, torch.Tensor], step: int) -> None:
-        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+    def load(self, moments: dict[str, torch.Tensor]) -> None:
+        own = {key: value[self.accelerator.process_index] if value.ndim else value for key, value in moments.items()}
+        put_moments(self._sharing.optimizer, own)
+        self._sharing.refresh_fp32_params()  # from the model's
 
-        for index, parameter in enumerate(self._parameters):
-            safe_set_full_fp32_param(parameter, parameter.detach().clone())
-            for name in _MOMENTS:
-                safe_set_full_optimizer_state(parameter, moments[f"{index}.{name}"].to(parameter.device), name)
-        for state in self._states():
-            state["step"] = torch.full_like(torch.as_tensor(state["step"]), step)
-
-    def _states(self) -> list[dict]:
-        """Those of AdamW, over the flat shares of this process."""
-        return list(self.wrapped.optimizer.optimizer.state.values())
+    @property
+    def _sharing(self):
+        """DeepSpeed's optimiser around AdamW, whose parameters are the flat shares of this process."""
+        return self.wrapped.optimizer
 
 
 _KINDS = {None: Weights, "FSDP": ShardedWeights, "DEEPSPEED": DeepSpeedWeights}

@@ -3,7 +3,6 @@
 import os
 import shlex
 import sys
-from dataclasses import asdict
 from datetime import timedelta
 
 import torch
@@ -40,8 +39,6 @@ def main(argv: list[str] | None = None) -> int:
             processes=accelerator.num_processes,
             sharding=sharding_of(accelerator),
         )
-        if options.log_with:
-            accelerator.init_trackers("cate_pretraining", config=asdict(settings))
         words = [word for word in (sys.argv[1:] if argv is None else argv) if word not in ("--resume", "--overwrite")]
         command = shlex.join(["accelerate", "launch", "-m", "cate_hf.training.pretrain", *words])
         results = pretrain(settings, accelerator=accelerator, command=command, **run_options)

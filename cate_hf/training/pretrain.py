@@ -26,6 +26,7 @@ from cate_hf.launching import lost_processes_told, main_process_first, on_main_p
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
+from cate_hf.training import trackers
 from cate_hf.training.data import training_pairs, training_statistics
 from cate_hf.training.evaluation import evaluate, evaluate_statistics
 from cate_hf.training.finished import write_checkpoint
@@ -39,7 +40,7 @@ from cate_hf.training.weights import weights_of
 TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
 _NEVER = 1 << 62
 _DATA = "data"  # a state's digest of what is trained on
-_TRACKERS = ("cate_pretraining", "wandb")  # Accelerate's trackers open theirs before the run begins
+_OWN = (*OWN_FILES, TRAINING_FOLDER, *trackers.FOLDERS)
 
 
 class Interrupted(Exception):
@@ -261,22 +262,23 @@ def pretrain(
     output_dir = Path(output_dir)
     if output_dir.exists() and not output_dir.is_dir():
         raise FileExistsError(f"{output_dir} is a file; --output-dir must be a folder")
-    if output_dir.is_dir() and {entry.name for entry in output_dir.iterdir()} - {*_TRACKERS} and not resume:
+    if output_dir.is_dir() and any(output_dir.iterdir()) and not resume:
         if not overwrite:
             raise FileExistsError(f"{output_dir} is not empty; continue with --resume, or replace it with --overwrite")
-        check_own(output_dir, (*OWN_FILES, TRAINING_FOLDER, *_TRACKERS))
+        check_own(output_dir, _OWN)
     check_writable(output_dir)
     run = Pretraining(settings, output_dir, accelerator)  # what is wrong with the settings is told here
 
     def make_folder() -> None:
         if overwrite and output_dir.is_dir():
-            clear_folder(output_dir, (*OWN_FILES, TRAINING_FOLDER), keep=_TRACKERS)
+            clear_folder(output_dir, _OWN)
         (output_dir / TRAINING_FOLDER).mkdir(parents=True, exist_ok=True)
 
     wait_for_all(accelerator)  # what is wrong in one process is told before anything is removed
     on_main_process(accelerator, make_folder)
     if resume:
         run.resume()
+    trackers.open_trackers(accelerator, settings, output_dir, run.work, run.step)
 
     def request_stop(signum, frame):
         run.stop_requested = True

@@ -9,10 +9,16 @@ from typing import Any
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """The error for a name that nothing has: with the nearest one where it is near, else with all of them."""
+    return ValueError(f"unknown {kind} {str(name)!r}; {nearest(name, known)}")
+
+
+def nearest(name: object, known: Iterable[str], otherwise: str | None = None, cutoff: float = 0.6) -> str:
+    """What a message says of a name that nothing has: the nearest one where it is near, else `otherwise`, or all."""
     known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    return ValueError(f"unknown {kind} {str(name)!r}; {hint}")
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=cutoff)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(known)}" if otherwise is None else otherwise
 
 
 def printable(text: object) -> str:

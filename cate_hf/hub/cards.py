@@ -1,10 +1,10 @@
 """Model and dataset cards: facts in, Markdown with valid Hub metadata out. The texts are templates, in hub_cards/."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from cate_hf.hub.card_templates import render_template
+from cate_hf.names import unknown
 
 # What of the pairs' facts a model's card shows.
 PAIR_FACTS = ("cost", "window", "partners", "seed", "validation_pairs")
@@ -131,8 +131,7 @@ def _facts(cls, facts):
     known = [f.name for f in fields(cls)]
     for name in facts:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise ValueError(f"card facts: unknown fact {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise ValueError(f"card facts: {unknown('fact', name, known)}")
     return cls(**facts)
 
 

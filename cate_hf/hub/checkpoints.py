@@ -4,7 +4,6 @@ A folder holds config.json, model.safetensors, the tokenizer's files, README.md 
 AutoModel, AutoModelForPreTraining and AutoTokenizer load it where this package is not installed.
 """
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from cate_hf.auto import MODEL_CLASSES
 from cate_hf.hub.checks import check_checkpoint_folder
+from cate_hf.names import nearest
 
 CARD, CARD_FACTS = "README.md", "card.json"  # the second is what the first says, to render it anew
 
@@ -53,8 +53,7 @@ def checkpoint_path(name: str) -> Path:
     if (cached := cached_checkpoint(str(name))) is not None:
         return cached
     names = sorted({*checkpoint_names(), *registered_encoders()})
-    near = difflib.get_close_matches(str(name), names, 1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"bundled are: {', '.join(names) or 'none'}"
+    hint = nearest(name, names, otherwise=f"bundled are: {', '.join(names) or 'none'}", cutoff=0.4)
     raise ValueError(f"no bundled checkpoint {str(name)!r}; {hint}")
 
 

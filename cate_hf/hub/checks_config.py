@@ -1,14 +1,13 @@
 """What may be told of config.json and the tokenizer's files before a model is made: types, sizes, and whether they
 belong together."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cate_hf.hub.checks_files import CheckpointError, read_object, shown
-from cate_hf.names import printable
+from cate_hf.names import nearest, printable
 from cate_hf.spaces.custom_fields import MAX_NODES
 
 CONFIG, VOCABULARY, TOKENIZER_CONFIG = "config.json", "vocab.json", "tokenizer_config.json"
@@ -76,9 +75,10 @@ def check_format(config: Mapping[str, Any], path: str | Path) -> None:
 
 def _check_field(path: Path, name: str, value: Any, fields: dict) -> None:
     if name not in fields and name not in _OTHER_KEYS:
-        near = difflib.get_close_matches(name, fields, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise CheckpointError(f"{path}: field {shown(name)} is not one of CATE's configuration{hint}")
+        hint = nearest(name, fields, otherwise="")
+        raise CheckpointError(
+            f"{path}: field {shown(name)} is not one of CATE's configuration" + (f"; {hint}" if hint else "")
+        )
     if isinstance(value, bool):
         return
     if isinstance(value, int | float):

@@ -60,7 +60,13 @@ def compare(
     pool: Annotated[
         int | None, typer.Option(min=1, help="A random sample of so many candidates.", show_default="all")
     ] = None,
-    against: Annotated[str, typer.Option(help="Encoding that the others are tested against: p.")] = "cate",
+    against: Annotated[
+        str,
+        typer.Option(
+            help="What the others are tested against: p. An encoding, under the same algorithm; or "
+            "ALGORITHM,ENCODING, for all."
+        ),
+    ] = "cate",
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
     backend: Annotated[
         str, typer.Option(help="loky: processes here; ray: a Ray cluster, RAY_ADDRESS or a local one.")
@@ -71,7 +77,7 @@ def compare(
     Every algorithm that looks at vectors runs with every encoding, the others once. The folder keeps a file a trial:
     the same command goes on where it was interrupted, and more --trials, other --encodings and other --algorithms are
     added to what it has. At the end it holds table.md, table.tex, summary.csv, trials.parquet (each query), and a
-    figure an algorithm as PNG and SVG.
+    figure an algorithm as PNG and SVG, of up to 7 arms one of all.
 
     Examples:
 
@@ -84,7 +90,8 @@ def compare(
 
     from cate_hf.experiments import settings as comparison
     from cate_hf.experiments.grid import run_grid
-    from cate_hf.experiments.report import write_report
+    from cate_hf.experiments.report import reference_arm, write_report
+    from cate_hf.search import parse_algorithm
 
     chosen = {
         "space": space,
@@ -108,6 +115,8 @@ def compare(
         raise ValueError("give --space, or a --preset that has one")
     else:
         settings = comparison.CompareSettings(**{k: v for k, v in chosen.items() if v is not None})
+    if algorithm := reference_arm(against)[0]:
+        parse_algorithm(algorithm)
     facts = run_grid(output, settings, jobs, backend, progress=True)
     command = shlex.join(["cate", *sys.argv[1:]])
     typer.echo(write_report(output, facts, facts["settings"], command, against))

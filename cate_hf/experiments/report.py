@@ -14,6 +14,7 @@ from cate_hf.files import atomic_output
 from cate_hf.search.run import CHECKPOINTS
 
 REFERENCE = "cate"  # the encoding that the others are tested against, by default
+_TOGETHER = 7  # arms that one figure can tell apart
 _LEVELS = (0, 0.25, 0.5, 0.75, 1)  # of a measure over the trials, at the end
 _PACKAGES = ("cate_hf", "numpy", "scipy", "torch")
 
@@ -23,10 +24,13 @@ def summarise(
 ) -> list[dict[str, Any]]:
     """One row an arm, the best first: mean and standard error of the regret (or of the best so far, where the best
     possible is not known) at 50, 100, 150 queries and at the end, rank at the end, and the p-value of Wilcoxon's
-    signed-rank test against the encoding `reference` under the same algorithm, over the seeds that both have; and the
-    quartiles at the end, from the least to the most.
+    signed-rank test against the `reference`, over the seeds that both have; and the quartiles at the end, from the
+    least to the most.
 
     Arms without a finished trial are left out.
+
+    Args:
+        reference: an encoding, that of the same algorithm; or ALGORITHM,ENCODING, that arm for all.
     """
     measure, sign = ("best_so_far", -1) if best_possible is None else ("regret", 1)
     rows = []
@@ -45,18 +49,31 @@ def summarise(
                 "at": {q: (float(curves[:, q - 1].mean()), float(error[q - 1])) for q in points},
                 "quartiles": np.quantile(curves[:, -1], _LEVELS).tolist(),
                 "seconds": float(np.mean([run["seconds"] for run in runs])),
-                "p_value": _wilcoxon(runs, trials.get((algorithm, reference), []), measure, encoding, reference),
+                "p_value": _wilcoxon(runs, _others(trials, algorithm, encoding, reference), measure),
             }
         )
     rows.sort(key=lambda row: sign * row["at"][max(row["at"])][0])
     return [row | {"rank": rank} for rank, row in enumerate(rows, 1)]
 
 
-def _wilcoxon(runs: list[dict], others: list[dict], measure: str, encoding: str, reference: str) -> float | None:
+def reference_arm(reference: str) -> tuple[str | None, str]:
+    """Algorithm and encoding of what others are tested against; None for the algorithm of each."""
+    algorithm, comma, encoding = reference.rpartition(",")
+    return (algorithm.strip() if comma else None), encoding.strip()
+
+
+def _others(trials: dict[tuple[str, str], list[dict]], algorithm: str, encoding: str, reference: str) -> list[dict]:
+    """The trials that an arm is tested against: none of the reference itself, nor of what looks at no encoding where
+    encodings are compared."""
+    of, against = reference_arm(reference)
+    if (algorithm, encoding) == (of or algorithm, against) or (of is None and encoding == NO_ENCODING):
+        return []
+    return trials.get((of or algorithm, against), [])
+
+
+def _wilcoxon(runs: list[dict], others: list[dict], measure: str) -> float | None:
     from scipy.stats import wilcoxon
 
-    if encoding in (reference, NO_ENCODING):
-        return None
     other = {run["seed"]: run[measure][-1] for run in others}
     differences = np.array([run[measure][-1] - other[run["seed"]] for run in runs if run["seed"] in other])
     if np.count_nonzero(differences) < 2:
@@ -80,8 +97,10 @@ def footer(
     ]
     if facts["best_possible"] is not None:
         lines.append(f"Regret is the distance to the best candidate, {facts['best_possible']:.6g}.")
-    if any(encoding == reference for _, encoding in settings.arms()):
-        lines.append(f"p: Wilcoxon's signed-rank test against {reference} under the same algorithm, paired by seed.")
+    of, against = reference_arm(reference)
+    if any(encoding == against and algorithm == (of or algorithm) for algorithm, encoding in settings.arms()):
+        words = f"{against} under the same algorithm" if of is None else f"{of} with {against}"
+        lines.append(f"p: Wilcoxon's signed-rank test against {words}, paired by seed.")
     lines.append(f"{versions}, Python {platform.python_version()}.")
     return lines + ([f"`{command}`"] if command else [])
 
@@ -96,7 +115,7 @@ def write_report(
     """Write trials.parquet, summary.csv, table.md, table.tex and the figures into the folder; returns the Markdown.
 
     Args:
-        reference: the encoding that the others are tested against.
+        reference: what the others are tested against, as `summarise` takes it.
     """
     trials = read_trials(folder, settings)
     rows = summarise(trials, facts["best_possible"], reference)
@@ -111,6 +130,9 @@ def write_report(
     _write_trials(folder / "trials.parquet", trials)
     for algorithm in settings.algorithms:
         draw(folder / f"regret-{slug(algorithm)}", facts, trials, algorithm)
+    if len(rows) <= _TOGETHER:
+        arms = [(row["algorithm"], row["encoding"]) for row in rows]
+        draw(folder / "regret", facts, {arm: trials[arm] for arm in arms})
     return markdown
 
 
@@ -224,16 +246,18 @@ def _write_trials(path: Path, trials: dict[tuple[str, str], list[dict]]) -> None
         pq.write_table(pa.table(columns), temporary, compression="zstd")
 
 
-def draw(stem: Path, facts: dict[str, Any], trials: dict[tuple[str, str], list[dict]], algorithm: str) -> None:
-    """Regret of one algorithm with each encoding, and of those without any beside it, as PNG and SVG; the best so far
-    where the best possible is not known."""
+def draw(
+    stem: Path, facts: dict[str, Any], trials: dict[tuple[str, str], list[dict]], algorithm: str | None = None
+) -> None:
+    """Regret of one algorithm with each encoding, and of those without any beside it, or of all arms where none is
+    named, as PNG and SVG; the best so far where the best possible is not known."""
     from cate_hf.search.figure import draw_regret
 
     measure = "best_so_far" if facts["best_possible"] is None else "regret"
     results = {
         (name if encoding == NO_ENCODING else f"{name}, {encoding}"): facts | {"trials": runs}
         for (name, encoding), runs in trials.items()
-        if runs and (name == algorithm or encoding == NO_ENCODING)
+        if runs and (algorithm in (None, name) or encoding == NO_ENCODING)
     }
     for suffix in (".png", ".svg"):
         if results:

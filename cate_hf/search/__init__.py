@@ -37,20 +37,21 @@ def get_algorithm(name: str) -> type[Optimizer]:
 
 
 def parse_algorithm(text: str) -> tuple[type[Optimizer], dict[str, Any], bool]:
-    """A search algorithm as command lines name it: `NAME`, or `NAME/encoding` for steps or draws in the encoding
-    instead of the space (`cate_hf.search.steps`, `cate_hf.search.random_search`).
+    """A search algorithm as command lines name it: `NAME`, `NAME/encoding` for steps or draws in the encoding instead
+    of the space (`cate_hf.search.steps`, `cate_hf.search.random_search`), or `NAME/trees` for its predictors
+    (`cate_hf.search.cate_predictor`).
 
     Returns:
         the class, its settings, and whether it looks at encodings.
 
     Raises:
-        ValueError: no such algorithm, or one that takes no such steps.
+        ValueError: no such algorithm, or one that has no such steps or predictors.
     """
     name, slash, steps = text.partition("/")
     algorithm = get_algorithm(name)
     if not slash:
         return algorithm, {}, algorithm.needs_encodings
-    for setting in ("perturb", "sample"):
+    for setting in ("perturb", "sample", "predictors"):
         if steps in algorithm.choices.get(setting, ()):
             return algorithm, {setting: steps}, algorithm.needs_encodings or steps == "encoding"
     raise ValueError(f"search algorithm {text!r}: {name} has no steps {steps!r} to choose")

@@ -65,6 +65,8 @@ def test_steps_in_the_encoding_are_an_arm_of_their_own(tmp_path):
     run_grid(tmp_path / "steps", settings)
     asked = [runs[0]["queries"] for runs in read_trials(tmp_path / "steps", settings).values()]
     assert asked[0] != asked[1] != asked[2]
+    trees = CompareSettings(space="nasbench201", encodings=("path",), algorithms=("cate-predictor/trees",))
+    assert trees.arms() == [("cate-predictor/trees", "path")]
     with pytest.raises(ValueError, match="bo-gp has no steps 'encoding'"):
         CompareSettings(space="nasbench201", algorithms=("bo-gp/encoding",))
 
@@ -267,7 +269,11 @@ def test_the_report(folder):
     best = facts["best_possible"]
     np.testing.assert_allclose(rows["regret"], best - rows["best_so_far"])
     for suffix in ("png", "svg"):
-        assert (path / f"regret-cate-dngo-ls.{suffix}").stat().st_size > 1000
+        for name in ("regret-cate-dngo-ls", "regret"):
+            assert (path / f"{name}.{suffix}").stat().st_size > 1000
+    assert "signed-rank test against cate-dngo-ls with path, paired" in write_report(
+        path, facts, SMALL, None, "cate-dngo-ls,path"
+    )
     assert r"\toprule" in (path / "table.tex").read_text()
     assert (
         (path / "summary.csv").read_text().startswith("rank,algorithm,encoding,trials,measure,p_value,seconds,mean_20")
@@ -304,6 +310,13 @@ def test_the_summary_by_hand():
     turned = {row["encoding"]: row for row in summarise(trials, 1.0, "path_x")}
     assert turned["cate"]["p_value"] == pytest.approx(rows["path_x"]["p_value"])
     assert turned["path_x"]["p_value"] is None
+    chance = {("random", "–"): made_up(rng.random((8, 3)).tolist())}
+    by_arm = {row["encoding"]: row["p_value"] for row in summarise(trials | chance, 1.0, "bo,cate")}
+    assert by_arm["cate"] is None
+    assert by_arm["path_x"] == rows["path_x"]["p_value"]
+    differences = [run["regret"][-1] for run in chance["random", "–"]] - ours[:, -1]
+    assert by_arm["–"] == pytest.approx(wilcoxon(differences).pvalue)
+    assert {row["p_value"] for row in summarise(chance, 1.0)} == {None}
     best = {row["encoding"]: row for row in summarise(trials, None)}
     assert best["cate"]["measure"] == "best_so_far"
 
@@ -349,6 +362,7 @@ def test_a_killed_grid_goes_on(tmp_path):
         (["--space", "nasbench201", "--algorithms", "random", "--backend", "dask"], "backend must be one of loky, ray"),
         (["--space", "nasbench201", "--algorithms", "random", "--guide-field", "beauty"], "beauty"),
         (["--space", "nasbench201", "--algorithms", "random", "--report", "mean-test"], "has no mean-test"),
+        (["--space", "nasbench201", "--against", "cate-dngo,cate"], "did you mean 'cate-dngo-ls'"),
         (["--space", "nasbench201", "--set", "epochs=3"], "'epochs=3' is not a setting such as"),
         (["--space", "nasbench201", "--set", "cate-dngo-ls.epoch=3"], "did you mean 'epochs'"),
         (["--space", "nasbench201", "--set", "cate-dngo-ls.epochs=few"], "expected a whole number"),

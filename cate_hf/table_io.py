@@ -34,7 +34,10 @@ def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None
         return table if vocabulary is None else table.recode(vocabulary, str(path))
     if path.suffix in JSON_SUFFIXES:
         return _read_json_lines(path, vocabulary)
-    raise ValueError(f"{path}: expected a file ending in {', '.join((*PARQUET_SUFFIXES, *JSON_SUFFIXES))}")
+    raise ValueError(
+        f"{path}: expected a file ending in {', '.join((*PARQUET_SUFFIXES, *JSON_SUFFIXES))}; `cate import` makes one of "
+        "a CSV table, published results or genotypes"
+    )
 
 
 def _read_json_lines(path: Path, vocabulary: Sequence[str] | None) -> ArchitectureTable:

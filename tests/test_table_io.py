@@ -308,7 +308,7 @@ def test_no_such_file_and_other_suffixes(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing.parquet: no such file"):
         ArchitectureTable.from_parquet(tmp_path / "nothing.parquet")
     (tmp_path / "t.csv").write_text("a,b\n")
-    with pytest.raises(ValueError, match=r"t.csv: expected a file ending in .parquet"):
+    with pytest.raises(ValueError, match=r"t.csv: expected a file ending in .parquet.*`cate import`"):
         read_architectures(tmp_path / "t.csv")
 
 

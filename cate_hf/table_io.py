@@ -35,8 +35,8 @@ def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None
     if path.suffix in JSON_SUFFIXES:
         return _read_json_lines(path, vocabulary)
     raise ValueError(
-        f"{path}: expected a file ending in {', '.join((*PARQUET_SUFFIXES, *JSON_SUFFIXES))}; `cate import` makes one of "
-        "a CSV table, published results or genotypes"
+        f"{path}: expected a file ending in {', '.join((*PARQUET_SUFFIXES, *JSON_SUFFIXES))}; `cate import` makes one "
+        "of a CSV table, published results or genotypes"
     )
 
 

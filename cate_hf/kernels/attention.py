@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from cate_hf.kernels.attention_kernels import BLOCK, LONGEST, WIDEST, attention_kernels
+from cate_hf.kernels.attention_kernels import BLOCK, LONGEST, WIDEST, attention_backward, attention_forward
 from cate_hf.kernels.dispatch import bits, run
 
 _KINDS = (torch.float32, torch.bfloat16)
@@ -23,7 +23,7 @@ class ShortAttention(torch.autograd.Function):
         output = torch.empty((batch, length, heads, size), dtype=query.dtype)
         ctx.scaling, ctx.seed, ctx.dropped = scaling, draw_seed() if p else 0, round(p * 2**32)
         ctx.save_for_backward(query, key, value, mask)
-        function, _ = attention_kernels(size, query.dtype == torch.bfloat16)
+        function = attention_forward(size, query.dtype == torch.bfloat16)
         run(function, -(-batch // BLOCK), *_arguments(ctx, query, key, value, mask), output.data_ptr())
         return output
 
@@ -39,7 +39,7 @@ class ShortAttention(torch.autograd.Function):
         else:
             gradients = [torch.empty_strided(query.shape, query.stride(), dtype=query.dtype) for _ in range(3)]
         of_mask = torch.empty((batch, heads, length, length)) if ctx.needs_input_grad[3] else None
-        _, function = attention_kernels(size, query.dtype == torch.bfloat16)
+        function = attention_backward(size, query.dtype == torch.bfloat16)
         run(
             function,
             -(-batch // BLOCK),

@@ -7,12 +7,14 @@ numbers, the bits of their dropout too, so nothing of size L × L is kept.
 
 import functools
 
+from numba import float32, int64
+
 from cate_hf.kernels.attention_parts import columns, mask_columns, products, rows, softmax, weighted
 from cate_hf.kernels.dispatch import CHUNK, CHUNKS, FIRST, VERSION, inlined, kernel
 from cate_hf.kernels.random_bits import random_bits
 from cate_hf.kernels.simd import (
+    argument,
     load,
-    load_integer,
     load_one,
     next_integer,
     scratch,
@@ -59,11 +61,6 @@ _ROWS, _SCORES = 4 * LONGEST * WIDEST, 4 * LONGEST * LONGEST
 
 
 @inlined
-def argument(arguments, index):
-    return load_integer(arguments + 8 * index)
-
-
-@inlined
 def forward_of(arguments, b, size, bfloat16):
     length, heads, scaling = argument(arguments, LENGTH), argument(arguments, HEADS), load_one(arguments + 8 * SCALING)
     width, bytes_of = (length + 15) // 16 * 16, 2 if bfloat16 else 4
@@ -97,7 +94,7 @@ def forward_of(arguments, b, size, bfloat16):
                 store(place, weight)
         step = heads * size * bytes_of
         out = argument(arguments, OUTPUT) + b * length * step + h * size * bytes_of
-        weighted(out, step, p, 1, width, v, length, 1.0, size, bfloat16)
+        weighted(out, step, p, int64(1), width, v, length, float32(1.0), size, bfloat16)
 
 
 @inlined
@@ -154,11 +151,11 @@ def backward_of(arguments, b, size, bfloat16):
                 place = 4 * (j * width + w)
                 store(ds + place, load(16, p + place) * (load(16, ds + place) - total))
         to = argument(arguments, QUERY_GRADIENT) + offset
-        weighted(to, position, ds, 1, width, k, length, scaling, size, bfloat16)
+        weighted(to, position, ds, int64(1), width, k, length, scaling, size, bfloat16)
         to = argument(arguments, KEY_GRADIENT) + offset
-        weighted(to, position, ds, width, 1, q, length, scaling, size, bfloat16)
+        weighted(to, position, ds, width, int64(1), q, length, scaling, size, bfloat16)
         to = argument(arguments, VALUE_GRADIENT) + offset
-        weighted(to, position, used, width, 1, g, length, 1.0, size, bfloat16)
+        weighted(to, position, used, width, int64(1), g, length, float32(1.0), size, bfloat16)
         if mask_gradient != 0:
             to = mask_gradient + 4 * (b * heads + h) * length * length
             for j in range(length):
@@ -167,8 +164,8 @@ def backward_of(arguments, b, size, bfloat16):
 
 
 @functools.cache
-def attention_kernels(size: int, bfloat16: bool):
-    """The forward and backward kernels of heads of `size` numbers (a multiple of 8), in float32 or bfloat16."""
+def attention_forward(size: int, bfloat16: bool):
+    """The kernel of attention with heads of `size` numbers (a multiple of 8), in float32 or bfloat16."""
     version = VERSION
 
     def forward(arguments):
@@ -178,6 +175,14 @@ def attention_kernels(size: int, bfloat16: bool):
                 forward_of(arguments, b, size, bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)
 
+    return kernel(forward)
+
+
+@functools.cache
+def attention_backward(size: int, bfloat16: bool):
+    """The kernel of its gradients."""
+    version = VERSION
+
     def backward(arguments):
         chunk = next_integer(arguments + 8 * CHUNK)
         while chunk < argument(arguments, CHUNKS) and version:
@@ -185,4 +190,4 @@ def attention_kernels(size: int, bfloat16: bool):
                 backward_of(arguments, b, size, bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)
 
-    return kernel(forward), kernel(backward)
+    return kernel(backward)

@@ -25,7 +25,9 @@ FIRST = 2
 
 def inlined(function: Callable) -> Callable:
     """A part of kernels, compiled into each."""
-    return numba.njit(function, nogil=True, error_model="numpy", forceinline=True)
+    # Without entry points of its own: it is called by kernels alone.
+    options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(function, nogil=True, error_model="numpy", **options)
 
 
 def kernel(function: Callable) -> ctypes._CFuncPtr:

@@ -11,9 +11,16 @@ import torch
 from torch import nn
 
 from cate_hf.kernels.attention import draw_seed
-from cate_hf.kernels.attention_kernels import BLOCK, LONGEST, WIDEST, attention_kernels
+from cate_hf.kernels.attention_kernels import BLOCK, LONGEST, WIDEST, attention_backward, attention_forward
 from cate_hf.kernels.dispatch import bits, run
-from cate_hf.kernels.row_kernels import NUMBERS_OF_CHUNK, ROWS_OF_CHUNK, relu_kernels, row_kernels
+from cate_hf.kernels.row_kernels import (
+    NUMBERS_OF_CHUNK,
+    ROWS_OF_CHUNK,
+    relu_backward,
+    relu_forward,
+    rows_backward,
+    rows_forward,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +82,7 @@ class CompiledLayer(torch.autograd.Function):
         batch, length, size = states.shape
         count, reduced = batch * length, kind == torch.bfloat16
         x = states.detach().reshape(count, size)
-        forward, _ = row_kernels(size, reduced)
+        forward = rows_forward(size, reduced)
         linear = nn.functional.linear
 
         y_1, moments_1 = torch.empty((count, size), dtype=kind), torch.empty((count, 2))
@@ -83,7 +90,7 @@ class CompiledLayer(torch.autograd.Function):
         _rows(forward, size, count, numbers.epsilons[0], (0, 0, 0), **of_norm)
         qkv = linear(y_1, w_qkv, b_qkv).view(batch, length, 3, numbers.heads, size // numbers.heads)
         context = torch.empty((count, size), dtype=kind)
-        attend, _ = attention_kernels(size // numbers.heads, reduced)
+        attend = attention_forward(size // numbers.heads, reduced)
         run(attend, -(-batch // BLOCK), *_attention_arguments(qkv, mask, numbers), context.data_ptr())
         change = linear(context, w_out, b_out)
 
@@ -92,7 +99,7 @@ class CompiledLayer(torch.autograd.Function):
         draws = numbers.draws(_OF_CONTEXT)
         _rows(forward, size, count, numbers.epsilons[1], draws, states=x, change=change, **of_norm)
         hidden = linear(y_2, w_in, b_in)
-        rectify, _ = relu_kernels(reduced)
+        rectify = relu_forward(reduced)
         chunks = -(-hidden.numel() // NUMBERS_OF_CHUNK)
         run(rectify, chunks, hidden.data_ptr(), 0, hidden.numel(), *numbers.draws(_OF_HIDDEN))
         change = linear(hidden, w_down, b_down)
@@ -111,7 +118,7 @@ class CompiledLayer(torch.autograd.Function):
         numbers, kind = ctx.numbers, ctx.kind
         batch, length, _, heads, of_head = qkv.shape
         (count, size), reduced = x.shape, kind == torch.bfloat16
-        _, backward = row_kernels(size, reduced)
+        backward = rows_backward(size, reduced)
         chunks = -(-count // ROWS_OF_CHUNK)
         gradient = gradient.contiguous()
         whole = {"dtype": torch.float32}
@@ -120,7 +127,7 @@ class CompiledLayer(torch.autograd.Function):
         _rows(backward, size, count, 0.0, numbers.draws(_OF_OUTPUT), gradient=gradient, change=d_change)
         d_w_down, d_b_down = (d_change.t() @ hidden).to(**whole), d_change.sum(0, **whole)
         d_hidden = d_change @ w_down
-        _, rectify = relu_kernels(reduced)
+        rectify = relu_backward(reduced)
         blocks = -(-hidden.numel() // NUMBERS_OF_CHUNK)
         draws = numbers.draws(_OF_HIDDEN)
         run(rectify, blocks, hidden.data_ptr(), d_hidden.data_ptr(), hidden.numel(), *draws)
@@ -137,7 +144,7 @@ class CompiledLayer(torch.autograd.Function):
 
         d_qkv = torch.empty_like(qkv)
         d_mask = torch.empty((batch, heads, length, length)) if ctx.needs_input_grad[1] else None
-        _, attend = attention_kernels(of_head, reduced)
+        attend = attention_backward(of_head, reduced)
         start, step = d_qkv.data_ptr(), size * qkv.element_size()
         places = (0, d_context.data_ptr(), start, start + step, start + 2 * step, _at(d_mask))
         run(attend, -(-batch // BLOCK), *_attention_arguments(qkv, mask, numbers), *places)

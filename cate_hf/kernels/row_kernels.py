@@ -9,9 +9,9 @@ import functools
 from cate_hf.kernels.dispatch import CHUNK, CHUNKS, FIRST, VERSION, inlined, kernel
 from cate_hf.kernels.random_bits import random_bits
 from cate_hf.kernels.simd import (
+    argument,
     load,
     load_bfloat16,
-    load_integer,
     load_one,
     next_integer,
     reverse_square_root,
@@ -46,11 +46,6 @@ ROWS_OF_CHUNK, NUMBERS_OF_CHUNK = 128, 1 << 14
 
 # Arguments of the others.
 HIDDEN, HIDDEN_GRADIENT, NUMBERS, HIDDEN_SEED, HIDDEN_SEED_2, HIDDEN_DROPPED = range(FIRST, FIRST + 6)
-
-
-@inlined
-def argument(arguments, index):
-    return load_integer(arguments + 8 * index)
 
 
 @inlined
@@ -143,8 +138,8 @@ def add_and_normalise_backward(arguments, row, partial, size, bfloat16):
 
 
 @functools.cache
-def row_kernels(size: int, bfloat16: bool):
-    """The forward and backward kernels of sum and norm, for rows of `size` numbers, a multiple of 16."""
+def rows_forward(size: int, bfloat16: bool):
+    """The kernel of sum and norm, for rows of `size` numbers, a multiple of 16."""
     version = VERSION
 
     def forward(arguments):
@@ -153,6 +148,14 @@ def row_kernels(size: int, bfloat16: bool):
             for row in range(chunk * ROWS_OF_CHUNK, min((chunk + 1) * ROWS_OF_CHUNK, argument(arguments, COUNT))):
                 add_and_normalise(arguments, row, size, bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)
+
+    return kernel(forward)
+
+
+@functools.cache
+def rows_backward(size: int, bfloat16: bool):
+    """The kernel of their gradients."""
+    version = VERSION
 
     def backward(arguments):
         chunk = next_integer(arguments + 8 * CHUNK)
@@ -165,13 +168,12 @@ def row_kernels(size: int, bfloat16: bool):
                 add_and_normalise_backward(arguments, row, partial, size, bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)
 
-    return kernel(forward), kernel(backward)
+    return kernel(backward)
 
 
 @functools.cache
-def relu_kernels(bfloat16: bool):
-    """Kernels, in place: ReLU and dropout; and the gradient of that, by what came out of it. Of a multiple of 16
-    numbers."""
+def relu_forward(bfloat16: bool):
+    """The kernel of ReLU and dropout of a multiple of 16 numbers, in place."""
     version = VERSION
 
     def forward(arguments):
@@ -186,6 +188,14 @@ def relu_kernels(bfloat16: bool):
                 write(hidden, i, dropped_out(where_positive(x, x), i, seed, seed_2, dropped, kept), bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)
 
+    return kernel(forward)
+
+
+@functools.cache
+def relu_backward(bfloat16: bool):
+    """The kernel of the gradient of that, in place of the gradient of what came out, which tells what was kept."""
+    version = VERSION
+
     def backward(arguments):
         hidden, gradient = argument(arguments, HIDDEN), argument(arguments, HIDDEN_GRADIENT)
         numbers, dropped = argument(arguments, NUMBERS), argument(arguments, HIDDEN_DROPPED)
@@ -197,4 +207,4 @@ def relu_kernels(bfloat16: bool):
                 write(gradient, i, slope, bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)
 
-    return kernel(forward), kernel(backward)
+    return kernel(backward)

@@ -11,7 +11,9 @@ import operator
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing import signature
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 _F32, _I32, _I16, _I8 = ir.FloatType(), ir.IntType(32), ir.IntType(16), ir.IntType(8)
 _CONTRACT = ("contract",)  # a product and a sum may become one fused operation
@@ -157,23 +159,16 @@ def store_one(typing, address, number):
 
 
 @intrinsic
-def load_byte(typing, address):
-    """A uint8, as int64."""
+def argument(typing, arguments, index):
+    """The int64 number `index` (a literal) of an array of them."""
+    if not isinstance(index, types.IntegerLiteral):
+        return None
 
-    def codegen(context, builder, signature, arguments):
-        return builder.zext(builder.load(_address(builder, arguments[0], _I8)), ir.IntType(64))
+    def codegen(context, builder, signature, values):
+        place = _address(builder, values[0], ir.IntType(64))
+        return builder.load(builder.gep(place, [ir.Constant(_I32, index.literal_value)]))
 
-    return types.int64(types.int64), codegen
-
-
-@intrinsic
-def load_integer(typing, address):
-    """An int64."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.load(_address(builder, arguments[0], ir.IntType(64)))
-
-    return types.int64(types.int64), codegen
+    return types.int64(types.int64, index), codegen
 
 
 @intrinsic
@@ -306,34 +301,28 @@ def exponential(typing, vector):
     return vector(vector), codegen
 
 
-@intrinsic
-def _arithmetic(typing, symbol, a, b):
-    """a symbol b, of two vectors of one kind."""
-    if not isinstance(symbol, types.StringLiteral):
-        return None
-    name = symbol.literal_value
-
-    def codegen(context, builder, signature, arguments):
-        if a.integer:
-            method = {"+": builder.add, "*": builder.mul, "^": builder.xor, ">>": builder.lshr}[name]
-            return method(arguments[1], arguments[2])
-        method = {"+": builder.fadd, "-": builder.fsub, "*": builder.fmul, "/": builder.fdiv}[name]
-        return method(arguments[1], arguments[2], flags=_CONTRACT)
-
-    return a(symbol, a, b), codegen
+# a + b and the like, of two vectors of one kind.
+_FLOATS = {operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv"}
+_INTEGERS = {operator.add: "add", operator.mul: "mul", operator.xor: "xor", operator.rshift: "lshr"}
 
 
-def _overloaded(function, symbol: str, kinds: tuple[bool, ...]) -> None:
-    @overload(function, inline="never")
-    def implementation(a, b):
-        if isinstance(a, Vector) and a == b and a.integer in kinds:
-            return lambda a, b: _arithmetic(symbol, a, b)
+class _OfOneKind(AbstractTemplate):
+    def generic(self, arguments, keywords):
+        a, b = arguments
+        if isinstance(a, Vector) and a == b and self.key in (_INTEGERS if a.integer else _FLOATS):
+            return signature(a, a, b)
         return None
 
 
-_overloaded(operator.add, "+", (True, False))
-_overloaded(operator.sub, "-", (False,))
-_overloaded(operator.mul, "*", (True, False))
-_overloaded(operator.truediv, "/", (False,))
-_overloaded(operator.xor, "^", (True,))
-_overloaded(operator.rshift, ">>", (True,))
+def _define(function) -> None:
+    infer_global(function)(type(f"_{function.__name__}", (_OfOneKind,), {}))
+
+    @lower_builtin(function, Vector, Vector)
+    def lower(context, builder, signature, arguments):
+        if signature.return_type.integer:
+            return getattr(builder, _INTEGERS[function])(*arguments)
+        return getattr(builder, _FLOATS[function])(*arguments, flags=_CONTRACT)
+
+
+for _function in _FLOATS | _INTEGERS:
+    _define(_function)

@@ -28,8 +28,8 @@ def search(
         str,
         typer.Option(
             help="random, regularized-evolution, local-search, neural-predictor, bo-dngo, bo-gp, bananas, "
-            "mlp-predictor or cate-dngo-ls; with /encoding the steps of an evolution or a local search are taken in "
-            "the encoding."
+            "mlp-predictor, cate-dngo-ls or cate-predictor; with /encoding the steps of an evolution or a local search "
+            "are taken in the encoding; cate-predictor/trees, /ensemble: its predictors."
         ),
     ] = "cate-dngo-ls",
     queries: Annotated[int, typer.Option(min=1, help="Architectures that a trial may query.")] = 150,

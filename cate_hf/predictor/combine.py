@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _STEPS = 10  # of shares
+_OF_ENSEMBLE = 0.6  # the share that members' is drawn towards
 _SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _KEPT = 200
 NORMAL = 0.6826894921370859
@@ -28,15 +29,22 @@ class Combination:
     held_out: np.ndarray
 
     @classmethod
-    def fit(cls, parts: np.ndarray, deviations: np.ndarray, wanted: np.ndarray, true: np.ndarray) -> "Combination":
+    def fit(
+        cls, parts: np.ndarray, deviations: np.ndarray, wanted: np.ndarray, true: np.ndarray, ensemble: bool = False
+    ) -> "Combination":
         """From labels that were held out.
 
         Args:
             parts: (P, m) predictions of them; deviations: (m,) among the trees.
             wanted: (m,) standardised labels, cut; true: (m,) without the cut.
+            ensemble: whether the first part is an ensemble, each of whose predictions here is of one member alone: all
+                of them together are better than they look here, and so shares are drawn towards more of them.
         """
         scales = np.maximum(parts.std(1), 1e-6)
-        share = _best_share(parts / scales[:, None], wanted)
+        centre = np.full(len(parts), 1 / len(parts))
+        if ensemble and len(parts) > 1:
+            centre = np.array([_OF_ENSEMBLE] + (len(parts) - 1) * [(1 - _OF_ENSEMBLE) / (len(parts) - 1)])
+        share = _best_share(parts / scales[:, None], wanted, centre)
         mixed = share @ (parts / scales[:, None])
         # Of few labels the slope is drawn towards the one that keeps the spread of the labels.
         slope = _slope(mixed, wanted)
@@ -75,14 +83,14 @@ class Combination:
         return cls(found["weights"], *map(float, found["numbers"]), found["held_out"])
 
 
-def _best_share(scaled: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(P,) shares of the parts (P, m), each of spread 1, with the highest Kendall τ; of few labels nearly equal."""
+def _best_share(scaled: np.ndarray, wanted: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """(P,) shares of the parts (P, m), each of spread 1, with the highest Kendall τ; of few labels near `centre`."""
     from scipy.stats import kendalltau
 
     shares = _simplex(len(scaled), _STEPS) / _STEPS
     taus = np.nan_to_num([kendalltau(share @ scaled, wanted)[0] for share in shares])
-    uneven = ((shares - 1 / len(scaled)) ** 2).sum(1)
-    return shares[int(np.argmax(taus - uneven / (2 * np.sqrt(len(wanted)))))]
+    away = ((shares - centre) ** 2).sum(1)
+    return shares[int(np.argmax(taus - away / (2 * np.sqrt(len(wanted)))))]
 
 
 def _simplex(parts: int, steps: int) -> np.ndarray:

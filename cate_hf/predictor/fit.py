@@ -221,7 +221,7 @@ def _fit(
         predictor.trees = Trees.fit(features, wanted, seed)
     stacked = np.stack(parts)
     predictor.combinations = [
-        Combination.fit(stacked[..., i], deviations[:, i], wanted[where, i], true[where, i])
+        Combination.fit(stacked[..., i], deviations[:, i], wanted[where, i], true[where, i], bool(predictor.models))
         for i in range(len(targets))
     ]
     alone = [

@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -159,4 +160,5 @@ def lost_processes_told() -> Iterator[None]:
         if not distributed.is_initialized():
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = re.sub(r"^\[\S+\] |\. This is typically .*", "", reason)  # where in gloo, and its guesses
         raise ConnectionError(f"a process of the launch has ended, or cannot be reached ({reason})") from error

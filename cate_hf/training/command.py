@@ -51,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("CATE_DEBUG"):
             raise
+        if isinstance(error, ConnectionError):
+            error = f"{error}; continue with the same command and --resume"
         process = int(os.environ.get("RANK", "0"))  # what all processes find is told by the first; no error is hidden
         print(f"error: {error}" if process == 0 else f"process {process}: {error}", file=sys.stderr)
         return 2

@@ -32,8 +32,16 @@ class RunLog:
             temporary.write_text("".join(json.dumps(entry) + "\n" for entry in self.entries), encoding="utf-8")
 
     def append(self, entry: dict) -> None:
-        """Add an entry with a key step."""
+        """Add an entry with a key step.
+
+        Raises:
+            OSError: it cannot be written; the file is named, which that of a full disk does not do.
+        """
         self.entries.append(entry)
-        if self.path is not None:
+        if self.path is None:
+            return
+        try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise OSError(f"{self.path}: cannot be written ({error.strerror or error})") from error

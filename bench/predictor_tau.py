@@ -4,7 +4,7 @@
     python bench/predictor_tau.py --space nasbench201 --labels 78 156 469 781 --output predictor-201.jsonl
         [--field FIELD] [--model NAME_OR_FOLDER] [--labels 100 172 424] [--seeds 5] [--test-size 10000] [--members K]
         [--statistics structure both] [--initialisations N] [--cells N] [--every-cell] [--baselines] [--ablation]
-        [--development]
+        [--development] [--whole]
 
 `fit_predictor` beside what it is made of (the fine-tuned members, the Gaussian process, the trees); with --baselines
 instead extra trees and a Gaussian process on statistics alone, which need no encoder; with --ablation instead what is
@@ -13,8 +13,9 @@ are tested are the same for all, and no labels are drawn from them. --developmen
 figure comes. --cells restricts all to the architectures whose statistics at initialisation are kept in the cache (the
 first N of permutation [0, 4] of the pool). --every-cell takes NAS-Bench-201 as it is published: labels are drawn from
 its 15,625 cells, each with its own, and all other cells are tested, also those that compute the same as a labelled one
-(kendall_tau_new is of the rest). Lines are written as they come, and those that the output has already are not
-measured again; without --labels the tables of what it holds are printed.
+(kendall_tau_new is of the rest). --whole adds τ on all architectures that are not labelled, and by how much it differs
+between samples of them. Lines are written as they come, and those that the output has already are not measured again;
+without --labels the tables of what it holds are printed.
 """
 
 import argparse
@@ -156,6 +157,18 @@ def measure(
     return found | {"fit_seconds": predictor.facts["seconds"], "test_seconds": time.perf_counter() - start}
 
 
+def of_the_whole(predictor, table, values: np.ndarray, labelled_rows: np.ndarray, sample: int) -> dict:
+    """τ on all that is not labelled, and the standard deviation of τ over disjoint samples of it."""
+    others = np.delete(np.arange(len(table)), labelled_rows)
+    sign = 1 if predictor.targets[0].higher_is_better else -1
+    predicted, true = sign * predictor.standardised(table[others])[0, 0], sign * values[others]
+    order = np.random.default_rng(0).permutation(len(others))
+    samples = np.array_split(order, max(2, len(order) // sample))
+    taus = [measures(predicted[rows], true[rows])["kendall_tau"] for rows in samples]
+    whole = measures(predicted, true)["kendall_tau"]
+    return {"whole": len(others), "kendall_tau_whole": whole, "deviation_of_samples": float(np.std(taus, ddof=1))}
+
+
 def tables(lines: list[dict]) -> str:
     """The results in Markdown: a row a method, a column a number of labels; τ, and the rest for the whole predictor."""
     labels = sorted({line["labels"] for line in lines})
@@ -203,6 +216,7 @@ def main() -> int:
     parser.add_argument("--initialisations", type=int, default=1)
     parser.add_argument("--cells", type=int)
     parser.add_argument("--every-cell", action="store_true", help="NAS-Bench-201's 15,625 cells")
+    parser.add_argument("--whole", action="store_true", help="measure τ on all other architectures too")
     parser.add_argument("--name", default="predictor", help="of the method in the tables")
     parser.add_argument("--baselines", action="store_true", help="measure what needs no encoder instead")
     parser.add_argument("--ablation", action="store_true", help="measure what is left without one thing or another")
@@ -239,6 +253,8 @@ def main() -> int:
                 predictor = fit_predictor(table[rows], labels, space=space, seed=seed, **chosen)
                 new = None if hashes is None else ~np.isin(hashes[test[unseen]], hashes[rows])
                 found = measure(predictor, tested, unseen, values[test[unseen]], field, new)
+                if options.whole:
+                    found |= of_the_whole(predictor, table, values, rows, len(test))
                 lines.append(key | {"statistics": predictor.features.statistics} | found)
                 with options.output.open("a") as file:
                     file.write(json.dumps(lines[-1]) + "\n")

@@ -9,7 +9,7 @@ import torch
 
 from cate_hf.files import atomic_output
 from cate_hf.hub.checkpoints import save_checkpoint
-from cate_hf.training.setup import set_encoding_scale
+from cate_hf.training.setup import finish_encoding
 
 if TYPE_CHECKING:
     from cate_hf.training.pretrain import Pretraining
@@ -25,7 +25,7 @@ def write_checkpoint(run: "Pretraining", results: dict[str, float], command: str
     """
     if not run.accelerator.is_main_process:
         return
-    set_encoding_scale(run.model, run.tokens)
+    finish_encoding(run.model, run.tokens)
     settings = run.settings
     facts = {
         "space": run.space.name,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 MOST_DIMENSIONS = 128  # of an encoding, the predicted statistics included
 LEAST_LEARNT = 16
-"""Of an encoding's learned part; where less would be left, the statistics are predicted from it but not part of it."""
+"""Of an encoding's learned part; where less would be left, the encoding ends as the predicted statistics alone, or
+where these are too many, as the learned part alone."""
 _SCALE_ROWS = 8192
 _BATCH = 1024
 _LEAST_SPREAD = 1e-3
@@ -71,6 +72,33 @@ def adamw(model: torch.nn.Module, settings: "PretrainSettings", fused: bool) -> 
         eps=settings.adam_epsilon,
         fused=fused,
     )
+
+
+def finish_encoding(model: CateForPreTraining, tokens: "TokenArrays") -> None:
+    """What is done to a trained model's encoding: its scale, and where there was no room for the predicted statistics
+    beside the learned part, they take its place."""
+    config = model.config
+    if config.statistics and not config.statistics_in_encoding and len(config.statistics) <= MOST_DIMENSIONS:
+        statistics_as_encoding(model)
+    else:
+        set_encoding_scale(model, tokens)
+
+
+@torch.no_grad()
+def statistics_as_encoding(model: CateForPreTraining) -> None:
+    """Make the encoding the predicted statistics, which are a linear map of the learned part: both maps become one."""
+    pooler = model.cate.pooler
+    before, after = pooler.projection, pooler.statistics
+    size = len(model.config.statistics)
+    projection, statistics = torch.nn.Linear(before.in_features, size), torch.nn.Linear(size, size)
+    projection.weight.copy_(after.weight @ before.weight)
+    projection.bias.copy_(after.weight @ before.bias + after.bias)
+    statistics.weight.copy_(torch.eye(size))
+    statistics.bias.zero_()
+    pooler.projection, pooler.statistics = projection.to(before.weight.device), statistics.to(before.weight.device)
+    pooler.shift = torch.zeros_like(projection.bias)
+    pooler.scale = torch.ones_like(projection.bias)
+    model.config.encoding_dim = size
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from cate_hf.tokenization import CateTokenizer
 from cate_hf.training.evaluation import evaluate_statistics
 from cate_hf.training.global_batches import global_batches
 from cate_hf.training.settings import PretrainSettings
-from cate_hf.training.setup import freeze_unused, parameter_groups, pretraining_config
+from cate_hf.training.setup import finish_encoding, freeze_unused, parameter_groups, pretraining_config
 from cate_hf.training.statistics_targets import MOST, held_out_batches, statistics_batch, statistics_targets
 
 CELLS = 24
@@ -195,6 +195,29 @@ def test_coefficients_of_determination_are_those_of_scikit_learn(space, tokens, 
 def test_an_encoding_has_at_most_128_numbers(space, statistics, learnt, size):
     config = pretraining_config(PretrainSettings(), space, [f"s{i}" for i in range(statistics)])
     assert (config.learnt_size, config.encoding_size, len(config.statistics)) == (learnt, size, statistics)
+
+
+def test_where_no_room_is_left_the_encoding_ends_as_the_predicted_statistics(space, tokens, tmp_path):
+    inputs = [torch.from_numpy(array[:9]) for array in (tokens.input_ids.astype(np.int64), *tokens.arrays[1:])]
+    for count in (113, 128, 129):
+        names = [f"s{i}" for i in range(count)]
+        config = pretraining_config(PretrainSettings(), space, names)
+        config.num_hidden_layers = config.num_cross_layers = 1
+        torch.manual_seed(0)
+        model = CateForPreTraining(config).eval()
+        with torch.no_grad():
+            before = model.cate(*inputs)
+            finish_encoding(model, tokens)
+            if count > 128:
+                assert config.encoding_size == 64
+                torch.testing.assert_close(model.cate(*inputs).statistics, before.statistics)
+                continue
+            model.save_pretrained(tmp_path)
+            kept = CateForPreTraining.from_pretrained(tmp_path).eval()
+            assert kept.config.encoding_size == count
+            for after in (kept.cate(*inputs), model.cate(*inputs)):
+                torch.testing.assert_close(after.pooler_output, before.statistics, atol=1e-5, rtol=1e-4)
+                torch.testing.assert_close(after.statistics, before.statistics, atol=1e-5, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")

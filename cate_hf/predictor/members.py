@@ -109,7 +109,8 @@ def train_members(
     device: str = "cpu",
     advance: Callable[[int], None] = lambda steps: None,
 ) -> None:
-    """Train K models in place, all in one batched computation (`torch.func.vmap` over their stacked weights).
+    """Train K models in place, all in one batched computation (`torch.func.vmap` over their stacked weights), without
+    dropout.
 
     On a CPU by one thread: operations are small, and more threads collapse where other programs want the cores. A step
     of three members takes about twice the time of one member's.
@@ -131,7 +132,7 @@ def train_members(
         model.to(device).train()
         model.set_attn_implementation("eager")  # the fused one has no gradient of a learned bias under vmap
     parameters, buffers = stack_module_state(models)
-    template = copy.deepcopy(models[0]).to("meta")
+    template = without_dropout(copy.deepcopy(models[0])).to("meta")
     names = ("input_ids", "attention_mask", "adjacency")
     data = [inputs[name].to(device) for name in names]
     wanted = torch.as_tensor(targets, dtype=torch.float32, device=device)
@@ -165,6 +166,16 @@ def train_members(
             model.load_state_dict({name: v[k] for name, v in (*parameters.items(), *buffers.items())}, strict=False)
             model.set_attn_implementation("sdpa")
             model.eval()
+
+
+def without_dropout(model: "nn.Module") -> "nn.Module":
+    """The same model. Its dropout has random numbers that vmap cannot draw; of few labels the ensemble does as much."""
+    for module in model.modules():
+        if hasattr(module, "dropout_prob"):
+            module.dropout_prob = 0.0
+        if (config := getattr(module, "config", None)) is not None:
+            config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    return model
 
 
 @contextmanager

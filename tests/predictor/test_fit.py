@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,24 @@ def test_members_trained_together_are_those_trained_alone(encoder, cells, accura
     assert not torch.allclose(alone.classifier.weight, before)
     for a, b in zip(alone.state_dict().values(), together[2].state_dict().values(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
+
+
+def test_an_encoder_with_dropout_is_fine_tuned_without(encoder, cells, accuracies):
+    assert encoder.model.config.hidden_dropout_prob == 0
+    model = copy.deepcopy(encoder.model)
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.3
+    dropping = type(model)(model.config)  # whose modules know it
+    dropping.load_state_dict(model.state_dict())
+    inputs = encoder.tokenizer(cells[:24], return_tensors="pt")
+    absent, settings = left_out(24, 2, np.random.default_rng(0)), MemberSettings(members=2, epochs=2).for_labels(24)
+    states = []
+    for given in (encoder.model, dropping):
+        models = make_members(given, 2, 1, seed=0)
+        train_members(models, inputs, (accuracies[:24, None] - 0.9) / 0.03, absent, settings, seed=0)
+        states.append(models[1].state_dict())
+    for a, b in zip(*(state.values() for state in states), strict=True):
+        torch.testing.assert_close(a, b)
+    assert models[0].config.hidden_dropout_prob == 0.3
 
 
 def test_scores_that_differ_as_the_labels_do_have_the_least_ranking_loss():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cate_hf.spaces import Space
 
 PRECISIONS = ("float32", "bfloat16")
+_MANY = 4096  # architectures from which on kernels pay, which may have to be compiled first
 
 
 class Encoder:
@@ -110,12 +111,20 @@ class Encoder:
                 encodings[rows] = self.model(**batch).pooler_output.float().cpu().numpy()
             return len(batch["input_ids"])
 
-        starts = range(0, len(table), batch_size)
-        with progress_bar("encoding", len(table), "cells", progress) as advance:
-            done = run_on_cores(encode_batch, starts) if self.model.device.type == "cpu" else map(encode_batch, starts)
+        starts, on_cpu = range(0, len(table), batch_size), self.model.device.type == "cpu"
+        with progress_bar("encoding", len(table), "cells", progress) as advance, self._kernels(len(table)):
+            done = run_on_cores(encode_batch, starts) if on_cpu else map(encode_batch, starts)
             for count in done:
                 (on_batch or advance)(count)
         return encodings
+
+    def _kernels(self, count: int) -> contextlib.AbstractContextManager:
+        """The model's layers compiled, for the time of a block in which so many architectures are encoded."""
+        if self.model.device.type != "cpu" or count < _MANY:
+            return contextlib.nullcontext()
+        from cate_hf.kernels.layer import compiled_layers
+
+        return compiled_layers(self.model)
 
     def transform(self, table: ArchitectureTable) -> np.ndarray:
         """(N, D) float32: `encode` under the name that all encodings share."""

@@ -9,7 +9,7 @@ import functools
 
 from numba import float32, int64
 
-from cate_hf.kernels.attention_parts import columns, mask_columns, products, rows, softmax, weighted
+from cate_hf.kernels.attention_parts import clear, columns, mask_columns, products, rows, softmax, weighted
 from cate_hf.kernels.dispatch import CHUNK, CHUNKS, FIRST, VERSION, inlined, kernel
 from cate_hf.kernels.random_bits import random_bits
 from cate_hf.kernels.simd import (
@@ -69,6 +69,8 @@ def forward_of(arguments, b, size, bfloat16):
     of_query, of_key = argument(arguments, MASK_OF_QUERY), argument(arguments, MASK_OF_KEY)
     q, qt, k, v = scratch(_ROWS), scratch(_ROWS), scratch(_ROWS), scratch(_ROWS)
     p, m = scratch(_SCORES), scratch(_SCORES)
+    clear(qt, size * width)
+    clear(m, length * width)
     masked = 0
     if mask != 0:
         masked, mask = m, mask + b * argument(arguments, MASK_OF_BATCH)
@@ -114,6 +116,9 @@ def backward_of(arguments, b, size, bfloat16):
         scratch(_ROWS),
     )
     p, m, ds, used = scratch(_SCORES), scratch(_SCORES), scratch(_SCORES), scratch(_SCORES)
+    clear(qt, size * width)
+    clear(gt, size * width)
+    clear(m, length * width)
     masked = 0
     if mask != 0:
         masked, mask = m, mask + b * argument(arguments, MASK_OF_BATCH)

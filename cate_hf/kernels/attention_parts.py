@@ -34,18 +34,24 @@ def rows(to, start, stride, length, size, bfloat16):
 
 
 @inlined
+def clear(start, count):
+    """Zeros in the place of `count` numbers, a multiple of 16. Lanes beyond length count for nothing, but numbers that
+    happen to be there may slow the processor."""
+    for i in range(0, count, 16):
+        store(start + 4 * i, splat(16, 0.0))
+
+
+@inlined
 def columns(to, start, length, width, size):
-    """Rows (length, size) as columns (size, width), 0 beyond length."""
-    for d in range(size):
-        for i in range(length):
+    """Rows (length, size) as columns (size, width); lanes beyond length stay."""
+    for i in range(length):
+        for d in range(size):
             store_one(to + 4 * (d * width + i), load_one(start + 4 * (i * size + d)))
-        for i in range(length, width):
-            store_one(to + 4 * (d * width + i), 0.0)
 
 
 @inlined
 def mask_columns(to, start, of_query, of_key, length, width):
-    """The mask of a head, transposed: (keys, width)."""
+    """The mask of a head, transposed: (keys, width); lanes beyond length stay."""
     for j in range(length):
         if of_query == 0:
             value = splat(16, load_one(start + j * of_key))
@@ -54,8 +60,6 @@ def mask_columns(to, start, of_query, of_key, length, width):
         else:
             for i in range(length):
                 store_one(to + 4 * (j * width + i), load_one(start + i * of_query + j * of_key))
-            for i in range(length, width):
-                store_one(to + 4 * (j * width + i), 0.0)
 
 
 @inlined

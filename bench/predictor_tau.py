@@ -128,6 +128,8 @@ def labelled(benchmark, field: str, cells: int | None, every_cell: bool):
         values = benchmark.query_many(table.columns["cell"].tolist(), field, missing="nan")
     else:
         table = benchmark.candidates()
+        if not hasattr(table, "replace_columns"):
+            raise SystemExit(f"{benchmark.name} is of pairs of cells, which bench/predictor_pairs.py measures")
         values = benchmark.query_many(table, field, missing="nan")
     kept = ~np.isnan(values)
     if cells:
@@ -190,7 +192,7 @@ def tables(lines: list[dict]) -> str:
         for n in labels:
             those = [line for line in lines if line["method"] == name and line["labels"] == n]
             if those:
-                values = [[line[key] for line in those if line[key] is not None] for key in keys]
+                values = [[line[key] for line in those if line.get(key) is not None] for key in keys]
                 numbers = "".join(f" {np.mean(v):.3f} |" if v else " – |" for v in values)
                 text.append(f"| {name} | {n} |{numbers}")
     return "\n".join(text)

@@ -133,6 +133,7 @@ def finetune_to_folder(
     from cate_hf.predictor.labels import LEAST_LABELS
     from cate_hf.predictor.report import report
     from cate_hf.spaces import get_space
+    from cate_hf.table import ArchitectureTable
 
     check_output(output_dir, overwrite, (*OWN_FILES, *EXTRA_FILES))
     search_space = get_space(space)
@@ -140,6 +141,10 @@ def finetune_to_folder(
     names = list(fields) or [benchmark.default_field]
     oracles = [benchmark.oracle(name) for name in names]  # an unknown field is refused before any work
     candidates = benchmark.candidates(progress=progress)
+    if not isinstance(candidates, ArchitectureTable):
+        raise ValueError(
+            f"{benchmark.name}: labels of pairs of cells; a predictor is of single cells (see bench/predictor_pairs.py)"
+        )
     columns = {name: benchmark.query_many(candidates, name, missing="nan") for name in names}
     known = np.flatnonzero(~np.isnan(list(columns.values())).any(axis=0))
     most = len(known) - 2

@@ -50,9 +50,7 @@ def as_labels(
         ValueError: an architecture of another space, numbers that are none, too few labels, or labels that are all the
             same; it names the row or the column.
     """
-    if not isinstance(architectures, ArchitectureTable):
-        architectures = list(architectures)
-    table = _validated(space, architectures)
+    table = _validated(space, listed(architectures))
     columns = as_columns(values, len(table))
     hashes = space.hash_many(table)
     unique, first, group, counts = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
@@ -75,6 +73,19 @@ def as_labels(
             raise ValueError(f"labels {name!r}: all {len(rows)} are {numbers[0]:g}; there is nothing to learn")
     kept = table[rows].replace_columns({"hash": hashes[rows]})
     return Labels(kept, columns, merged)
+
+
+def listed(architectures: Any) -> "ArchitectureTable | list[Architecture]":
+    """A table as it is, anything else as a list. Raises ValueError naming the first item that is no architecture."""
+    from cate_hf.architecture import Architecture
+
+    if isinstance(architectures, ArchitectureTable):
+        return architectures
+    architectures = list(architectures)
+    for row, item in enumerate(architectures):
+        if not isinstance(item, Architecture):
+            raise ValueError(f"row {row}: expected an Architecture, of a single cell, got {type(item).__name__}")
+    return architectures
 
 
 def _validated(space: "Space", architectures: Any) -> ArchitectureTable:

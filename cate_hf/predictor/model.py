@@ -176,12 +176,11 @@ class Predictor:
     def table(self, architectures: Architectures) -> ArchitectureTable:
         """Architectures as a table of the space, pruned. Raises ValueError naming the row of one of another space."""
         from cate_hf.architecture import Architecture
+        from cate_hf.predictor.labels import listed
 
         if isinstance(architectures, Architecture):
             architectures = [architectures]
-        if not isinstance(architectures, ArchitectureTable):
-            architectures = list(architectures)
-        return self.space.validate_many(self.space.table(architectures))
+        return self.space.validate_many(self.space.table(listed(architectures)))
 
     def _scores(self, table: ArchitectureTable, progress: bool) -> np.ndarray:
         with progress_bar("predicting", len(table), "architectures", progress) as advance:

@@ -177,6 +177,8 @@ def test_bad_input_is_told(space, cells, accuracies, encoder):
         fit_predictor(cells[:9], accuracies[:9])
     with pytest.raises(ValueError, match="architectures"):
         fit(cells[:9], accuracies[:8])
+    with pytest.raises(ValueError, match="row 1: expected an Architecture, of a single cell, got str"):
+        fit([cells[0], "cell", *cells[2:9]], accuracies[:9])
 
 
 def test_updating_learns_more(fitted, encoder, cells, accuracies):

@@ -1,7 +1,9 @@
-"""Pre-training speed at the paper's sizes (12 + 24 layers of 64, dropout 0.1, batch 1024, 7 + 7 positions), beside a
-plain float32 PyTorch loop of the same model that collates Python lists. Prints one ratio; both sides run in turn.
+"""Pre-training speed at the paper's sizes (12 + 24 layers of 64, dropout 0.1, batch 1024), beside a plain float32
+PyTorch loop of the same model that collates Python lists. Prints one ratio; the sides run in turn, step by step.
 
-    python bench/pretrain_speed.py [--steps 6] [--batch-size 1024]
+    python bench/pretrain_speed.py [--steps 6] [--batch-size 1024] [--nodes 7] [--with-default] [--profile]
+
+Pairs are of NAS-Bench-101, 7 + 7 positions; other numbers of nodes are random graphs, such as 15 + 15 with --nodes 15.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from torch import nn
 from cate_hf.data.batches import IdRange, TokenArrays, training_batches
 from cate_hf.data.pairs import build_pairs
 from cate_hf.kernels import use_kernels
+from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
 from cate_hf.training.command import resolve_mixed_precision
@@ -35,8 +38,9 @@ class PlainEncoder(nn.Module):
 class PlainModel(nn.Module):
     """The paper's model out of torch's own layers."""
 
-    def __init__(self, vocabulary: int):
+    def __init__(self, vocabulary: int, nodes: int = 7):
         super().__init__()
+        self.nodes = nodes
         self.embedding, self.segment = nn.Embedding(vocabulary, 64), nn.Embedding(2, 64)
         self.encoder, self.cross = PlainEncoder(12, 128), PlainEncoder(24, 256)
         self.head = nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Dropout(0.1), nn.Linear(64, vocabulary))
@@ -47,15 +51,15 @@ class PlainModel(nn.Module):
         return self.head(self.cross(torch.cat(states, 1) + segments, None)).log_softmax(-1)
 
 
-def plain_collate(cells: list[tuple[list[int], list[list[int]]]], rng: np.random.Generator):
+def plain_collate(cells: list[tuple[list[int], list[list[int]]]], nodes: int, rng: np.random.Generator):
     """Masking, padding and Floyd-Warshall cell by cell."""
     ids, masks, labels = [], [], []
     for operations, adjacency in cells:
-        reach = np.zeros((7, 7), bool)
+        reach = np.zeros((nodes, nodes), bool)
         reach[: len(operations), : len(operations)] = adjacency
-        for k in range(7):
+        for k in range(nodes):
             reach |= np.outer(reach[:, k], reach[k])
-        row, label = list(operations) + [0] * (7 - len(operations)), [-100] * 7
+        row, label = list(operations) + [0] * (nodes - len(operations)), [-100] * nodes
         for node in range(len(operations)):
             if rng.random() < 0.2:
                 label[node] = row[node]
@@ -67,8 +71,8 @@ def plain_collate(cells: list[tuple[list[int], list[list[int]]]], rng: np.random
 
 
 def plain_step(model, optimizer, pairs, cells, rng):
-    x, mask_x, labels_x = plain_collate([cells[i] for i in pairs[:, 0]], rng)
-    y, mask_y, labels_y = plain_collate([cells[i] for i in pairs[:, 1]], rng)
+    x, mask_x, labels_x = plain_collate([cells[i] for i in pairs[:, 0]], model.nodes, rng)
+    y, mask_y, labels_y = plain_collate([cells[i] for i in pairs[:, 1]], model.nodes, rng)
     log_probabilities = model(x, mask_x, y, mask_y)
     labels = torch.cat([labels_x, labels_y], 1).flatten()
     loss = nn.functional.cross_entropy(log_probabilities.flatten(0, 1), labels, label_smoothing=0.1)
@@ -77,55 +81,101 @@ def plain_step(model, optimizer, pairs, cells, rng):
     optimizer.zero_grad()
 
 
+def of_nasbench101(preset: str):
+    """The configuration, tokens, and training pairs of a preset."""
+    settings = PretrainSettings(preset=preset, statistics_weight=0.0)
+    config = pretraining_config(settings, get_space("nasbench101"), None)
+    table, splits, _ = build_pairs("nasbench101")
+    return config, TokenArrays.from_table(CateTokenizer.from_config(config), table), splits["train"]
+
+
+def of_random_graphs(preset: str, nodes: int, count: int = 8192):
+    """The same for random graphs of so many nodes, with the operations of NAS-Bench-101."""
+    config, *_ = of_nasbench101(preset)
+    config.max_nodes = nodes
+    rng = np.random.default_rng(0)
+    adjacency = np.triu(rng.random((count, nodes, nodes)) < 2 / nodes, 1).astype(np.uint8)
+    adjacency[:, np.arange(nodes - 1), np.arange(1, nodes)] = 1
+    ids = rng.integers(config.num_special_ids, config.vocab_size, (count, nodes)).astype(np.uint8)
+    tokens = TokenArrays(ids, np.ones((count, nodes), np.uint8), adjacency)
+    return config, tokens, rng.integers(0, count, (8 * count, 2))
+
+
+class Ours:
+    """Pre-training as `cate_hf.training.pretrain` does it, but for logs and states."""
+
+    def __init__(self, config, tokens: TokenArrays, pairs: np.ndarray, batch_size: int, precision: str):
+        self.data, self.batch_size, self.step = (tokens, pairs), batch_size, 0
+        self.accelerator = Accelerator(cpu=True, mixed_precision=precision)
+        self.ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id)
+        model = CateForPreTraining._from_config(config).train()
+        use_kernels(model)
+        optimizer = torch.optim.AdamW(parameter_groups(model, 0.01), lr=1e-3, fused=True)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+
+    def __call__(self) -> None:
+        tokens, pairs = self.data
+        for batch in training_batches(tokens, pairs, self.ranges, self.batch_size, 0, self.step, self.step + 1):
+            loss = self.model(**{k: torch.from_numpy(v) for k, v in batch.items()}).loss
+            self.accelerator.backward(loss)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        self.step += 1
+
+
+class Plain:
+    """The plain loop, which takes the same pairs at every step."""
+
+    def __init__(self, config, tokens: TokenArrays, pairs: np.ndarray, batch_size: int):
+        self.rng = np.random.default_rng(0)
+        self.pairs = pairs[self.rng.integers(0, len(pairs), batch_size)]
+        self.model = PlainModel(config.vocab_size, tokens.input_ids.shape[1]).train()
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
+        rows = np.unique(self.pairs)
+        self.cells = {
+            row: (tokens.input_ids[row, :size].tolist(), tokens.adjacency[row, :size, :size].tolist())
+            for row, size in zip(rows, tokens.attention_mask[rows].sum(1), strict=True)
+        }
+
+    def __call__(self) -> None:
+        plain_step(self.model, self.optimizer, self.pairs, self.cells, self.rng)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=1024)
+    parser.add_argument("--nodes", type=int, default=7)
+    parser.add_argument("--with-default", action="store_true", help="the default design, too")
+    parser.add_argument("--precision", choices=("auto", "no", "bf16"), default="auto")
+    parser.add_argument("--profile", action="store_true", help="of one of our steps")
     options = parser.parse_args()
-    precision = resolve_mixed_precision("auto", cpu=True)
-    accelerator = Accelerator(cpu=True, mixed_precision=precision)
-    settings = PretrainSettings(preset="paper", batch_size=options.batch_size)
-    config = pretraining_config(settings, get_space(settings.space), None)
-    table, splits, _ = build_pairs("nasbench101")
-    tokens = TokenArrays.from_table(CateTokenizer.from_config(config), table)
-    ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id)
+    precision = resolve_mixed_precision(options.precision, cpu=True)
 
-    from cate_hf.modeling import CateForPreTraining
+    def data(preset: str):
+        return of_nasbench101(preset) if options.nodes == 7 else of_random_graphs(preset, options.nodes)
 
-    ours = CateForPreTraining._from_config(config).train()
-    use_kernels(ours)
-    optimizer = torch.optim.AdamW(parameter_groups(ours, 0.01), lr=1e-3, fused=True)
-    ours, optimizer = accelerator.prepare(ours, optimizer)
-
-    def our_steps(start: int, stop: int) -> None:
-        for batch in training_batches(tokens, splits["train"], ranges, options.batch_size, 0, start, stop):
-            loss = ours(**{k: torch.from_numpy(v) for k, v in batch.items()}).loss
-            accelerator.backward(loss)
-            optimizer.step()
-            optimizer.zero_grad()
-
-    plain = PlainModel(len(get_space("nasbench101").vocabulary)).train()
-    plain_optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3)
-    rng = np.random.default_rng(0)
-    some = splits["train"][rng.integers(0, len(splits["train"]), options.batch_size)]
-    rows = np.unique(some)
-    cells = {}
-    for row, size in zip(rows, tokens.attention_mask[rows].sum(1), strict=True):
-        cells[row] = (tokens.input_ids[row, :size].tolist(), tokens.adjacency[row, :size, :size].tolist())
-
-    our_steps(0, 1)
-    plain_step(plain, plain_optimizer, some, cells, rng)
-    seconds = np.zeros((options.steps, 2))
-    for step in range(options.steps):  # in turn, so that a busy machine slows both
-        clock = time.perf_counter()
-        our_steps(step + 1, step + 2)
-        seconds[step, 0] = time.perf_counter() - clock
-        clock = time.perf_counter()
-        plain_step(plain, plain_optimizer, some, cells, rng)
-        seconds[step, 1] = time.perf_counter() - clock
-    ours_speed, plain_speed = options.batch_size / np.median(seconds, axis=0)
-    print(f"cate_hf ({precision}): {ours_speed:,.0f} pairs/s; plain float32 loop: {plain_speed:,.0f} pairs/s")
-    print(f"ratio: {ours_speed / plain_speed:.2f}")
+    paper = data("paper")
+    sides = {
+        f"cate_hf ({precision})": Ours(*paper, options.batch_size, precision),
+        "plain float32 loop": Plain(*paper, options.batch_size),
+    }
+    if options.with_default:
+        sides["cate_hf, default design"] = Ours(*data("default"), options.batch_size, precision)
+    wall, busy = np.zeros((2, options.steps + 1, len(sides)))
+    for step in range(options.steps + 1):  # in turn, so that a busy machine slows all; the first is to warm up
+        for side, run in enumerate(sides.values()):
+            clock, cpu = time.perf_counter(), time.process_time()
+            run()
+            wall[step, side], busy[step, side] = time.perf_counter() - clock, time.process_time() - cpu
+    speeds, by_cpu = (options.batch_size / np.median(seconds[1:], axis=0) for seconds in (wall, busy))
+    for name, speed, per_second in zip(sides, speeds, by_cpu, strict=True):
+        print(f"{name}: {speed:,.0f} pairs/s, {per_second:,.0f} a second of processor time")
+    print(f"ratio: {speeds[0] / speeds[1]:.2f}, by processor time {by_cpu[0] / by_cpu[1]:.2f}")
+    if options.profile:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            next(iter(sides.values()))()
+        print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=20, max_name_column_width=40))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,12 @@ from cate_hf.modeling.losses_cate import masked_operation_loss
 from cate_hf.training.statistics_targets import StatisticsTargets, held_out_batches
 
 BATCH = 1024
-_POSITIONS = 16 * BATCH  # of a batch; long architectures come fewer at a time
+_WEIGHTS = BATCH * 32**2  # of a head's attention, in a batch
+
+
+def rows_at_a_time(length: int) -> int:
+    """How many architectures of so many positions come at a time: memory grows by the square of their length."""
+    return max(1, min(BATCH, _WEIGHTS // length**2))
 
 
 @torch.inference_mode()
@@ -24,7 +29,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     sums = torch.zeros(2, 3, dtype=torch.float64)  # of X and Y: summed loss, right, masked
-    size = min(BATCH, _POSITIONS // tokens.input_ids.shape[1])
+    size = rows_at_a_time(tokens.input_ids.shape[1])
     batches = [pairs[i : i + size] for i in range(0, len(pairs), size)]
     for index in range(accelerator.process_index, len(batches), accelerator.num_processes):
         arrays = pair_batch(tokens, batches[index], ranges, np.random.default_rng([seed, 2, index]))
@@ -57,9 +62,7 @@ def evaluate_statistics(model, tokens: TokenArrays, targets: StatisticsTargets, 
     was_training = model.training
     model.eval()
     sums = torch.zeros(4, len(targets.names), dtype=torch.float64)  # known, label, label², squared error
-    for index, arrays in enumerate(
-        held_out_batches(tokens, targets, min(BATCH, _POSITIONS // tokens.input_ids.shape[1]))
-    ):
+    for index, arrays in enumerate(held_out_batches(tokens, targets, rows_at_a_time(tokens.input_ids.shape[1]))):
         if index % accelerator.num_processes != accelerator.process_index:
             continue
         labels = torch.from_numpy(arrays.pop("statistics_labels")).double()

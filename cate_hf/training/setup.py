@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from cate_hf.modeling import CateConfig, CateForPreTraining
+from cate_hf.training.evaluation import rows_at_a_time
 
 if TYPE_CHECKING:
     from cate_hf.data.batches import TokenArrays
@@ -17,7 +18,6 @@ LEAST_LEARNT = 16
 """Of an encoding's learned part; where less would be left, the encoding ends as the predicted statistics alone, or
 where these are too many, as the learned part alone."""
 _SCALE_ROWS = 8192
-_BATCH = 1024
 _LEAST_SPREAD = 1e-3
 
 
@@ -113,7 +113,7 @@ def set_encoding_scale(model: CateForPreTraining, tokens: "TokenArrays") -> None
     was_training = model.training
     model.eval()
     parts = []
-    size = min(_BATCH, 16 * _BATCH // tokens.input_ids.shape[1])  # long architectures come fewer at a time
+    size = rows_at_a_time(tokens.input_ids.shape[1])
     for start in range(0, len(rows), size):
         some = np.sort(rows[start : start + size])
         inputs = (tokens.input_ids[some].astype(np.int64), tokens.attention_mask[some], tokens.adjacency[some])

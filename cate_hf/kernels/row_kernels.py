@@ -36,7 +36,7 @@ ROWS_OF_CHUNK, NUMBERS_OF_CHUNK = 128, 1 << 14
     WEIGHT,  # (D,) float32, of the norm
     BIAS,  # (D,)
     GRADIENT,  # (N, D) float32: of the sum
-    PARTIAL,  # (chunks, 2, D) float32: gradients of weight and bias by chunk
+    PARTIAL,  # (chunks, 3, D) float32, by chunk: gradients of weight and bias, sums of the gradient of the change
     COUNT,
     EPSILON,
     SEED,
@@ -45,7 +45,7 @@ ROWS_OF_CHUNK, NUMBERS_OF_CHUNK = 128, 1 << 14
 ) = range(FIRST, FIRST + 14)
 
 # Arguments of the others.
-HIDDEN, HIDDEN_GRADIENT, NUMBERS, HIDDEN_SEED, HIDDEN_SEED_2, HIDDEN_DROPPED = range(FIRST, FIRST + 6)
+HIDDEN, HIDDEN_GRADIENT, NUMBERS, HIDDEN_SEED, HIDDEN_SEED_2, HIDDEN_DROPPED, WIDTH, SUMS = range(FIRST, FIRST + 8)
 
 
 @inlined
@@ -134,7 +134,10 @@ def add_and_normalise_backward(arguments, row, partial, size, bfloat16):
             x = x + inverse * (slope - mean_slope - standard * slope_along)
             store(result + 4 * index, x)
         if change != 0:
-            write(change, index, dropped_out(x, index, seed, seed_2, dropped, kept), bfloat16)
+            x = dropped_out(x, index, seed, seed_2, dropped, kept)
+            write(change, index, x, bfloat16)
+            place = partial + 4 * (2 * size + c)
+            store(place, load(16, place) + x)
 
 
 @functools.cache
@@ -160,10 +163,9 @@ def rows_backward(size: int, bfloat16: bool):
     def backward(arguments):
         chunk = next_integer(arguments + 8 * CHUNK)
         while chunk < argument(arguments, CHUNKS) and version:
-            partial = argument(arguments, PARTIAL) + 8 * chunk * size
-            if argument(arguments, NORMED) != 0:
-                for c in range(0, 2 * size, 16):
-                    store(partial + 4 * c, splat(16, 0.0))
+            partial = argument(arguments, PARTIAL) + 12 * chunk * size
+            for c in range(0, 3 * size, 16):
+                store(partial + 4 * c, splat(16, 0.0))
             for row in range(chunk * ROWS_OF_CHUNK, min((chunk + 1) * ROWS_OF_CHUNK, argument(arguments, COUNT))):
                 add_and_normalise_backward(arguments, row, partial, size, bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)
@@ -193,18 +195,26 @@ def relu_forward(bfloat16: bool):
 
 @functools.cache
 def relu_backward(bfloat16: bool):
-    """The kernel of the gradient of that, in place of the gradient of what came out, which tells what was kept."""
+    """The kernel of the gradient of that, in place of the gradient of what came out, which tells what was kept. Of rows
+    of WIDTH numbers, ROWS_OF_CHUNK a chunk, whose sums over the rows of each chunk go to SUMS, (chunks, WIDTH)."""
     version = VERSION
 
     def backward(arguments):
         hidden, gradient = argument(arguments, HIDDEN), argument(arguments, HIDDEN_GRADIENT)
         numbers, dropped = argument(arguments, NUMBERS), argument(arguments, HIDDEN_DROPPED)
+        width = argument(arguments, WIDTH)
         kept = splat(16, 1.0 / (1.0 - dropped / 4294967296.0))
+        size = ROWS_OF_CHUNK * width
         chunk = next_integer(arguments + 8 * CHUNK)
         while chunk < argument(arguments, CHUNKS) and version:
-            for i in range(chunk * NUMBERS_OF_CHUNK, min((chunk + 1) * NUMBERS_OF_CHUNK, numbers), 16):
-                slope = where_positive(read(hidden, i, bfloat16), read(gradient, i, bfloat16) * kept)
-                write(gradient, i, slope, bfloat16)
+            sums = argument(arguments, SUMS) + 4 * chunk * width
+            for c in range(0, width, 16):
+                of_column = splat(16, 0.0)
+                for i in range(chunk * size + c, min((chunk + 1) * size, numbers), width):
+                    slope = where_positive(read(hidden, i, bfloat16), read(gradient, i, bfloat16) * kept)
+                    write(gradient, i, slope, bfloat16)
+                    of_column = of_column + slope
+                store(sums + 4 * c, of_column)
             chunk = next_integer(arguments + 8 * CHUNK)
 
     return kernel(backward)

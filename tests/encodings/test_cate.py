@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from cate_hf import Architecture, ArchitectureTable, get_space, load_encoder
+from cate_hf.encodings import get_encoding
 from cate_hf.hub.checkpoints import checkpoint_names
 from tests.tiny import CELLS, LARGE, PLAIN, save_tiny
 
@@ -97,3 +99,23 @@ def other_order(adjacency, inputs, rng):
         order.append(ready[rng.integers(len(ready))])
         left.remove(order[-1])
     return [*order, len(adjacency) - 1]
+
+
+@pytest.mark.skipif("mixed" not in checkpoint_names(), reason="no encoder of several spaces is bundled")
+def test_one_encoder_by_name_for_cells_of_each_of_its_spaces():
+    encoder = load_encoder("mixed")
+    assert encoder.dim == 124
+    tables = {name: get_space(name).sample(20, seed=2) for name in ("nasbench101", "nasbench201", "darts")}
+    assert encoder.space == "+".join(tables)
+    together = encoder.encode([cell for table in tables.values() for cell in table])
+    for number, (name, table) in enumerate(tables.items()):
+        alone = encoder.encode(table)
+        np.testing.assert_allclose(together[20 * number :][:20], alone, atol=1e-5)
+        np.testing.assert_allclose(get_encoding("mixed", name).transform(table), alone, atol=1e-5)
+        # The encoding is what the model predicts of the cell's statistics: standardised costs among them.
+        column = encoder.model.config.statistics.index("log_cost:parameters")
+        parameters = get_space(name).costs(table, "parameters")
+        assert spearmanr(alone[:, column], parameters)[0] > 0.9
+    foreign = Architecture(["input", "conv5x5", "output"], PLAIN.adjacency)
+    with pytest.raises(ValueError, match="unknown operation 'conv5x5'"):
+        encoder.encode([foreign])

@@ -1,0 +1,273 @@
+"""Configuration of CATE (Yan et al., "CATE: Computation-aware Neural Architecture Encoding with Transformers", 2021).
+
+Every difference between the paper's model and the default design is a field of its own, so that each can be ablated.
+"""
+
+import difflib
+import functools
+import importlib
+import os
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
+from transformers import PreTrainedConfig
+
+ATTENTION_DIRECTIONS = ("descendants", "ancestors", "split", "all")
+FORMAT_VERSION = 2  # of checkpoints: the newest that this code reads, and writes
+POOLINGS = ("mean", "last", "mean_output_sum")
+LABEL_TRANSFORMS = ("log-error", "log", "identity")
+
+# What transformers itself passes or stores beside a configuration's own fields.
+_FOREIGN_KEYS = {
+    "architectures",
+    "auto_map",
+    "attn_implementation",
+    "transformers_version",
+    "model_type",
+    "torch_dtype",
+}
+
+
+def _raises_value_error(config_class: type) -> type:
+    """Strict dataclasses raise an error of their own over several lines; make it a ValueError of one line."""
+    construct = config_class.__init__
+
+    @functools.wraps(construct)
+    def __init__(self, *args: Any, **kwargs: Any):
+        try:
+            construct(self, *args, **kwargs)
+        except StrictDataclassError as error:
+            reason = error.__cause__ if isinstance(error.__cause__, ValueError) else error
+            raise ValueError(" ".join(str(reason).split())) from error
+
+    config_class.__init__ = __init__
+    return config_class
+
+
+@_raises_value_error
+@strict
+class CateConfig(PreTrainedConfig):
+    r"""
+    Args:
+        space: name of the search space that `operations` belongs to, e.g. "nasbench101".
+        operations: names of the operations in the order of the space's vocabulary.
+        vocab_size: number of token ids: the operations, and [PAD] and [MASK] where they have ids of their own.
+        pad_token_id, mask_token_id: ids of padding and of a masked operation; the paper's alias operations 0 and 1.
+        max_nodes: the most nodes an architecture may have; the paper preset pads to it.
+        hidden_size, num_hidden_layers, num_attention_heads, intermediate_size: sizes of the encoder.
+        num_cross_layers, cross_intermediate_size, segment_vocab_size: sizes of the cross encoder of a pair.
+        hidden_act: activation of the feed-forward blocks.
+        hidden_dropout_prob, attention_probs_dropout_prob: dropout of hidden states and of attention weights. None by
+            default: a pair is seen about once, and there is nothing to overfit; the paper's is 0.1.
+        attention_direction: what a node attends to: its "descendants" (the paper), its "ancestors", "split": half of
+            the heads look at ancestors, the others at descendants, or "all" nodes.
+        attend_to_self: whether a node also attends to itself.
+        edge_bias: a learned bias per head and layer on the attention between nodes joined by a direct edge.
+        relation_buckets: 0, or a learned bias per head and layer on the attention for each relation between two nodes:
+            the same node, unrelated, or that one is reached from the other, either way, by a shortest path of so many
+            edges, told apart in this many buckets: 1, 2, 3 to 4, 5 to 8 and so on, the last for all that are longer.
+        node_features: whether a node also starts from where it is in the graph: degrees, numbers of ancestors and
+            descendants, numbers of paths from the inputs and to the output, their shortest, mean and longest length.
+        pooling: "mean" over real nodes, the hidden state at the "last" position (the paper), or "mean_output_sum":
+            a learned projection of mean, sum and the output node's state.
+        encoding_dim: length of the learned part of the encoding, that of the projection; hidden_size when None.
+        statistics: names of the statistics of the computation that the encoding predicts, standardised; see
+            `cate_hf.training.statistics_targets`. None without them.
+        statistics_in_encoding: whether the predicted statistics follow the learned part in the encoding.
+        padding_is_visible: the paper's convention. Padding counts as real in the cross encoder, and a node with nothing
+            to attend to attends uniformly to all positions. False: padding is invisible everywhere, and such a node
+            attends to itself.
+        embedding_scale: operation and segment embeddings are multiplied by sqrt(hidden_size).
+        tie_word_embeddings: the head's output matrix is the operation embedding.
+        label_smoothing: probability spread over the other operations in the pre-training target.
+        masked_loss_weight, statistics_loss_weight: weights of the two parts of the pre-training loss. Without masked
+            operations, weight 0, the cross encoder is not run.
+        ranking_loss_weight: weight of the pairwise logistic ranking loss of `CateForSequenceClassification` beside its
+            regression loss.
+        num_members: encoders, each with a head, whose mean `CateForSequenceClassification` predicts.
+        label_transforms: of each label, how the members' mean m becomes it: x = factor · m + offset and then
+            unit · f(x), with f "log-error", 1 - exp(-x) and not below 0, "log", exp(x), or "identity", x; the numbers
+            are among the weights. None: m itself.
+        format_version: version of the checkpoint format.
+
+    Raises ValueError on an unknown keyword, or on values that do not fit together.
+    """
+
+    model_type = "cate"
+
+    space: str = "nasbench101"
+    operations: list[str] | None = None
+    vocab_size: int = 7
+    pad_token_id: int | None = 0
+    mask_token_id: int = 1
+    max_nodes: int = 7
+    hidden_size: int = 64
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 8
+    intermediate_size: int = 128
+    num_cross_layers: int = 24
+    cross_intermediate_size: int = 256
+    segment_vocab_size: int = 2
+    hidden_act: str = "relu"
+    hidden_dropout_prob: float | int = 0.0
+    attention_probs_dropout_prob: float | int = 0.0
+    layer_norm_eps: float = 1e-5
+    attention_direction: str = "split"
+    attend_to_self: bool = True
+    edge_bias: bool = True
+    relation_buckets: int = 0
+    node_features: bool = False
+    pooling: str = "mean"
+    encoding_dim: int | None = None
+    statistics: list[str] | None = None
+    statistics_in_encoding: bool = True
+    padding_is_visible: bool = False
+    embedding_scale: bool = True
+    tie_word_embeddings: bool = False
+    label_smoothing: float | int = 0.1
+    masked_loss_weight: float | int = 1.0
+    statistics_loss_weight: float | int = 1.0
+    ranking_loss_weight: float | int = 0.0
+    num_members: int = 1
+    label_transforms: list[str] | None = None
+    format_version: int = 1
+
+    def __post_init__(self, **kwargs: Any):
+        if isinstance(self.format_version, int) and self.format_version > FORMAT_VERSION:
+            raise ValueError(
+                f"made by a newer version of cate_hf: format_version is {self.format_version}, this one reads up to "
+                f"{FORMAT_VERSION}; upgrade cate_hf"
+            )
+        unknown = [k for k in kwargs if k not in _FOREIGN_KEYS and not k.startswith("_") and not hasattr(self, k)]
+        if unknown:
+            known = [*type(self).__dataclass_fields__]
+            near = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"CateConfig has no field {unknown[0]!r}{hint}")
+        if self.id2label is None:
+            kwargs.setdefault("num_labels", 1)  # an accuracy, not a class
+        super().__post_init__(**kwargs)
+
+    def validate_architecture(self):
+        """Checks across fields; called by the base class after each construction."""
+        sizes = ("vocab_size", "hidden_size", "learnt_size", "num_hidden_layers", "num_attention_heads", "max_nodes")
+        for name in sizes:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be a multiple of "
+                f"num_attention_heads ({self.num_attention_heads})"
+            )
+        if self.attention_direction not in ATTENTION_DIRECTIONS:
+            raise ValueError(
+                f"attention_direction must be one of {ATTENTION_DIRECTIONS}, not {self.attention_direction!r}"
+            )
+        if self.attention_direction == "split" and self.num_attention_heads % 2:
+            raise ValueError(
+                f"attention_direction 'split' needs an even num_attention_heads, not {self.num_attention_heads}"
+            )
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {POOLINGS}, not {self.pooling!r}")
+        if self.encoding_dim is not None and self.pooling != "mean_output_sum":
+            raise ValueError(f"encoding_dim is of the projection of pooling 'mean_output_sum', not of {self.pooling!r}")
+        if self.statistics and self.pooling != "mean_output_sum":
+            raise ValueError(f"statistics are predicted by pooling 'mean_output_sum', not by {self.pooling!r}")
+        for name in ("relation_buckets", "num_cross_layers", "masked_loss_weight", "statistics_loss_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        if self.num_members < 1:
+            raise ValueError(f"num_members must be at least 1, not {self.num_members}")
+        if self.label_transforms is not None:
+            if len(self.label_transforms) != self.num_labels:
+                raise ValueError(f"label_transforms must have one entry for each of the {self.num_labels} labels")
+            for transform in self.label_transforms:
+                if transform not in LABEL_TRANSFORMS:
+                    raise ValueError(f"label_transforms must be of {LABEL_TRANSFORMS}, not {transform!r}")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
+        for name in ("pad_token_id", "mask_token_id"):
+            if not 0 <= getattr(self, name) < self.vocab_size:
+                raise ValueError(f"{name} ({getattr(self, name)}) is not an id below vocab_size ({self.vocab_size})")
+        if self.operations is not None and len(self.operations) + self.num_special_ids > self.vocab_size:
+            raise ValueError(
+                f"vocab_size ({self.vocab_size}) is too small for {len(self.operations)} operations"
+                f" and {self.num_special_ids} special ids"
+            )
+
+    @property
+    def learnt_size(self) -> int:
+        """Length of the encoding's learned part, which the statistics are predicted from."""
+        return self.hidden_size if self.encoding_dim is None else self.encoding_dim
+
+    @property
+    def encoding_size(self) -> int:
+        """Length of an encoding: the learned part, and the predicted statistics where they belong to it."""
+        return self.learnt_size + (len(self.statistics or ()) if self.statistics_in_encoding else 0)
+
+    @property
+    def num_special_ids(self) -> int:
+        """Ids below the first operation's: 2 with [PAD] and [MASK] of their own, 0 where they alias operations."""
+        if self.operations is None:
+            return 0
+        return 0 if self.vocab_size == len(self.operations) else 2
+
+    @classmethod
+    def for_space(cls, space: Any, **overrides: Any) -> "CateConfig":
+        """The default design for a search space (a `cate_hf` space, or its name or file where cate_hf is installed).
+
+        It differs from the class's own defaults, which are those of checkpoints of format version 1."""
+        space = _resolve_space(space)
+        fields = {
+            "space": space.name,
+            "operations": list(space.vocabulary),
+            "vocab_size": len(space.vocabulary) + 2,
+            "max_nodes": space.max_nodes,
+            "num_hidden_layers": 6,
+            "num_attention_heads": 4,
+            "num_cross_layers": 4,
+            "attention_direction": "all",
+            "edge_bias": False,
+            "relation_buckets": 4,
+            "node_features": True,
+            "pooling": "mean_output_sum",
+            "format_version": FORMAT_VERSION,
+        }
+        return cls(**(fields | overrides))
+
+    @classmethod
+    def paper(cls, space: Any, **overrides: Any) -> "CateConfig":
+        """The paper's model with its aliased ids, last-position embedding and mask convention (method of Yan et al.,
+        sections 3 and 4, sizes of the public reference code)."""
+        space = _resolve_space(space)
+        fields = {
+            "space": space.name,
+            "operations": list(space.vocabulary),
+            "vocab_size": len(space.vocabulary),
+            "pad_token_id": 0,
+            "mask_token_id": 1,
+            "max_nodes": space.max_nodes,
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
+            "attention_direction": "descendants",
+            "attend_to_self": False,
+            "edge_bias": False,
+            "pooling": "last",
+            "padding_is_visible": True,
+        }
+        return cls(**(fields | overrides))
+
+
+def _resolve_space(space: Any) -> Any:
+    if not isinstance(space, (str, os.PathLike)):
+        return space
+    try:
+        spaces = importlib.import_module("cate_hf.spaces")
+    except ImportError as error:
+        raise ValueError(f"the space {space!r} by name needs cate_hf installed; pass a space object instead") from error
+    return spaces.get_space(space)
+
+
+__all__ = ["CateConfig"]

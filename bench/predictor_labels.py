@@ -2,6 +2,7 @@
 
     python bench/predictor_labels.py --joint 100 --seeds 3 --output labels.jsonl
     python bench/predictor_labels.py --transfer 20 50 100 --seeds 3 --output labels.jsonl
+    python bench/predictor_labels.py --spaces 20 50 100 --benchmark cells.parquet --seeds 3 --output labels.jsonl
         [--source-labels 469] [--source FIELD] [--target FIELD] [--members K]
 
 NAS-Bench-201. Both measure Kendall τ on the graphs that bench/predictor_tau.py tests, from which no labels are drawn.
@@ -9,8 +10,9 @@ NAS-Bench-201. Both measure Kendall τ on the graphs that bench/predictor_tau.py
 predictors. --transfer N ..: a predictor of the source field (--source-labels graphs) is the encoder that predictors of
 the target field from N graphs start from, beside the bundled encoder, which has seen no label, and beside the source's
 own predictions, for which no label of the target is needed. The labelled graphs of the target are others than those of
-the source. Lines are written as they come, and those that the output has already are not measured again; without
---joint and --transfer the tables of what it holds are printed.
+the source. --spaces N ..: the same from NAS-Bench-101 (mean test accuracy, --benchmark) to NAS-Bench-201 (CIFAR-10), by
+an encoder of both. Lines are written as they come, and those that the output has already are not measured again;
+without --joint, --transfer and --spaces the tables of what it holds are printed.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from predictor_tau import split
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.experiments.prediction import mean_and_spread
 from cate_hf.predictor import fit_predictor
+from cate_hf.predictor.members import predict_members
 from cate_hf.predictor.report import measures
 from cate_hf.spaces import get_space
 
@@ -120,6 +123,37 @@ def transfer(lines: Lines, options) -> None:
                     lines.add(**base, labels=n, method=method, kendall_tau=data.tau(predictor, target))
 
 
+def spaces(lines: Lines, options) -> None:
+    target = JOINT[0]
+    data = Data((target,))
+    benchmark = find_benchmark(get_space("nasbench101"), options.benchmark)
+    pool = benchmark.candidates().replace_columns({})
+    for seed in range(options.seeds):
+        base = {"part": "spaces", "source": "nasbench101", "target": target, "source_labels": options.source_labels}
+        base |= {"seed": seed, "tested": len(data.test)}
+        known = pool[np.random.default_rng(seed).choice(len(pool), options.source_labels, replace=False)]
+        settings = {"members": options.members, "seed": seed}
+        with tempfile.TemporaryDirectory() as folder:
+            start = Path(folder) / "source"
+            values = benchmark.query_many(known, benchmark.default_field)
+            first = fit_predictor(known, values, encoder="mixed", space="nasbench101", **settings)
+            first.save(start, keep_labels=False)
+            if not lines.has(**base, labels=0):
+                predicted = predict_members(first.models, first.tokenizer, data.table[data.test])[..., 0].mean(0)
+                tau = measures(predicted, data.values[target][data.test])["kendall_tau"]
+                lines.add(**base, labels=0, method="members of NAS-Bench-101's predictor as they are", kendall_tau=tau)
+            for n in options.spaces:
+                rows = np.random.default_rng([seed, n]).choice(data.rest, n, replace=False)
+                for method, encoder in (
+                    ("from the encoder of NAS-Bench-201", None),
+                    ("from the encoder of both", "mixed"),
+                    ("from NAS-Bench-101's predictor", str(start)),
+                ):
+                    if not lines.has(**base, labels=n, method=method):
+                        predictor = data.fit(rows, (target,), encoder=encoder, **settings)
+                        lines.add(**base, labels=n, method=method, kendall_tau=data.tau(predictor, target))
+
+
 def tables(lines: list[dict]) -> str:
     text = []
     for n in sorted({line["labels"] for line in lines if line["part"] == "joint"}):
@@ -131,16 +165,20 @@ def tables(lines: list[dict]) -> str:
             seconds = np.mean([line["seconds"] for line in of])
             text.append(f"| {method}, {n} labels |" + "".join(f" {cell} |" for cell in cells) + f" {seconds:.0f} |")
         text.append("")
-    those = [line for line in lines if line["part"] == "transfer"]
+    for part in ("transfer", "spaces"):
+        text += _of_transfer([line for line in lines if line["part"] == part])
+    return "\n".join(text)
+
+
+def _of_transfer(those: list[dict]) -> list[str]:
     labels = sorted({line["labels"] for line in those})
-    if those:
-        text += ["| |" + "".join(f" n = {n} |" for n in labels), "|---|" + "---|" * len(labels)]
+    text = ["", "| |" + "".join(f" n = {n} |" for n in labels), "|---|" + "---|" * len(labels)] if those else []
     for method in dict.fromkeys(line["method"] for line in those):
         taus = [
             [line["kendall_tau"] for line in those if (line["method"], line["labels"]) == (method, n)] for n in labels
         ]
         text.append(f"| {method} |" + "".join(f" {_cell(t) if t else '–'} |" for t in taus))
-    return "\n".join(text)
+    return text
 
 
 def _cell(values: list[float]) -> str:
@@ -152,6 +190,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--joint", type=int, metavar="N")
     parser.add_argument("--transfer", type=int, nargs="+", metavar="N")
+    parser.add_argument("--spaces", type=int, nargs="+", metavar="N")
+    parser.add_argument("--benchmark", help="file of NAS-Bench-101's results, for --spaces")
     parser.add_argument("--source", default="cifar10_validation_accuracy")
     parser.add_argument("--target", default="imagenet16_120_validation_accuracy")
     parser.add_argument("--source-labels", type=int, default=469)
@@ -164,6 +204,8 @@ def main() -> int:
         joint(lines, options.joint, options.seeds, options.members)
     if options.transfer:
         transfer(lines, options)
+    if options.spaces:
+        spaces(lines, options)
     print(tables(lines.all))
     return 0
 

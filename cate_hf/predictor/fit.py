@@ -72,7 +72,7 @@ def fit_predictor(
         accuracies: (n,) numbers, as fractions or all in per cent; or name -> (n,) of several labels of any kind, such
             as latencies, all predicted by one model.
         encoder: a checkpoint's name or folder (of a predictor too), or an `Encoder`; the one bundled for the space when
-            None.
+            None. One of several spaces is an encoder of each.
         space: of the architectures; the encoder's when None.
         members: K encoders that are fine-tuned, 5 of up to 1,000 labels and 3 of more when None; 0 for the process and
             trees alone, on statistics alone where `encoder` is None.
@@ -96,7 +96,7 @@ def fit_predictor(
     training = checked_training(training or {})
     loaded = _encoder(encoder, space, members != 0)
     search_space = get_space(space) if space is not None else loaded.search_space
-    if loaded is not None and loaded.space != search_space.name:
+    if loaded is not None and not _knows(loaded, search_space):
         raise ValueError(f"the encoder is of {loaded.space}, not of {search_space.name}")
     labels = as_labels(search_space, archs, accuracies)
     transforms = transform if isinstance(transform, Mapping) else dict.fromkeys(labels.columns, transform)
@@ -271,6 +271,16 @@ def _folds(n: int, members: int, seed: int, before: Sequence[Sequence[int]] = ()
     chosen = rng.permutation(np.arange(known, n))[: round(share * (n - known))]
     result[rng.permutation(len(chosen)) % len(before), chosen] = True
     return result
+
+
+def _knows(encoder: "Encoder", space: "Space") -> bool:
+    """Whether an encoder is of a space, or of several of which it is one."""
+    from cate_hf.spaces.mixed import MixedSpace
+
+    own = encoder.search_space
+    return space.name == encoder.space or (
+        isinstance(own, MixedSpace) and space.name in [member.name for member in own.members]
+    )
 
 
 def _encoder(encoder: Any, space: Any, needed: bool) -> "Encoder | None":

@@ -119,6 +119,8 @@ def transfer(lines: Lines, options) -> None:
                     ("from the encoder alone", None),
                     ("from the source's predictor", str(Path(folder) / "source")),
                 ):
+                    if lines.has(**base, labels=n, method=method):
+                        continue
                     predictor = data.fit(chosen, (target,), seed, members=options.members, encoder=encoder)
                     lines.add(**base, labels=n, method=method, kendall_tau=data.tau(predictor, target))
 

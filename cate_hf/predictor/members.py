@@ -88,7 +88,8 @@ def make_members(encoder: "nn.Module", members: int, targets: int, seed: int) ->
     from cate_hf.modeling.modeling_cate import CateForSequenceClassification
 
     config = copy.deepcopy(encoder.config)
-    config.num_labels, config.num_members, config.label_transforms = targets, 1, None  # the encoder may be a predictor's
+    config.num_labels = targets
+    config.num_members, config.label_transforms = 1, None  # the encoder may be a predictor's
     found = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

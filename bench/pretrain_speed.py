@@ -1,7 +1,7 @@
 """Pre-training speed at the paper's sizes (12 + 24 layers of 64, dropout 0.1, batch 1024), beside a plain float32
 PyTorch loop of the same model that collates Python lists. Prints one ratio; the sides run in turn, step by step.
 
-    python bench/pretrain_speed.py [--steps 6] [--batch-size 1024] [--nodes 7] [--with-default] [--profile]
+    python bench/pretrain_speed.py [--steps 6] [--batch-size 1024] [--nodes 7] [--with-default] [--stages] [--profile]
 
 Pairs are of NAS-Bench-101, 7 + 7 positions; other numbers of nodes are random graphs, such as 15 + 15 with --nodes 15.
 """
@@ -16,7 +16,7 @@ from torch import nn
 
 from cate_hf.data.batches import IdRange, TokenArrays, training_batches
 from cate_hf.data.pairs import build_pairs
-from cate_hf.kernels import use_kernels
+from cate_hf.kernels import short_attention, use_kernels
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
@@ -104,12 +104,15 @@ def of_random_graphs(preset: str, nodes: int, count: int = 8192):
 class Ours:
     """Pre-training as `cate_hf.training.pretrain` does it, but for logs and states."""
 
-    def __init__(self, config, tokens: TokenArrays, pairs: np.ndarray, batch_size: int, precision: str):
+    def __init__(self, config, tokens: TokenArrays, pairs: np.ndarray, batch_size: int, precision: str, kernels="all"):
         self.data, self.batch_size, self.step = (tokens, pairs), batch_size, 0
         self.accelerator = Accelerator(cpu=True, mixed_precision=precision)
         self.ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id)
-        model = CateForPreTraining._from_config(config).train()
-        use_kernels(model)
+        model = CateForPreTraining._from_config(config, attn_implementation="eager").train()
+        if kernels == "all":
+            use_kernels(model)
+        elif kernels == "attention":
+            model.set_attn_implementation(short_attention())
         optimizer = torch.optim.AdamW(parameter_groups(model, 0.01), lr=1e-3, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
 
@@ -147,6 +150,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--nodes", type=int, default=7)
     parser.add_argument("--with-default", action="store_true", help="the default design, too")
+    parser.add_argument("--stages", action="store_true", help="the paper's model with fewer kernels and none, too")
     parser.add_argument("--precision", choices=("auto", "no", "bf16"), default="auto")
     parser.add_argument("--profile", action="store_true", help="of one of our steps")
     options = parser.parse_args()
@@ -162,6 +166,9 @@ def main() -> None:
     }
     if options.with_default:
         sides["cate_hf, default design"] = Ours(*data("default"), options.batch_size, precision)
+    if options.stages:
+        sides["cate_hf, attention alone by kernels"] = Ours(*paper, options.batch_size, precision, "attention")
+        sides["cate_hf without kernels"] = Ours(*paper, options.batch_size, precision, "none")
     wall, busy = np.zeros((2, options.steps + 1, len(sides)))
     for step in range(options.steps + 1):  # in turn, so that a busy machine slows all; the first is to warm up
         for side, run in enumerate(sides.values()):

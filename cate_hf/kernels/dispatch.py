@@ -2,7 +2,7 @@
 
 What a chunk computes depends on its number alone, so neither the number of threads nor their timing changes a bit of
 the result. The threads are those of torch (its OpenMP library is asked by name), because two pools of threads on the
-same cores spin at each other. Where there is no such library, one thread does all.
+same cores spin at each other. Where there is no such library, they are Python's.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import functools
 import struct
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numba
@@ -51,11 +52,12 @@ def run(function: ctypes._CFuncPtr, chunks: int, *arguments: int) -> None:
     """Call a kernel for chunks 0 … chunks - 1, on as many threads as torch uses here."""
     values = (ctypes.c_int64 * (FIRST + len(arguments)))(0, chunks, *arguments)
     threads = min(torch.get_num_threads(), chunks)
-    parallel = _openmp() if threads > 1 else None
-    if parallel is None:
+    if threads < 2:
         function(values)
-    else:
+    elif (parallel := _openmp()) is not None:
         parallel(function, values, threads, 0)
+    else:
+        list(_pool(threads).map(function, [values] * threads))
 
 
 @functools.cache
@@ -69,6 +71,11 @@ def _openmp() -> Callable | None:
     function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
     function.restype = None
     return function
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
 
 
 def bits(number: float) -> int:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from cate_hf.kernels import dispatch
 from cate_hf.kernels.attention import ShortAttention, draw_seed, short_attention_forward
 from cate_hf.modeling.layers_cate import HIDDEN_DEFAULT, eager_attention_forward
 
@@ -187,7 +188,10 @@ def test_gradients_with_dropout_are_those_of_the_same_draw(kind):
     assert (gradient * direction).sum().item() == pytest.approx(numeric.item(), rel=2e-2)
 
 
-def test_threads_change_no_bit():
+@pytest.mark.parametrize("openmp", [True, False])
+def test_threads_change_no_bit(monkeypatch, openmp):
+    if not openmp:
+        monkeypatch.setattr(dispatch, "_openmp", lambda: None)
     qkv, mask = inputs(100, 14, 8), mask_of("graph", 100, 14, 8, 4)
     before = torch.get_num_threads()
     results = []

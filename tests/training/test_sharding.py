@@ -1,5 +1,6 @@
 """Weights in shards over two processes, as the given configuration starts them, beside whole weights."""
 
+import pytest
 import torch
 
 from tests.training.killing import finish, kill_all, launch, losses, same_bits, states, wait_until, weights
@@ -9,8 +10,8 @@ OPTIONS = ("--batch-size", "32", "--statistics-batch-size", "8", "--max-steps", 
 OPTIONS += ("--dropout", "0.1", "--gradient-accumulation-steps", "2", "--max-grad-norm", "1", "--length-multiple", "1")
 
 
-def whole_run(output, *options, config):
-    code, error = finish(launch(output, *options, processes=2, config=config))
+def whole_run(output, *options, **how):
+    code, error = finish(launch(output, *options, processes=2, **how))
     assert code == 0, error[-3000:]
     return output
 
@@ -37,3 +38,20 @@ def test_shards_have_the_weights_of_whole_ones_and_are_resumed_to_the_bit(tmp_pa
     whole_run(killed, *OPTIONS, "--resume", config="cpu_fsdp")
     assert same_bits(sharded, killed)
     assert losses(killed) == other
+
+
+def test_deepspeed_has_the_losses_of_whole_weights_and_is_resumed_to_the_bit(tmp_path, monkeypatch):
+    pytest.importorskip("deepspeed", reason="deepspeed is not installed")
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    deepspeed = {"config": "deepspeed_zero2", "module": "tests.training.deepspeed_on_cpu"}
+    options = (*OPTIONS[:8], "--max-grad-norm", "1", "--gradient-accumulation-steps", "2")
+    one, other = losses(whole_run(tmp_path / "whole", *options, config="cpu_ddp")), tmp_path / "shared"
+    whole_run(other, *options, **deepspeed)
+    assert max(abs(one[step] - losses(other)[step]) for step in one) < 1e-4
+    killed = tmp_path / "killed"
+    process = launch(killed, *options, processes=2, **deepspeed)
+    assert wait_until(lambda: states(killed), process)
+    kill_all(process)
+    whole_run(killed, *options, "--resume", **deepspeed)
+    assert same_bits(other, killed)
+    assert losses(killed) == losses(other)

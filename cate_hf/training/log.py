@@ -17,14 +17,18 @@ class RunLog:
         self.path = path
         self.entries: list[dict] = []
 
-    def rewind(self, step: int) -> None:
-        """Take up what was logged up to a step. What came after it is removed, a line that a kill cut short too."""
+    def rewind(self, step: int, evaluated: bool = True) -> None:
+        """Take up what was logged up to a step. What came after it is removed, a line that a kill cut short too.
+
+        Args:
+            evaluated: whether an evaluation at that step stays; one that will be made again is removed.
+        """
         if self.path is None or not self.path.is_file():
             return
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)
-                if entry["step"] <= step:
+                if entry["step"] < step or (entry["step"] == step and (evaluated or "loss" in entry)):
                     self.entries.append(entry)
             except (ValueError, KeyError, TypeError):
                 continue

@@ -98,7 +98,7 @@ class Pretraining:
             raise ValueError(f"{folder} is of another run: the architectures or their pairs have changed since")
         self.step = progress["step"]
         self.weights.load(read_state(folder, self.model))
-        self.log.rewind(self.step)
+        self.log.rewind(self.step, evaluated=self.step < self.total_steps)
 
     def run(self, save_every: int, log_every: int, evaluate_pairs: int) -> dict[str, float]:
         """Train to the end of the schedule; returns the last evaluation."""

@@ -135,6 +135,11 @@ def test_the_log_is_rewound(tmp_path):
     entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert entries == again.entries
     assert [(entry["step"], entry["loss"]) for entry in entries] == [(1, 0.5), (2, 0.5), (3, 0.5), (4, 0.25)]
+    again.append({"step": 4, "validation_loss": 0.5})
+    for evaluated, lines in ((True, 5), (False, 4)):  # a run that has ended is evaluated again
+        last = RunLog(tmp_path / "log.jsonl")
+        last.rewind(4, evaluated)
+        assert len(last.entries) == lines
     nowhere = RunLog(None)
     nowhere.rewind(3)
     nowhere.append({"step": 4})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cate_hf.spaces import Space
 
 PRECISIONS = ("float32", "bfloat16")
+_WEIGHTS = 1 << 20  # of a head's attention, in a batch: long architectures come fewer at a time
 _MANY = 4096  # architectures from which on kernels pay, which may have to be compiled first
 
 
@@ -86,7 +87,7 @@ class Encoder:
         Args:
             architectures: an `ArchitectureTable` (fastest), an iterable of `Architecture` or of dicts with operations
                 and adjacency, or one of these alone, which gives one row.
-            batch_size: architectures at a time; bounds the memory.
+            batch_size: architectures at a time, fewer where they have more than 32 nodes; bounds the memory.
             progress: draw a progress bar.
             on_batch: called with the number of architectures of each batch that is done.
 
@@ -100,6 +101,8 @@ class Encoder:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         table = self._as_table(architectures)
         encodings = np.empty((len(table), self.dim), dtype=np.float32)
+        if len(table):
+            batch_size = min(batch_size, max(1, _WEIGHTS // int(table.num_nodes.max()) ** 2))
 
         def encode_batch(start: int) -> int:
             import torch

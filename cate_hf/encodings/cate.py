@@ -115,14 +115,15 @@ class Encoder:
             return len(batch["input_ids"])
 
         starts, on_cpu = range(0, len(table), batch_size), self.model.device.type == "cpu"
-        with progress_bar("encoding", len(table), "cells", progress) as advance, self._kernels(len(table)):
+        with progress_bar("encoding", len(table), "cells", progress) as advance, self.kernels(len(table)):
             done = run_on_cores(encode_batch, starts) if on_cpu else map(encode_batch, starts)
             for count in done:
                 (on_batch or advance)(count)
         return encodings
 
-    def _kernels(self, count: int) -> contextlib.AbstractContextManager:
-        """The model's layers compiled, for the time of a block in which so many architectures are encoded."""
+    def kernels(self, count: int) -> contextlib.AbstractContextManager:
+        """The model's layers compiled, for the time of a block in which `count` architectures are encoded, if those are
+        many: for calls of `encode` with parts of a table, which then all compute in one way."""
         if self.model.device.type != "cpu" or count < _MANY:
             return contextlib.nullcontext()
         from cate_hf.kernels.layer import compiled_layers

@@ -112,7 +112,8 @@ def encoded_parts(
     """Rows start .. stop - 1 as they are written, `ROW_GROUP` at a time: hash, encoding, operations, adjacency, and
     the columns beside them."""
     for part, others in rows.parts(start, stop, ROW_GROUP):
-        encodings = encoder.encode(part, batch_size, on_batch=on_batch)
+        with encoder.kernels(len(rows)):
+            encodings = encoder.encode(part, batch_size, on_batch=on_batch)
         encoding = pa.FixedSizeListArray.from_arrays(
             pa.array(encodings.ravel()), type=pa.list_(pa.float32(), encoder.dim)
         )

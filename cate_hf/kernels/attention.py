@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 
 from cate_hf.kernels.attention_kernels import BLOCK, LONGEST, WIDEST, attention_backward, attention_forward
 from cate_hf.kernels.dispatch import bits, run
@@ -28,6 +29,7 @@ class ShortAttention(torch.autograd.Function):
         return output
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient):
         query, key, value, mask = ctx.saved_tensors
         batch, heads, length, size = query.shape
@@ -99,7 +101,7 @@ def short_attention_forward(
     """The attention interface of transformers: (B, H, L, D) each and a mask that is added, (B, 1 or H, L, L), to
     (B, L, H, D). Tensors that the kernels are not for go to the model's own attention."""
     p = dropout if module.training else 0.0
-    if not _suits(query, key, value, attention_mask):
+    if p >= 1.0 or not _suits(query, key, value, attention_mask):
         from cate_hf.modeling.layers_cate import eager_attention_forward
 
         return eager_attention_forward(module, query, key, value, attention_mask, scaling, dropout, **kwargs)

@@ -175,7 +175,7 @@ def attention_forward(size: int, bfloat16: bool):
 
     def forward(arguments):
         chunk = next_integer(arguments + 8 * CHUNK)
-        while chunk < argument(arguments, CHUNKS) and version:
+        while chunk < argument(arguments, CHUNKS) and version >= 0:
             for b in range(chunk * BLOCK, min((chunk + 1) * BLOCK, argument(arguments, BATCH))):
                 forward_of(arguments, b, size, bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)
@@ -190,7 +190,7 @@ def attention_backward(size: int, bfloat16: bool):
 
     def backward(arguments):
         chunk = next_integer(arguments + 8 * CHUNK)
-        while chunk < argument(arguments, CHUNKS) and version:
+        while chunk < argument(arguments, CHUNKS) and version >= 0:
             for b in range(chunk * BLOCK, min((chunk + 1) * BLOCK, argument(arguments, BATCH))):
                 backward_of(arguments, b, size, bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)

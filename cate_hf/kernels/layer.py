@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 
 from cate_hf.kernels.attention import draw_seed
 from cate_hf.kernels.attention_kernels import BLOCK, LONGEST, WIDEST, attention_backward, attention_forward
@@ -113,6 +114,7 @@ class CompiledLayer(torch.autograd.Function):
         return x_3.view(batch, length, size)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient):
         (x, y_1, moments_1, qkv, context, x_2, y_2, moments_2, hidden, mask, *weights) = ctx.saved_tensors
         norm_1, w_qkv, w_out, norm_2, w_in, w_down = weights
@@ -234,18 +236,23 @@ def _parameters(layer: nn.Module) -> list[torch.Tensor]:
     return [parameter for module in modules for parameter in (module.weight, module.bias)]
 
 
-def compile_layers(model: nn.Module, compiled: bool = True) -> None:
-    """Let the layers of a model be computed by `compiled_layer` where it can, or no longer."""
-    for module in model.modules():
-        if hasattr(module, "compiled"):
-            module.compiled = compiled_layer if compiled else None
+def compile_layers(model: nn.Module) -> None:
+    """Let the layers of a model be computed by `compiled_layer` where it can."""
+    for module in _layers(model):
+        module.compiled = compiled_layer
 
 
 @contextmanager
 def compiled_layers(model: nn.Module) -> "Iterator[None]":
     """`compile_layers` for the time of a block."""
+    before = [(module, module.compiled) for module in _layers(model)]
     compile_layers(model)
     try:
         yield
     finally:
-        compile_layers(model, False)
+        for module, compiled in before:
+            module.compiled = compiled
+
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if hasattr(module, "compiled")]

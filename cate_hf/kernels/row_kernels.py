@@ -147,7 +147,7 @@ def rows_forward(size: int, bfloat16: bool):
 
     def forward(arguments):
         chunk = next_integer(arguments + 8 * CHUNK)
-        while chunk < argument(arguments, CHUNKS) and version:
+        while chunk < argument(arguments, CHUNKS) and version >= 0:
             for row in range(chunk * ROWS_OF_CHUNK, min((chunk + 1) * ROWS_OF_CHUNK, argument(arguments, COUNT))):
                 add_and_normalise(arguments, row, size, bfloat16)
             chunk = next_integer(arguments + 8 * CHUNK)
@@ -162,7 +162,7 @@ def rows_backward(size: int, bfloat16: bool):
 
     def backward(arguments):
         chunk = next_integer(arguments + 8 * CHUNK)
-        while chunk < argument(arguments, CHUNKS) and version:
+        while chunk < argument(arguments, CHUNKS) and version >= 0:
             partial = argument(arguments, PARTIAL) + 12 * chunk * size
             for c in range(0, 3 * size, 16):
                 store(partial + 4 * c, splat(16, 0.0))
@@ -184,7 +184,7 @@ def relu_forward(bfloat16: bool):
         seed, seed_2 = argument(arguments, HIDDEN_SEED), argument(arguments, HIDDEN_SEED_2)
         kept = splat(16, 1.0 / (1.0 - dropped / 4294967296.0))
         chunk = next_integer(arguments + 8 * CHUNK)
-        while chunk < argument(arguments, CHUNKS) and version:
+        while chunk < argument(arguments, CHUNKS) and version >= 0:
             for i in range(chunk * NUMBERS_OF_CHUNK, min((chunk + 1) * NUMBERS_OF_CHUNK, numbers), 16):
                 x = read(hidden, i, bfloat16)
                 write(hidden, i, dropped_out(where_positive(x, x), i, seed, seed_2, dropped, kept), bfloat16)
@@ -206,7 +206,7 @@ def relu_backward(bfloat16: bool):
         kept = splat(16, 1.0 / (1.0 - dropped / 4294967296.0))
         size = ROWS_OF_CHUNK * width
         chunk = next_integer(arguments + 8 * CHUNK)
-        while chunk < argument(arguments, CHUNKS) and version:
+        while chunk < argument(arguments, CHUNKS) and version >= 0:
             sums = argument(arguments, SUMS) + 4 * chunk * width
             for c in range(0, width, 16):
                 of_column = splat(16, 0.0)

@@ -190,7 +190,11 @@ def test_all_layers_are_compiled_where_they_are_asked_to_be():
         model(**given)
     assert len(seen) == 2
     assert all(result is not None for result in seen)
+    for module in model.layers:
+        module.compiled = None
     with compiled_layers(model):
+        with compiled_layers(model):
+            assert model.layers[0].compiled is compiled_layer
         assert model.layers[0].compiled is compiled_layer
     assert model.layers[0].compiled is None
     with torch.no_grad():

@@ -41,8 +41,8 @@ def test_kills_at_random_moments_leave_the_weights_to_the_bit(whole, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_twenty_kills(tmp_path, processes):
-    # Of an option that is given twice the last counts: 64 steps are an epoch here.
-    options = (*OPTIONS, "--batch-size", "8", "--max-steps", "150", "--gradient-accumulation-steps", "2")
+    # A cycle goes on by a state or two: twenty kills come before and after the end of an epoch.
+    options = (*OPTIONS, "--max-steps", "60", "--gradient-accumulation-steps", "2")
     code, error = finish(launch(tmp_path / "whole", *options, processes=processes))
     assert code == 0, error[-3000:]
     counts = killed_until_done(tmp_path / "run", 20, np.random.default_rng(processes), *options, processes=processes)

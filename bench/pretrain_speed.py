@@ -7,6 +7,7 @@ Pairs are of NAS-Bench-101, 7 + 7 positions; other numbers of nodes are random g
 """
 
 import argparse
+import copy
 import time
 
 import numpy as np
@@ -108,7 +109,7 @@ class Ours:
         self.data, self.batch_size, self.step = (tokens, pairs), batch_size, 0
         self.accelerator = Accelerator(cpu=True, mixed_precision=precision)
         self.ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id)
-        model = CateForPreTraining._from_config(config, attn_implementation="eager").train()
+        model = CateForPreTraining._from_config(copy.deepcopy(config), attn_implementation="eager").train()
         if kernels == "all":
             use_kernels(model)
         elif kernels == "attention":

@@ -62,15 +62,18 @@ def run(function: ctypes._CFuncPtr, chunks: int, *arguments: int) -> None:
 
 @functools.cache
 def _openmp() -> Callable | None:
-    """GOMP_parallel(function, data, threads, flags) of the library that torch has loaded, or None."""
-    try:
-        library = ctypes.CDLL("libgomp.so.1", mode=getattr(ctypes, "RTLD_NOLOAD", 4))
-        function = library.GOMP_parallel
-    except (OSError, AttributeError):
-        return None
-    function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
-    function.restype = None
-    return function
+    """GOMP_parallel(function, data, threads, flags) of the library that torch has loaded, or None. Wheels of torch
+    bring their own, under a name with a hash in some."""
+    brought = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
+    for name in (*map(str, brought), "libgomp.so.1"):
+        try:
+            function = ctypes.CDLL(name, mode=getattr(ctypes, "RTLD_NOLOAD", 4)).GOMP_parallel
+        except (OSError, AttributeError):
+            continue
+        function.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+        function.restype = None
+        return function
+    return None
 
 
 @functools.cache

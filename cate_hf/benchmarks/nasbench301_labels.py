@@ -49,12 +49,12 @@ def read_labels(path: Path) -> tuple[Cells, dict[str, np.ndarray]]:
         raise ValueError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from None
     if not len(table):
         raise ValueError(f"{path}: holds no genotypes")
-    cells = Cells(*(_cell(path, name, table[name]) for name in _CELLS))
+    cells = Cells(*(read_cell_column(path, name, table[name]) for name in _CELLS))
     return cells, {name: _numbers(path, name, table[name]) for name in FIELDS if name in table.column_names}
 
 
-def _cell(path: Path, name: str, column: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Operations and inputs (N, 8) uint8 of a column."""
+def read_cell_column(path: Path, name: str, column: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Operations and inputs (N, 8) uint8 of a column of genotypes. Raises ValueError naming file, row and entry."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -32,7 +32,8 @@ def encode(
     """Write the encodings of architectures.
 
     Columns: hash, encoding (a fixed-size list of float32), then all other columns of the input; rows in its order.
-    A row of the input has operations (a list of names) and adjacency (a list of rows of 0 and 1).
+    A row of the input has operations (a list of names) and adjacency (a list of rows of 0 and 1). Of a table of DARTS'
+    normal and reduction cells (columns normal and reduce, as cate import writes) both encodings stand side by side.
 
     Examples:
 

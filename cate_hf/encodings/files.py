@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cate_hf.encodings.cate import Encoder
+    from cate_hf.encodings.cell_pairs import PairRows
     from cate_hf.spaces import Space
 
 ROW_GROUP = 65_536
@@ -38,11 +39,12 @@ def encode_to_parquet(
     Args:
         model: name of a bundled checkpoint, or a folder.
         space, input: one of the two: all architectures of a space (its pool, where it cannot be listed), or those of a
-            Parquet file, which is read by parts, or JSON Lines file.
+            Parquet file, which is read by parts, or JSON Lines file. Of pairs of DARTS cells (columns normal and
+            reduce) the encodings of both stand side by side.
         precision: see `cate_hf.load_encoder`.
 
     Returns:
-        number of rows, and D.
+        number of rows, and D (of pairs 2 D).
 
     Raises:
         ValueError: a checkpoint of another space than the input, or bad input; file and row are named.
@@ -51,7 +53,7 @@ def encode_to_parquet(
     check_output(output, overwrite)
     encoder, rows = encoder_and_rows(model, space, input, progress, precision=precision)
     write_rows(encoder, rows, output, batch_size, overwrite, progress)
-    return len(rows), encoder.dim
+    return len(rows), rows.cells * encoder.dim
 
 
 def encoder_and_rows(
@@ -61,7 +63,7 @@ def encoder_and_rows(
     progress: bool = False,
     device: str | None = None,
     precision: str = "float32",
-) -> "tuple[Encoder, TableRows | ParquetRows]":
+) -> "tuple[Encoder, TableRows | ParquetRows | PairRows]":
     """The encoder of a name or folder, and what it shall encode; args and errors as `encode_to_parquet`."""
     from cate_hf.hub.checkpoints import load_encoder
 
@@ -70,7 +72,7 @@ def encoder_and_rows(
     if space is not None:
         space = get_space(space).name  # its nearest name, before a model is loaded
     encoder = load_encoder(model, device, precision=precision)
-    return encoder, rows_for(encoder.search_space, model, space, input, progress)
+    return encoder, rows_for(encoder.search_space, model, space, input, progress, pairs=True)
 
 
 def write_encodings(
@@ -87,7 +89,7 @@ def write_encodings(
 
 def write_rows(
     encoder: "Encoder",
-    rows: TableRows | ParquetRows,
+    rows: "TableRows | ParquetRows | PairRows",
     output: str | os.PathLike,
     batch_size: int = 1024,
     overwrite: bool = False,
@@ -103,7 +105,7 @@ def write_rows(
 
 def encoded_parts(
     encoder: "Encoder",
-    rows: TableRows | ParquetRows,
+    rows: "TableRows | ParquetRows | PairRows",
     start: int,
     stop: int,
     batch_size: int,
@@ -112,15 +114,24 @@ def encoded_parts(
     """Rows start .. stop - 1 as they are written, `ROW_GROUP` at a time: hash, encoding, operations, adjacency, and
     the columns beside them."""
     for part, others in rows.parts(start, stop, ROW_GROUP):
+        single = isinstance(part, ArchitectureTable)
         with encoder.kernels(len(rows)):
-            encodings = encoder.encode(part, batch_size, on_batch=on_batch)
+            kinds = [part] if single else part.parts
+            advances = [on_batch] + [_nothing] * (len(kinds) - 1)
+            encodings = np.hstack(
+                [encoder.encode(kind, batch_size, on_batch=by) for kind, by in zip(kinds, advances, strict=True)]
+            )
         encoding = pa.FixedSizeListArray.from_arrays(
-            pa.array(encodings.ravel()), type=pa.list_(pa.float32(), encoder.dim)
+            pa.array(encodings.ravel()), type=pa.list_(pa.float32(), encodings.shape[1])
         )
-        graphs = to_arrow(part.replace_columns({"hash": part.columns["hash"]}))
+        graphs = to_arrow(kinds[0].replace_columns({"hash": part.columns["hash"]}))
         columns = {"hash": graphs["hash"], "encoding": encoding}
-        columns |= {name: graphs[name] for name in GRAPH_COLUMNS}
+        columns |= {name: graphs[name] for name in GRAPH_COLUMNS} if single else {}  # pairs have theirs in others
         yield pa.table(columns | {name: others[name] for name in others.column_names})
+
+
+def _nothing(count: int) -> None:
+    """Nothing is drawn for the second cells of pairs."""
 
 
 def read_encodings(path: str | os.PathLike, candidates: ArchitectureTable) -> np.ndarray:

@@ -19,6 +19,8 @@ from cate_hf.table import ArchitectureTable
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from cate_hf.benchmarks.nasbench301_cells import CellPairTable
+    from cate_hf.encodings.cell_pairs import PairRows
     from cate_hf.spaces import Space
 
 _REPLACED = ("hash", "encoding")  # columns of the input that those of the output take the place of
@@ -27,12 +29,14 @@ _REPLACED = ("hash", "encoding")  # columns of the input that those of the outpu
 class Part(NamedTuple):
     """Some rows: n architectures with a column hash, and n rows of the columns that are kept beside them."""
 
-    architectures: ArchitectureTable
+    architectures: "ArchitectureTable | CellPairTable"
     others: "pa.Table"
 
 
 class TableRows:
     """A table of architectures in memory, checked before, with a column hash."""
+
+    cells = 1
 
     def __init__(self, table: ArchitectureTable):
         from cate_hf.table_arrow import object_types
@@ -73,6 +77,8 @@ class ParquetRows:
         FileNotFoundError: no such file.
     """
 
+    cells = 1
+
     def __init__(self, space: "Space", path: str | os.PathLike):
         from cate_hf.table_parquet import count_rows
 
@@ -102,7 +108,7 @@ class ParquetRows:
         from cate_hf.table_parquet import read_parts
 
         for table, others in read_parts(self.path, start, stop, size):
-            given = _given_hashes(others)
+            given = given_hashes(others)
             try:
                 checked = checked_architectures(self.space, table, given, str(self.path))
             except ValueError as error:
@@ -112,8 +118,13 @@ class ParquetRows:
 
 
 def rows_for(
-    own: "Space", model: str | os.PathLike, space: str | None, input: str | os.PathLike | None, progress: bool = False
-) -> TableRows | ParquetRows:
+    own: "Space",
+    model: str | os.PathLike,
+    space: str | None,
+    input: str | os.PathLike | None,
+    progress: bool = False,
+    pairs: bool = False,
+) -> "TableRows | ParquetRows | PairRows":
     """The architectures of a space (its pool, where it cannot be listed), or of a Parquet or JSON Lines file.
 
     An encoder of a mixed space encodes those of its members, alone or together.
@@ -121,6 +132,7 @@ def rows_for(
     Args:
         own: the space that `model`, as errors call it, encodes.
         space, input: one of the two.
+        pairs: take tables of normal and reduction cells, too.
 
     Raises:
         ValueError: architectures of another space, or bad input; file and row are named.
@@ -135,6 +147,15 @@ def rows_for(
     from cate_hf.table_io import PARQUET_SUFFIXES, read_architectures
 
     if Path(input).suffix in PARQUET_SUFFIXES:
+        from cate_hf.encodings.cell_pairs import PairRows, holds_pairs
+
+        if holds_pairs(input):
+            if not pairs:
+                raise ValueError(f"{input}: pairs of a normal and a reduction cell; single cells are expected here")
+            members = own.members if isinstance(own, MixedSpace) else (own,)
+            if "darts" not in [member.name for member in members]:
+                raise ValueError(f"{input}: pairs of DARTS cells; {model} is a checkpoint of {own.name}")
+            return PairRows(input)
         rows = ParquetRows(own, input)
         _check_vocabulary(rows.operations(), own, model, input)
         return rows
@@ -150,7 +171,7 @@ def _check_vocabulary(vocabulary: tuple[str, ...], own: "Space", model: str | os
         raise ValueError(f"{input}: operations such as {foreign[0]!r}; {model} is a checkpoint of {own.name}")
 
 
-def _given_hashes(others: "pa.Table") -> np.ndarray | None:
+def given_hashes(others: "pa.Table") -> np.ndarray | None:
     from cate_hf.table_arrow import column_from_arrow
 
     return column_from_arrow(others["hash"]) if "hash" in others.column_names else None
@@ -176,11 +197,11 @@ def checked_architectures(
     """
     table = space.validate_many(table, source)
     computed = space.hash_many(table)
-    _check_hashes(given, computed, source)
+    check_hashes(given, computed, source)
     return table.with_columns(hash=computed)
 
 
-def _check_hashes(given: np.ndarray | None, computed: np.ndarray, source: str) -> None:
+def check_hashes(given: np.ndarray | None, computed: np.ndarray, source: str) -> None:
     """Compare a file's column with the hashes of its architectures; ValueError names the first row that differs."""
     if given is None:
         return

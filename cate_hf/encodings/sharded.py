@@ -108,7 +108,7 @@ def encode_sharded(
                     write_groups(encoded_parts(encoder, rows, start, stop, batch_size, advance), temporary)
         wait_for_all(accelerator)
         on_main_process(accelerator, lambda: _finish(folder, output, shards, overwrite, progress))
-    return len(rows), encoder.dim
+    return len(rows), rows.cells * encoder.dim
 
 
 def work_folder(output: Path) -> Path:

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from cate_hf import get_space
-from cate_hf.hashing import cell_hash
+from cate_hf.graphs.hashing import cell_hash
 
 OPERATIONS = 3
 VERTICES = range(2, 8)

@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks.nasbench301_cells import read_cells
-from cate_hf.benchmarks.nasbench301_features import categories
-from cate_hf.benchmarks.nasbench301_onnx import OnnxSurrogate
+from cate_hf.benchmarks.nasbench301.features import categories
+from cate_hf.benchmarks.nasbench301.onnx_surrogate import OnnxSurrogate
+from cate_hf.spaces.darts.pairs import read_cells
 
 COMPARED = 3000
 

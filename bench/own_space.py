@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.hashing import cell_hashes
-from cate_hf.spaces.custom import CustomSpace
-from cate_hf.table import PADDING
+from cate_hf.graphs.hashing import cell_hashes
+from cate_hf.graphs.table import PADDING
+from cate_hf.spaces.custom.custom_space import CustomSpace
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "enas_like.yaml"
 

@@ -18,12 +18,12 @@ from predictor_tau import tables
 
 from cate_hf import load_encoder
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.predictor.process import Process
 from cate_hf.predictor.report import measures
 from cate_hf.predictor.targets import Target
-from cate_hf.predictor.trees import Trees
 from cate_hf.spaces import get_space
 from cate_hf.statistics.structure import structure
+from cate_hf.surrogates.process import Process
+from cate_hf.surrogates.trees import Trees
 
 TESTED, SPLIT_SEED = 4000, 123
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from cate_hf import get_space
+from cate_hf.autoencoders.arch2vec_model import Arch2VecModel
+from cate_hf.autoencoders.dvae_model import DVaeModel
+from cate_hf.autoencoders.files import write_model
+from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
 from cate_hf.encodings import get_encoding
-from cate_hf.encodings.arch2vec_model import Arch2VecModel
-from cate_hf.encodings.dvae_model import DVaeModel
-from cate_hf.encodings.vae_files import write_model
-from cate_hf.encodings.vae_graphs import GraphBatch, GraphShape
 
 
 def main() -> None:

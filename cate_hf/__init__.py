@@ -1,32 +1,32 @@
 """CATE: computation-aware Transformer encodings of neural architectures, as a Hugging Face package.
 
-`import cate_hf` makes transformers' Auto classes know CATE (see cate_hf/auto.py) and nothing else: every public name
-below is imported when it is first used, so that the import itself needs neither torch nor transformers.
+`import cate_hf` makes transformers' Auto classes know CATE (see cate_hf/hub/auto.py) and nothing else: every public
+name below is imported when it is first used, so that the import itself needs neither torch nor transformers.
 """
 
 import importlib
 
-from cate_hf.auto import register_when_imported
+from cate_hf.hub.auto import register_when_imported
 
 __version__ = "0.1.0"
 
 # Public name -> module that defines it.
 _PUBLIC = {
-    "Architecture": "cate_hf.architecture",
-    "ArchitectureTable": "cate_hf.table",
+    "Architecture": "cate_hf.graphs.architecture",
+    "ArchitectureTable": "cate_hf.graphs.table",
     "CateConfig": "cate_hf.modeling.configuration_cate",
     "CateForPreTraining": "cate_hf.modeling.modeling_cate",
     "CateForSequenceClassification": "cate_hf.modeling.modeling_cate",
     "CateModel": "cate_hf.modeling.modeling_cate",
     "Space": "cate_hf.spaces",
     "CateTokenizer": "cate_hf.tokenization.tokenization_cate",
-    "checkpoint_path": "cate_hf.hub.checkpoints",
+    "checkpoint_path": "cate_hf.hub.load",
     "fit_predictor": "cate_hf.predictor",
     "get_encoding": "cate_hf.encodings.registry",
     "get_space": "cate_hf.spaces",
     "load_architectures": "cate_hf.data",
     "load_benchmark": "cate_hf.benchmarks",
-    "load_encoder": "cate_hf.hub.checkpoints",
+    "load_encoder": "cate_hf.encodings.cate",
     "load_pairs": "cate_hf.data",
     "load_predictor": "cate_hf.predictor",
     "register_encoding": "cate_hf.encodings.registry",

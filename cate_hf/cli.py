@@ -22,8 +22,8 @@ from cate_hf.commands import (
     statistics,
     tables,
 )
-from cate_hf.names import printable
-from cate_hf.progress import Stopped
+from cate_hf.core.names import printable
+from cate_hf.core.progress import Stopped
 
 INTERRUPTED = 130
 INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"

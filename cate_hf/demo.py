@@ -11,13 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.architecture import Architecture
+from cate_hf.encodings.cate import load_encoder
 from cate_hf.encodings.files import read_encodings, write_encodings
 from cate_hf.encodings.neighbours import neighbours_in, print_neighbours
 from cate_hf.experiments.maps import principal_map
-from cate_hf.hub.checkpoints import WEIGHTS, load_encoder, resolve_checkpoint
+from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.hub.layout import WEIGHTS
+from cate_hf.hub.load import resolve_checkpoint
 from cate_hf.spaces import Space, get_space
-from cate_hf.table import ArchitectureTable
 
 QUERIES, TRIALS = 100, 10  # of each search
 PREDICTOR = "nasbench101-accuracy"

@@ -12,7 +12,7 @@ import signal
 import sys
 from datetime import timedelta
 
-from cate_hf.launching import LineParser, check_launch, share_threads
+from cate_hf.core.launching import LineParser, check_launch, share_threads
 
 _WAITING = timedelta(days=30)  # the processes that are done wait for the others
 

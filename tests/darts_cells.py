@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from cate_hf import Architecture
-from cate_hf.spaces.darts_genotypes import OPERATIONS
+from cate_hf.spaces.darts.genotypes import OPERATIONS
 
 # The cells of the second-order search in figures 4 and 5 of Liu et al. 2019.
 SECOND_ORDER = (

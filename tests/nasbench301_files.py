@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cate_hf import get_space
-from cate_hf.spaces.darts_genotypes import OPERATIONS, CellPair
+from cate_hf.spaces.darts.genotypes import OPERATIONS, CellPair
 
 SPACE = get_space("darts")
 PREFIX = "NetworkSelectorDatasetInfo_COLON_darts_COLON_"

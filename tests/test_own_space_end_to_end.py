@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from cate_hf.spaces.custom import CustomSpace
-from cate_hf.spaces.custom_checks import FIELD_NAMES
+from cate_hf.spaces.custom.checks import FIELD_NAMES
+from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.statistics.structure import structure_names
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cate_hf.hub.checkpoints import checkpoint_names
+from cate_hf.hub.layout import checkpoint_names
 from tests.hub_stub import HubStub
 
 README = Path(__file__).parents[1] / "README.md"

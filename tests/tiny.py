@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from cate_hf import Architecture, CateConfig, CateForPreTraining, CateTokenizer
-from cate_hf.hub.checkpoints import save_checkpoint
+from cate_hf.hub.save import save_checkpoint
 
 SIZES = {"num_hidden_layers": 2, "num_cross_layers": 1, "hidden_size": 16, "num_attention_heads": 4}
 

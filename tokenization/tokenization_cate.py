@@ -271,7 +271,7 @@ class CateTokenizer(PreTrainedTokenizer):
             raise ValueError(f"position {operations.index(PAD_TOKEN)} is padding, but nodes follow or edges touch it")
         graph = {"operations": operations, "adjacency": matrix[:n, :n].astype(np.uint8).tolist()}
         try:
-            architecture = importlib.import_module("cate_hf.architecture").Architecture
+            architecture = importlib.import_module("cate_hf.graphs.architecture").Architecture
         except ImportError:  # the tokenizer was loaded as remote code, without the package
             return graph
         return architecture.from_dict(graph)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from cate_hf.benchmarks.base import Benchmark
-from cate_hf.names import Catalog, unknown
+from cate_hf.core.names import Catalog, unknown
 from cate_hf.spaces import Space, get_space
 
-CATALOG = Catalog("cate_hf.benchmarks.catalog", "BENCHMARK", "benchmark", "cate_hf.benchmarks")
+CATALOG = Catalog("cate_hf.benchmarks", "benchmark", "BENCHMARK", "benchmark")
 TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".jsonl", ".ndjson", ".json")
 
 
@@ -28,7 +28,7 @@ def load_benchmark(
         load_benchmark("my_results.csv", space="my_space.yaml")
 
     Args:
-        name: of a benchmark, or a file of architectures and metrics (`cate_hf.benchmarks.table.TableBenchmark`).
+        name: of a benchmark, or a file of architectures and metrics (see `TableBenchmark`).
         path: file or folder of the benchmark.
         space: of a table; the space of a benchmark that has a name is known.
         **options: the benchmark's own.
@@ -52,7 +52,7 @@ def load_benchmark(
             raise ValueError(f"{name}: a table needs its search space: load_benchmark({str(name)!r}, space=...)")
         if path is not None:
             raise ValueError(f"give either a benchmark's name and a path, or a table: got {name} and {path}")
-        from cate_hf.benchmarks.table import TableBenchmark
+        from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 
         return TableBenchmark(name, space, **options)
     raise unknown("benchmark", name, benchmark_names())

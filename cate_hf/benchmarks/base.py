@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
-from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
 
 
 class Result(dict):

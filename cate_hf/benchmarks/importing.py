@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cate_hf.benchmarks import load_benchmark
-from cate_hf.benchmarks.table_files import CSV_SUFFIXES
-from cate_hf.files import atomic_output, check_output
-from cate_hf.names import unknown
-from cate_hf.progress import progress_bar
+from cate_hf.benchmarks.table.files import CSV_SUFFIXES
+from cate_hf.core.files import atomic_output, check_output
+from cate_hf.core.names import unknown
+from cate_hf.core.progress import progress_bar
+from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.graphs.table_io import JSON_SUFFIXES, PARQUET_SUFFIXES
 from cate_hf.spaces import Space, get_space
-from cate_hf.table import ArchitectureTable
-from cate_hf.table_io import JSON_SUFFIXES, PARQUET_SUFFIXES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cate_hf.benchmarks.nasbench301_cells import CellPairTable
+    from cate_hf.spaces.darts.pairs import CellPairTable
 
 
 class Imported(NamedTuple):
@@ -54,8 +54,8 @@ def _benchmark(name: str) -> Reader:
 
 
 def _table(path: Path | None, space: Space | None, progress: bool) -> Imported:
-    """A reader of tables of one's own; `cate_hf.benchmarks.table.TableBenchmark` says of what form."""
-    from cate_hf.benchmarks.table import read_results
+    """A reader of tables of one's own; `cate_hf.benchmarks.table.table_benchmark.TableBenchmark` says of what form."""
+    from cate_hf.benchmarks.table.table_benchmark import read_results
 
     if space is None:
         raise ValueError(f"{path}: a table needs its search space (--space)")
@@ -83,7 +83,7 @@ def _table(path: Path | None, space: Space | None, progress: bool) -> Imported:
 
 def _genotypes(path: Path | None, space: Space | None, progress: bool) -> Imported:
     """A reader of text with a DARTS genotype a line; empty lines and those that begin with # are passed over."""
-    from cate_hf.benchmarks.nasbench301_cells import CellPairTable
+    from cate_hf.spaces.darts.pairs import CellPairTable
 
     darts = get_space("darts")
     if space is not None and space.name != darts.name:
@@ -204,7 +204,7 @@ def _pairs_to_arrow(pairs: "CellPairTable") -> "pa.Table":
     """Two cells as lists of {operation, input}, as `load_benchmark("nasbench301")` reads them, then the columns."""
     import pyarrow as pa
 
-    from cate_hf.spaces.darts_genotypes import ENTRIES, OPERATIONS, from_table
+    from cate_hf.spaces.darts.genotypes import ENTRIES, OPERATIONS, from_table
 
     names = np.array(OPERATIONS, dtype=object)
     columns = {}

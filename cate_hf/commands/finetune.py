@@ -126,14 +126,14 @@ def finetune_to_folder(
     import numpy as np
 
     from cate_hf.benchmarks import find_benchmark
-    from cate_hf.files import check_output
-    from cate_hf.hub.checkpoints import OWN_FILES
+    from cate_hf.core.files import check_output
+    from cate_hf.graphs.table import ArchitectureTable
+    from cate_hf.hub.layout import OWN_FILES
     from cate_hf.predictor.files import EXTRA_FILES
     from cate_hf.predictor.fit import fit_predictor
     from cate_hf.predictor.labels import LEAST_LABELS
     from cate_hf.predictor.report import report
     from cate_hf.spaces import get_space
-    from cate_hf.table import ArchitectureTable
 
     check_output(output_dir, overwrite, (*OWN_FILES, *EXTRA_FILES))
     search_space = get_space(space)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from cate_hf.hub.publish import Published
+    from cate_hf.publishing.publish import Published
 
 RepoId = Annotated[str, typer.Argument(help="Repository, owner/name; made where there is none.", show_default=False)]
 Private = Annotated[bool, typer.Option("--private", help="Make the repository private, where it is made.")]
@@ -33,7 +33,7 @@ def publish(
 
       cate publish my_encoder someone/my-encoder --private
     """
-    from cate_hf.hub.publish import publish_checkpoint
+    from cate_hf.publishing.publish import publish_checkpoint
 
     _tell(folder, publish_checkpoint(folder, repo_id, private, revision, dry_run))
 
@@ -51,7 +51,7 @@ def publish_dataset(
 
       cate publish-dataset pairs someone/my-pairs
     """
-    from cate_hf.hub.publish import publish_pairs
+    from cate_hf.publishing.publish import publish_pairs
 
     _tell(folder, publish_pairs(folder, repo_id, private, revision, dry_run))
 
@@ -87,7 +87,7 @@ def card(
 
       cate card my_encoder --repository someone/my-encoder --write
     """
-    from cate_hf.hub.card_files import check_card, render_checkpoint_card, render_pairs_card, write_card
+    from cate_hf.publishing.card_files import check_card, render_checkpoint_card, render_pairs_card, write_card
 
     pairs = (folder / "pairs.json").is_file()
     text = render_pairs_card(folder, repository) if pairs else render_checkpoint_card(folder, repository)
@@ -121,7 +121,7 @@ def download(
 
       cate download someone/my-encoder --revision v2 --output my_encoder
     """
-    from cate_hf.hub.models import fetch_encoder
+    from cate_hf.publishing.models import fetch_encoder
 
     folder = fetch_encoder(name, output, revision, overwrite)
     typer.echo(f"{name}: {folder}")
@@ -133,7 +133,7 @@ def models() -> None:
     Shown are the space, the length of an encoding, parameters, size on disk, the measured Kendall tau by number of
     labelled architectures, and where it is now. CATE_HF_NAMESPACE sets whose repositories the names stand for.
     """
-    from cate_hf.hub.models import known_encoders, print_encoders
+    from cate_hf.publishing.models import known_encoders, print_encoders
 
     print_encoders(known_encoders())
 
@@ -155,7 +155,7 @@ def cache(
 
       cate cache --remove someone/my-encoder
     """
-    from cate_hf.hub.cache import cache_entries, print_entries, remove_entries
+    from cate_hf.publishing.cache import cache_entries, print_entries, remove_entries
 
     names = [entry.name for entry in cache_entries()] if clear else remove
     if not names:

@@ -59,9 +59,9 @@ def pretrain_encoding(
     """
     from rich.console import Console
 
-    from cate_hf.encodings.vae_figures import as_table
-    from cate_hf.progress import Stopped
-    from cate_hf.training.encodings import Interrupted
+    from cate_hf.autoencoders.figures import as_table
+    from cate_hf.autoencoders.training import Interrupted
+    from cate_hf.core.progress import Stopped
 
     words = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
     try:
@@ -104,19 +104,19 @@ def train_to_folder(
     """Train an encoding on a space's pool to the end, and write its folder; returns its facts.
 
     Args:
-        settings: see `cate_hf.training.encoding_settings.EncodingSettings`.
+        settings: see `cate_hf.autoencoders.settings.EncodingSettings`.
 
     Raises:
         ValueError: settings that do not fit, nothing to resume, or a state of another run.
         FileExistsError: the output folder holds something, and neither resume nor overwrite was asked for; or
             something that is not of a run, which is never removed.
-        cate_hf.training.encodings.Interrupted: after Ctrl-C or SIGTERM, with the state saved.
+        cate_hf.autoencoders.training.Interrupted: after Ctrl-C or SIGTERM, with the state saved.
     """
-    from cate_hf.encodings.vae_folders import OWN_NAMES
-    from cate_hf.files import check_output, clear_folder
+    from cate_hf.autoencoders.folders import OWN_NAMES
+    from cate_hf.autoencoders.settings import EncodingSettings
+    from cate_hf.autoencoders.training import EncodingTraining
+    from cate_hf.core.files import check_output, clear_folder
     from cate_hf.spaces import get_space
-    from cate_hf.training.encoding_settings import EncodingSettings
-    from cate_hf.training.encodings import EncodingTraining
 
     output_dir = Path(output_dir)
     if resume and overwrite:

@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space as SearchSpace
 
 _COST_NAMES = {"flops": "FLOPs"}
@@ -45,9 +45,9 @@ def show(
 
       cate show my_network.onnx --output network.png
     """
-    from cate_hf.drawing import check_picture
-    from cate_hf.files import check_output
-    from cate_hf.graph_formats.read import read_architecture
+    from cate_hf.core.files import check_output
+    from cate_hf.graphs.drawing import check_picture
+    from cate_hf.graphs.formats.read import read_architecture
     from cate_hf.spaces import get_space
 
     search_space = None if space is None else get_space(space)

@@ -14,7 +14,7 @@ def spaces() -> None:
     from rich.table import Table
 
     from cate_hf.benchmarks import CATALOG, benchmark_names
-    from cate_hf.hub.checkpoints import checkpoint_names
+    from cate_hf.hub.layout import checkpoint_names
     from cate_hf.spaces import get_space, space_names
 
     view = Table(show_header=True)

@@ -32,10 +32,10 @@ def enumerate_space(
 
       cate enumerate darts --sample 10000 --output cells.parquet
     """
-    from cate_hf.files import check_output
+    from cate_hf.core.files import check_output
+    from cate_hf.graphs.table_parquet import write_parquet
     from cate_hf.spaces import get_space
     from cate_hf.spaces.sampling import different
-    from cate_hf.table_parquet import write_parquet
 
     space_object = get_space(space)
     check_output(output, overwrite)

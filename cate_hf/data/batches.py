@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cate_hf.table import pack_edges, unpack_edges
+from cate_hf.graphs.table import pack_edges, unpack_edges
 
 MASK_PROBABILITY = 0.2  # of a node to be predicted; of those 80 % become [MASK] and 20 % a random operation
 MASK_TOKEN_SHARE = 0.8
@@ -24,7 +24,7 @@ class PackedAdjacency:
     """Adjacency matrices (N, L, L) as bits of edges: `packed[rows]` gives those of some rows, (n, L, L) uint8.
 
     Args:
-        edge_bits: (N, ceil(L(L-1)/2 / 8)) uint8, as `cate_hf.table.pack_edges` makes them.
+        edge_bits: (N, ceil(L(L-1)/2 / 8)) uint8, as `cate_hf.graphs.table.pack_edges` makes them.
         length: L.
     """
 

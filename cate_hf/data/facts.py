@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from cate_hf.data.pairing import PairSettings
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces.base import Space
-from cate_hf.table import ArchitectureTable
 
 _LEVELS = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 _BINS = 12
-_OWN_SPACES = "cate_hf.spaces.catalog."
+_OWN_SPACES = "cate_hf.spaces."
 
 
 def architecture_facts(space: Space, table: ArchitectureTable) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from cate_hf.data.sources import (
     prepared,
     root,
 )
+from cate_hf.graphs.table_parquet import readable_parquet
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
-from cate_hf.table_parquet import readable_parquet
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict

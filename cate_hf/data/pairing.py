@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cate_hf.conditions import parse_where
+from cate_hf.graphs.conditions import parse_where
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
 
@@ -20,7 +20,7 @@ class PairSettings:
         partners: the most earlier partners an architecture gets (K of the paper).
         validation_fraction: share of first architectures whose pairs are held out.
         seed: of the choice of partners and of the split.
-        where: which architectures, such as "nodes<=6,edges<=7" (`cate_hf.conditions`); all of the pool when None.
+        where: which architectures, such as "nodes<=6,edges<=7" (see `graphs.conditions`); all of the pool when None.
     """
 
     cost: str = "parameters"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.conditions import where_rows
+from cate_hf.core.files import atomic_output, check_output
+from cate_hf.core.names import printable, unknown
 from cate_hf.data.facts import architecture_facts, pair_facts
 from cate_hf.data.pairing import (
     PairSettings,
@@ -22,14 +23,13 @@ from cate_hf.data.pairing import (
     make_pairs,
     split_by_first,
 )
-from cate_hf.files import atomic_output, check_output
-from cate_hf.names import printable, unknown
+from cate_hf.graphs.conditions import where_rows
+from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.graphs.table_io import read_architectures
+from cate_hf.graphs.table_parquet import GROUP_ROWS, readable_parquet, write_groups, write_parquet
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.mixed import MixedSpace
-from cate_hf.table import ArchitectureTable
-from cate_hf.table_io import read_architectures
-from cate_hf.table_parquet import GROUP_ROWS, readable_parquet, write_groups, write_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa

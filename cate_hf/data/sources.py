@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cate_hf.core.files import atomic_output, sha256_of
 from cate_hf.data.facts import architecture_facts
 from cate_hf.data.pairs import (
     ARCHITECTURES_FILE,
@@ -20,11 +21,10 @@ from cate_hf.data.pairs import (
     default_settings,
     write_splits,
 )
-from cate_hf.files import atomic_output, sha256_of
+from cate_hf.graphs.cache import cache_folder
+from cate_hf.graphs.table_parquet import write_parquet
 from cate_hf.spaces import space_names
 from cate_hf.spaces.base import Space
-from cate_hf.spaces.cache import cache_folder
-from cate_hf.table_parquet import write_parquet
 
 _FORM = 1  # of the files and of the way they are made; a change makes all of them anew
 _CHECKSUMS = "crc32c"

@@ -13,11 +13,11 @@ import numpy as np
 
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.encodings.random_graphs import architectures_of, are_common, draw_from_space, draw_until, largest_batch
+from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces import Space
-from cate_hf.table import PADDING, ArchitectureTable
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
 
 _CHUNK = 65_536
 _PROPOSALS = ((64, 1), (512, 1), (2048, 2), (2048, 3))  # how many are tried, each of how many steps, until one is found

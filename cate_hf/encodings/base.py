@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
-from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
 
 
 @runtime_checkable

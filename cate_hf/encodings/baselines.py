@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from cate_hf.encodings.base import BaseEncoding
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
-from cate_hf.table import ArchitectureTable
 
 _CHUNK = 65_536
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # of SplitMix64, whose finaliser `_mix` is

@@ -1,22 +1,20 @@
 """Encodings by a CATE checkpoint."""
 
 import contextlib
-import itertools
-import queue
-import threading
-from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.names import unknown
-from cate_hf.progress import progress_bar
-from cate_hf.table import ArchitectureTable
+from cate_hf.core.names import unknown
+from cate_hf.core.progress import progress_bar
+from cate_hf.encodings._batches import run_on_cores
+from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
 
 PRECISIONS = ("float32", "bfloat16")
@@ -136,7 +134,7 @@ class Encoder:
 
     def _as_table(self, architectures: "ArchitectureTable | Iterable[Architecture | Mapping] | Architecture | Mapping"):
         """Architectures as a table over the model's operations. Raises ValueError as `encode`."""
-        from cate_hf.architecture import Architecture
+        from cate_hf.graphs.architecture import Architecture
 
         if isinstance(architectures, ArchitectureTable):
             table = architectures.replace_columns({}).recode(self.tokenizer.operations, "architectures,")
@@ -162,58 +160,33 @@ class Encoder:
         return f"<encoder of {self.space}: {self.dim} numbers an architecture, on {self.model.device}>"
 
 
-def run_on_cores(function: "Callable[[int], int]", items: "Sequence[int]") -> Iterator[int]:
-    """`map`, in the order in which results come, with as many threads as torch would use within one operation, each of
-    which then uses one.
+def load_encoder(
+    name_or_path: str | Path, device: str | None = None, revision: str | None = None, precision: str = "float32"
+):
+    """Load an encoder of architectures. Of a bundled checkpoint or a folder no network is touched.
 
-    Batches are independent, small operations are not worth sharing among cores: this is faster, and does not collapse
-    when other programs want the cores too. At most two items a thread are in flight.
+    Args:
+        name_or_path: a bundled checkpoint's name, such as "nasbench101", a folder (from pre-training too), or a
+            repository of the Hub, owner/name: downloaded once and kept in the cache of huggingface_hub, which also
+            serves without network. No code of a folder or a repository is run.
+        device: where to encode; a GPU where there is one by default.
+        revision: branch or commit of the repository.
+        precision: "float32", or "bfloat16": faster, and less exact (see `Encoder`).
 
-    Threads and queues by hand rather than an executor: Ctrl-C within `Future.result` can leave its lock taken, and the
-    thread that would then set the result waits for ever. `SimpleQueue` has no such moment.
+    Returns:
+        An `Encoder`.
+
+    Raises:
+        ValueError: no such checkpoint, it cannot be downloaded, or it is not a complete checkpoint of CATE.
     """
     import torch
 
-    cores = torch.get_num_threads()
-    count = min(cores, len(items))
-    if count < 2:
-        yield from map(function, items)
-        return
-    work, results = queue.SimpleQueue(), queue.SimpleQueue()
+    from cate_hf.hub.layout import SPACE_FILE
+    from cate_hf.hub.load import load_model, load_tokenizer, resolve_checkpoint
+    from cate_hf.spaces.custom.custom_space import CustomSpace
 
-    def worker() -> None:
-        while (item := work.get()) is not None:
-            try:
-                results.put((function(item), None))
-            except BaseException as error:
-                results.put((None, error))
-
-    torch.set_num_threads(1)  # before the threads start: each takes this number when it first computes
-    threads = [threading.Thread(target=worker, daemon=True) for _ in range(count)]
-    try:
-        for thread in threads:
-            thread.start()
-        waiting = iter(items)
-        running = 0
-        for item in itertools.islice(waiting, 2 * count):
-            work.put(item)
-            running += 1
-        while running:
-            result, error = results.get()
-            running -= 1
-            if error is not None:
-                raise error
-            for item in itertools.islice(waiting, 1):
-                work.put(item)
-                running += 1
-            yield result
-    finally:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                work.get_nowait()
-        for _ in threads:
-            work.put(None)
-        torch.set_num_threads(cores)
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+    folder = resolve_checkpoint(name_or_path, revision)
+    model = load_model(folder, dtype=torch.float32)
+    described = folder / SPACE_FILE
+    search_space = CustomSpace.from_file(described) if described.is_file() else None
+    return Encoder(model, load_tokenizer(folder), device=device, search_space=search_space, precision=precision)

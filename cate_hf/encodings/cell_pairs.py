@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from cate_hf.core.files import sha256_of
 from cate_hf.encodings.inputs import Part, check_hashes, given_hashes
-from cate_hf.files import sha256_of
 
 PAIR_COLUMNS = ("normal", "reduce")
 
 
 def holds_pairs(path: str | os.PathLike) -> bool:
     """Whether a Parquet file has the two columns of cells, and none of single architectures."""
-    from cate_hf.table_arrow import GRAPH_COLUMNS
-    from cate_hf.table_parquet import readable_parquet
+    from cate_hf.graphs.table_arrow import GRAPH_COLUMNS
+    from cate_hf.graphs.table_parquet import readable_parquet
 
     with readable_parquet(path) as file:
         names = file.schema_arrow.names
@@ -35,9 +35,9 @@ class PairRows:
     """Of an architecture, each of which is encoded."""
 
     def __init__(self, path: str | os.PathLike):
-        from cate_hf.benchmarks.nasbench301_cells import Cells
-        from cate_hf.benchmarks.nasbench301_labels import read_cell_column
-        from cate_hf.table_parquet import readable_parquet
+        from cate_hf.benchmarks.nasbench301.labels import read_cell_column
+        from cate_hf.graphs.table_parquet import readable_parquet
+        from cate_hf.spaces.darts.pairs import Cells
 
         self.path = Path(path)
         with readable_parquet(path) as file:
@@ -58,8 +58,8 @@ class PairRows:
 
     def parts(self, start: int, stop: int, size: int) -> Iterator[Part]:
         """Rows start .. stop - 1, `size` at a time; one part without rows where there are none."""
-        from cate_hf.benchmarks.nasbench301_cells import CellPairTable
-        from cate_hf.spaces.darts_genotypes import to_table
+        from cate_hf.spaces.darts.genotypes import to_table
+        from cate_hf.spaces.darts.pairs import CellPairTable
 
         dropped = [name for name in ("hash", "encoding") if name in self._table.column_names]
         for first in range(start, max(stop, start + 1), size):

@@ -5,10 +5,11 @@ import os
 import numpy as np
 
 from cate_hf.encodings.base import BaseEncoding
-from cate_hf.hub.checkpoints import checkpoint_names, load_encoder
+from cate_hf.encodings.cate import load_encoder
+from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.hub.layout import checkpoint_names
 from cate_hf.spaces import Space
 from cate_hf.spaces.registry import SEPARATOR
-from cate_hf.table import ArchitectureTable
 
 
 class CateEncoding(BaseEncoding):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from cate_hf.core.files import atomic_output, check_output
+from cate_hf.core.progress import progress_bar
 from cate_hf.encodings.inputs import ParquetRows, TableRows, rows_for
-from cate_hf.files import atomic_output, check_output
-from cate_hf.progress import progress_bar
+from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, to_arrow
+from cate_hf.graphs.table_parquet import write_groups
 from cate_hf.spaces import get_space
-from cate_hf.table import ArchitectureTable
-from cate_hf.table_arrow import GRAPH_COLUMNS, to_arrow
-from cate_hf.table_parquet import write_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def encoder_and_rows(
     precision: str = "float32",
 ) -> "tuple[Encoder, TableRows | ParquetRows | PairRows]":
     """The encoder of a name or folder, and what it shall encode; args and errors as `encode_to_parquet`."""
-    from cate_hf.hub.checkpoints import load_encoder
+    from cate_hf.encodings.cate import load_encoder
 
     if input is not None and not os.path.exists(input):  # before a model is loaded
         raise FileNotFoundError(f"{input}: no such file")
@@ -162,7 +162,7 @@ def read_encoded(
     """
     import pyarrow.parquet as pq
 
-    from cate_hf.table_arrow import from_arrow
+    from cate_hf.graphs.table_arrow import from_arrow
 
     hashes, encodings = _encoding_columns(path)
     names = set(pq.read_schema(path).names)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cate_hf.files import sha256_of
+from cate_hf.core.files import sha256_of
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces.mixed import MixedSpace
-from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cate_hf.benchmarks.nasbench301_cells import CellPairTable
     from cate_hf.encodings.cell_pairs import PairRows
     from cate_hf.spaces import Space
+    from cate_hf.spaces.darts.pairs import CellPairTable
 
 _REPLACED = ("hash", "encoding")  # columns of the input that those of the output take the place of
 
@@ -39,7 +39,7 @@ class TableRows:
     cells = 1
 
     def __init__(self, table: ArchitectureTable):
-        from cate_hf.table_arrow import object_types
+        from cate_hf.graphs.table_arrow import object_types
 
         self.table = table
         kept = {name: values for name, values in table.columns.items() if name not in _REPLACED}
@@ -57,7 +57,7 @@ class TableRows:
 
     def parts(self, start: int, stop: int, size: int) -> Iterator[Part]:
         """Rows start .. stop - 1, `size` at a time; one part without rows where there are none."""
-        from cate_hf.table_arrow import GRAPH_COLUMNS, to_arrow
+        from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, to_arrow
 
         for first in range(start, max(stop, start + 1), size):
             rows = slice(first, min(first + size, stop))
@@ -80,7 +80,7 @@ class ParquetRows:
     cells = 1
 
     def __init__(self, space: "Space", path: str | os.PathLike):
-        from cate_hf.table_parquet import count_rows
+        from cate_hf.graphs.table_parquet import count_rows
 
         self.space, self.path = space, Path(path)
         self._rows = count_rows(path)
@@ -94,7 +94,7 @@ class ParquetRows:
 
     def operations(self) -> tuple[str, ...]:
         """Those of the first row, or all that the file names."""
-        from cate_hf.table_parquet import read_parts
+        from cate_hf.graphs.table_parquet import read_parts
 
         table, _ = next(read_parts(self.path, 0, min(len(self), 1), 1))
         return table.vocabulary
@@ -105,7 +105,7 @@ class ParquetRows:
         Raises:
             ValueError: an architecture that is not of the space, or a hash that is not its; file and row are named.
         """
-        from cate_hf.table_parquet import read_parts
+        from cate_hf.graphs.table_parquet import read_parts
 
         for table, others in read_parts(self.path, start, stop, size):
             given = given_hashes(others)
@@ -144,7 +144,7 @@ def rows_for(
         if space != own.name:
             raise ValueError(f"{model} is a checkpoint of {own.name}, not of {space}")
         return TableRows(own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress))
-    from cate_hf.table_io import PARQUET_SUFFIXES, read_architectures
+    from cate_hf.graphs.table_io import PARQUET_SUFFIXES, read_architectures
 
     if Path(input).suffix in PARQUET_SUFFIXES:
         from cate_hf.encodings.cell_pairs import PairRows, holds_pairs
@@ -172,7 +172,7 @@ def _check_vocabulary(vocabulary: tuple[str, ...], own: "Space", model: str | os
 
 
 def given_hashes(others: "pa.Table") -> np.ndarray | None:
-    from cate_hf.table_arrow import column_from_arrow
+    from cate_hf.graphs.table_arrow import column_from_arrow
 
     return column_from_arrow(others["hash"]) if "hash" in others.column_names else None
 

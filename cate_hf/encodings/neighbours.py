@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.table import ArchitectureTable
+from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
     from cate_hf.spaces import Space
@@ -88,9 +88,9 @@ def nearest_architectures(
     Raises:
         ValueError: no architecture of that hash, or bad input.
     """
+    from cate_hf.encodings.cate import load_encoder
     from cate_hf.encodings.files import read_encoded
     from cate_hf.encodings.inputs import rows_for
-    from cate_hf.hub.checkpoints import load_encoder
 
     encoder = load_encoder(model)
     space = encoder.search_space
@@ -128,7 +128,7 @@ def neighbours_in(
     k: int,
 ) -> Neighbours:
     """The k rows of a table nearest to a vector (D,), without the query itself, which is known by its hash."""
-    from cate_hf.graph_algorithms import MAX_EXACT_EDIT_NODES
+    from cate_hf.graphs.algorithms import MAX_EXACT_EDIT_NODES
 
     rows, distances = nearest(encodings, vector, k + 1)
     kept = table.columns["hash"][rows] != query.columns["hash"][0]

@@ -8,9 +8,9 @@ from itertools import product
 
 import numpy as np
 
+from cate_hf.graphs.graph_hash import compiled
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
-from cate_hf.spaces.graph_hash import compiled
-from cate_hf.table import ArchitectureTable
 
 MOST_PATHS = 100_000
 _SHORT_PATHS = 120  # truncated encodings take all paths up to a length of which there are at most so many

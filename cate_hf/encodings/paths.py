@@ -17,11 +17,11 @@ import numpy as np
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.encodings.path_numbers import PathNumbers, short_length
 from cate_hf.encodings.path_sets import PathSets
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
-from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
 
 _MOST_BYTES = 2**34
 

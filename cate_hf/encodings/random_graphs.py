@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cate_hf.graphs.table import PADDING, ArchitectureTable, pack_edges
 from cate_hf.spaces import Space
-from cate_hf.table import PADDING, ArchitectureTable, pack_edges
 
 _ENTRIES = 1 << 23  # of adjacency matrices at a time
 _PROBE = 8192
@@ -65,7 +65,7 @@ def _valid(space: Space, table: ArchitectureTable) -> np.ndarray:
 
 def _only_limits(space: Space) -> bool:
     """Whether an architecture that has nothing to be pruned and still needs a look is never valid."""
-    from cate_hf.spaces.custom import CustomSpace
+    from cate_hf.spaces.custom.custom_space import CustomSpace
 
     if isinstance(space, CustomSpace):
         return space.valid is None

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from cate_hf.core.names import unknown
 from cate_hf.encodings.base import Encoding
-from cate_hf.names import unknown
 from cate_hf.spaces import Space, get_space
 
 GROUP = "cate_hf.encodings"
@@ -26,8 +26,8 @@ _OWN = {
     "path-categorical-truncated": "cate_hf.encodings.paths:TruncatedCategoricalPathEncoding",
     "path-continuous": "cate_hf.encodings.paths:ContinuousPathEncoding",
     "path-continuous-truncated": "cate_hf.encodings.paths:TruncatedContinuousPathEncoding",
-    "d-vae": "cate_hf.encodings.dvae:DVaeEncoding",
-    "arch2vec": "cate_hf.encodings.arch2vec:Arch2VecEncoding",
+    "d-vae": "cate_hf.autoencoders.dvae:DVaeEncoding",
+    "arch2vec": "cate_hf.autoencoders.arch2vec:Arch2VecEncoding",
     "cate": "cate_hf.encodings.checkpoint:CateEncoding",
     "structure": "cate_hf.encodings.structure:StructureEncoding",
     "zero-cost": "cate_hf.encodings.zero_cost:ZeroCostEncoding",
@@ -92,9 +92,9 @@ def _find(name: str | os.PathLike) -> Callable[..., Encoding] | None:
             return _entry_points()[name].load()
         module, class_name = _OWN[name].split(":")
         return getattr(importlib.import_module(module), class_name)
-    from cate_hf.encodings.vae_folders import saved_encoding
-    from cate_hf.hub.checkpoints import checkpoint_names
+    from cate_hf.autoencoders.folders import saved_encoding
     from cate_hf.hub.download import is_repo_id
+    from cate_hf.hub.layout import checkpoint_names
 
     if kind := saved_encoding(name):
         return partial(_find(kind), model=name)

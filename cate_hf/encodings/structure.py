@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from cate_hf.encodings.base import BaseEncoding
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 from cate_hf.statistics.structure import structure, structure_names
-from cate_hf.table import ArchitectureTable
 
 
 class StructureEncoding(BaseEncoding):

@@ -8,6 +8,7 @@ import numpy as np
 
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.encodings.structure import mean_and_spread
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 from cate_hf.statistics.initialisation import (
     InitialisationSettings,
@@ -16,7 +17,6 @@ from cate_hf.statistics.initialisation import (
     networks_to_measure,
     seconds_each,
 )
-from cate_hf.table import ArchitectureTable
 
 _REFERENCE_ROWS = 256
 _MANY = 2000  # networks to measure, before a warning says how long it takes

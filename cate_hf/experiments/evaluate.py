@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
+from cate_hf.core.files import atomic_output
+from cate_hf.core.progress import progress_bar
 from cate_hf.experiments.geometry import HEADINGS, geometry
 from cate_hf.experiments.grid import slug
 from cate_hf.experiments.maps import check_projection, draw_map, map_file
@@ -21,8 +23,6 @@ from cate_hf.experiments.prediction import (
     predictors,
     to_target,
 )
-from cate_hf.files import atomic_output
-from cate_hf.progress import progress_bar
 from cate_hf.search.run import encode_candidates
 from cate_hf.spaces import get_space
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cate_hf.architecture import Architecture
+from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
-from cate_hf.table import ArchitectureTable
 
 PAIRS = 20_000  # drawn for correlations of distances
 QUERIES = 1_000  # whose nearest neighbours are looked at
@@ -100,7 +100,7 @@ def _equal_cost(space: Space, table: ArchitectureTable, vectors: np.ndarray, rng
 def _edit_distance(space: Space, table: ArchitectureTable, vectors: np.ndarray, rng: np.random.Generator) -> float:
     from scipy.stats import spearmanr
 
-    from cate_hf.graph_algorithms import MAX_EXACT_EDIT_NODES
+    from cate_hf.graphs.algorithms import MAX_EXACT_EDIT_NODES
 
     if space.max_nodes - space.num_inputs - 1 > MAX_EXACT_EDIT_NODES:
         return float("nan")

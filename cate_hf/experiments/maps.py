@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.files import atomic_output
-from cate_hf.names import unknown
-from cate_hf.table import ArchitectureTable
+from cate_hf.core.files import atomic_output
+from cate_hf.core.names import unknown
+from cate_hf.graphs.table import ArchitectureTable
 
 PROJECTIONS = ("pca", "tsne", "umap")
 _POINTS = 5000  # of those that keep neighbours, whose time grows faster than their number

@@ -71,7 +71,7 @@ def to_target(values: np.ndarray, field: str) -> np.ndarray:
 
 def check_labels(count: int, labels: Sequence[int], seeds: int, names: Sequence[str], test_size: int) -> None:
     """Raise ValueError for what `predict` cannot do with so many architectures."""
-    from cate_hf.names import unknown
+    from cate_hf.core.names import unknown
 
     known = predictors(1)
     for name in names:

@@ -1,16 +1,21 @@
 """Model and dataset cards: facts in, Markdown with valid Hub metadata out. The texts are templates, in hub_cards/."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
 
+from cate_hf.core.names import unknown
 from cate_hf.hub.card_templates import render_template
-from cate_hf.names import unknown
 
 # What of the pairs' facts a model's card shows.
 PAIR_FACTS = ("cost", "window", "partners", "seed", "validation_pairs")
 PAPER_URL = "https://arxiv.org/abs/2102.07108"
 ON_SPACE = " on "
 """In `kendall_tau` of an encoder of several spaces, between an encoding's name and that of a space."""
+PARAMETERS, CARD_DIGEST = "num_parameters", "card_sha256"
+"""Beside the facts in card.json: parameters of the model, and the digest of the card as it was rendered."""
 _BAR = 24  # characters of the longest bar of a histogram
 
 
@@ -271,3 +276,15 @@ def _few_rows(nodes: Mapping[str, int], most: int = 16) -> dict[str, int]:
         key = f"{low}–{min(low + step - 1, numbers[-1])}"
         rows[key] = rows.get(key, 0) + nodes[str(n)]
     return rows
+
+
+def facts_text(facts: Any, num_parameters: int, card: str) -> str:
+    """Facts of a card, a dataclass or a mapping, as the JSON that card.json holds. What is None is left out."""
+    content = asdict(facts) if is_dataclass(facts) else dict(facts)
+    content |= {PARAMETERS: num_parameters, CARD_DIGEST: card_digest(card)}
+    return json.dumps({k: v for k, v in content.items() if v is not None}, indent=2, ensure_ascii=False) + "\n"
+
+
+def card_digest(card: str) -> str:
+    """SHA-256 of a card's text."""
+    return hashlib.sha256(card.encode()).hexdigest()

@@ -87,7 +87,7 @@ def _count(shape: tuple[int, ...]) -> int:
 
 def _declared_class(folder: Path, content: dict) -> str:
     """The model class that config.json names; without one, the encoder's."""
-    from cate_hf.auto import MODEL_CLASSES
+    from cate_hf.hub.layout import MODEL_CLASSES
 
     known = list(MODEL_CLASSES.values())
     declared = content.get("architectures")
@@ -120,10 +120,10 @@ def _check_space(folder: Path, config) -> None:
     path = folder / SPACE
     if not path.exists():
         return
-    from cate_hf.spaces import Space
+    from cate_hf.spaces.custom.custom_space import CustomSpace
 
     try:
-        space = Space.from_file(path)
+        space = CustomSpace.from_file(path)
     except ValueError as error:
         raise CheckpointError(one_line(error)) from None
     for name, ours, theirs in (

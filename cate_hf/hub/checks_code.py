@@ -11,7 +11,7 @@ _BYTES = 1 << 20
 
 def foreign_code(folder: str | Path) -> list[str]:
     """Files of code in a folder, at any depth, that are not byte for byte the code that this package puts there."""
-    from cate_hf.hub.checkpoints import remote_code_files
+    from cate_hf.hub.layout import remote_code_files
 
     folder = Path(folder)
     own = {file.name: file.read_bytes() for file in remote_code_files()}
@@ -36,7 +36,7 @@ def check_code(folder: str | Path) -> None:
     Raises:
         CheckpointError: such a file, or one of the package's that is missing.
     """
-    from cate_hf.hub.checkpoints import remote_code_files
+    from cate_hf.hub.layout import remote_code_files
 
     missing = [file.name for file in remote_code_files() if not (Path(folder) / file.name).is_file()]
     if missing:

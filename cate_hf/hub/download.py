@@ -137,7 +137,7 @@ def _download(repo_id: str, revision: str, info: "ModelInfo", sha256: Mapping[st
 
 def _wanted(repo_id: str, info: "ModelInfo", sha256: Mapping[str, str] | None) -> "dict[str, RepoSibling]":
     """The files to download, by name, the weights last."""
-    from cate_hf.hub.checkpoints import OWN_FILES
+    from cate_hf.hub.layout import OWN_FILES
 
     where = f"model {repo_id} on the Hub"
     if not _COMMIT.fullmatch(info.sha or ""):

@@ -76,8 +76,9 @@ def register_bundled(revisions: Mapping[str, str]) -> dict[str, dict]:
     Raises:
         ValueError: a revision of a name that is not bundled, or one that is not the 40 digits of a commit.
     """
-    from cate_hf.hub.checkpoints import CARD, checkpoint_names, checkpoint_path
-    from cate_hf.names import unknown
+    from cate_hf.core.names import unknown
+    from cate_hf.hub.layout import CARD, checkpoint_names
+    from cate_hf.hub.load import checkpoint_path
 
     for name, revision in revisions.items():
         if name not in checkpoint_names():
@@ -99,7 +100,7 @@ def register_bundled(revisions: Mapping[str, str]) -> dict[str, dict]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    from cate_hf.files import atomic_output
+    from cate_hf.core.files import atomic_output
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--revision", action="append", default=[], metavar="NAME=COMMIT")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
     from cate_hf.predictor.model import Predictor
 
 _MOST_BARS = 40
@@ -59,8 +59,8 @@ def draw_explanation(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from cate_hf.drawing import check_picture, draw
-    from cate_hf.files import atomic_output
+    from cate_hf.core.files import atomic_output
+    from cate_hf.graphs.drawing import check_picture, draw
 
     check_picture(file)
     steps = explain(predictor, architecture, target)
@@ -89,7 +89,7 @@ def draw_explanation(
 
 def _changes(space, start: "Architecture"):
     """(what, architecture) of each valid single change that gives another architecture; of isomorphic ones each."""
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
 
     operations, adjacency = list(start.operations), np.array(start.adjacency, dtype=np.uint8)
     own = space.hash(start)

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.names import unknown
+from cate_hf.core.names import unknown
 from cate_hf.statistics.structure import structure, structure_names
 
 if TYPE_CHECKING:
     from cate_hf.encodings.cate import Encoder
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces import Space
-    from cate_hf.table import ArchitectureTable
 
 STATISTICS = ("none", "structure", "both")
 

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.files import atomic_output, check_output
+from cate_hf.core.files import atomic_output, check_output
 from cate_hf.predictor.assemble import assemble, take_apart
 from cate_hf.predictor.combine import Combination
 from cate_hf.predictor.features import Features
 from cate_hf.predictor.labels import Labels
 from cate_hf.predictor.model import Predictor
-from cate_hf.predictor.process import Process
 from cate_hf.predictor.targets import Target
-from cate_hf.predictor.trees import Trees
+from cate_hf.surrogates.process import Process
+from cate_hf.surrogates.trees import Trees
 
 FORMAT = 1
 _OF_LABELS = ("folds", "residual_points")  # facts about single labels
@@ -46,7 +46,8 @@ def save_predictor(
     """
     from safetensors.numpy import save_file
 
-    from cate_hf.hub.checkpoints import OWN_FILES, SPACE_FILE, save_checkpoint
+    from cate_hf.hub.layout import OWN_FILES, SPACE_FILE
+    from cate_hf.hub.save import save_checkpoint
     from cate_hf.predictor.card import draw_residuals, render_card
 
     own = (*OWN_FILES, *EXTRA_FILES)
@@ -105,15 +106,17 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
         ValueError: no such folder, one that holds no predictor, or a damaged one; it says what is wrong.
     """
     from cate_hf.encodings.cate import Encoder
-    from cate_hf.hub.checkpoints import SPACE_FILE, load_model, load_tokenizer
+    from cate_hf.hub.layout import SPACE_FILE
+    from cate_hf.hub.load import load_model, load_tokenizer
     from cate_hf.modeling.modeling_cate import CateForSequenceClassification, CateModel
-    from cate_hf.spaces import Space, get_space
+    from cate_hf.spaces import get_space
+    from cate_hf.spaces.custom.custom_space import CustomSpace
 
     folder = _folder(name_or_path)
     about, tensors = _read(folder / PREDICTOR_FILE)
     source = str(folder / PREDICTOR_FILE)
     described = folder / SPACE_FILE
-    space = Space.from_file(described) if described.is_file() else get_space(about["space"])
+    space = CustomSpace.from_file(described) if described.is_file() else get_space(about["space"])
     models, tokenizer, encoder = [], None, None
     if about["members"]:
         assembled = load_model(folder, CateForSequenceClassification)
@@ -171,7 +174,7 @@ def _bundled():
 
 
 def _folder(name_or_path: str | os.PathLike) -> Path:
-    from cate_hf.hub.checkpoints import resolve_checkpoint
+    from cate_hf.hub.load import resolve_checkpoint
 
     if str(name_or_path) in predictor_names() and not os.path.exists(name_or_path):
         return Path(str(_bundled().joinpath(str(name_or_path))))
@@ -240,7 +243,7 @@ def _named(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _labels(folder: Path, space: Any, targets: list[Target]) -> Labels | None:
-    from cate_hf.table import ArchitectureTable
+    from cate_hf.graphs.table import ArchitectureTable
 
     file = folder / LABELS_FILE
     if not file.is_file():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.core.progress import progress_bar
 from cate_hf.predictor.combine import NORMAL, Combination
 from cate_hf.predictor.features import Features
 from cate_hf.predictor.labels import Labels, as_labels
@@ -23,17 +24,16 @@ from cate_hf.predictor.members import (
     train_members,
 )
 from cate_hf.predictor.model import Predictor
-from cate_hf.predictor.process import Process
 from cate_hf.predictor.targets import Target
-from cate_hf.predictor.trees import Trees
-from cate_hf.progress import progress_bar
 from cate_hf.spaces import get_space
+from cate_hf.surrogates.process import Process
+from cate_hf.surrogates.trees import Trees
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
     from cate_hf.encodings.cate import Encoder
+    from cate_hf.graphs.architecture import Architecture
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces import Space
-    from cate_hf.table import ArchitectureTable
 
 _POINTS = 500  # of the picture of residuals
 _MANY_LABELS = 1000
@@ -284,8 +284,8 @@ def _knows(encoder: "Encoder", space: "Space") -> bool:
 
 
 def _encoder(encoder: Any, space: Any, needed: bool) -> "Encoder | None":
-    from cate_hf.encodings.cate import Encoder
-    from cate_hf.hub.checkpoints import checkpoint_names, load_encoder
+    from cate_hf.encodings.cate import Encoder, load_encoder
+    from cate_hf.hub.layout import checkpoint_names
 
     if isinstance(encoder, Encoder):
         return encoder

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor.targets import as_columns
-from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
 
 LEAST_LABELS = 5
@@ -77,7 +77,7 @@ def as_labels(
 
 def listed(architectures: Any) -> "ArchitectureTable | list[Architecture]":
     """A table as it is, anything else as a list. Raises ValueError naming the first item that is no architecture."""
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
 
     if isinstance(architectures, ArchitectureTable):
         return architectures

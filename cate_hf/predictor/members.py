@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.names import unknown
+from cate_hf.core.names import unknown
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cate_hf.table import ArchitectureTable
+    from cate_hf.graphs.table import ArchitectureTable
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def predict_members(
     """(K, N, T) float32 standardised scores of each member."""
     import torch
 
-    from cate_hf.encodings.cate import run_on_cores
+    from cate_hf.encodings._batches import run_on_cores
 
     targets = models[0].classifier.out_features
     scores = np.empty((len(models), len(table), targets), np.float32)

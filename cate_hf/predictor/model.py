@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.core.progress import progress_bar
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor.combine import NORMAL, Combination
 from cate_hf.predictor.features import Features
 from cate_hf.predictor.members import predict_members
 from cate_hf.predictor.targets import Target
-from cate_hf.progress import progress_bar
-from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cate_hf.predictor.labels import Labels
-    from cate_hf.predictor.process import Process
-    from cate_hf.predictor.trees import Trees
     from cate_hf.spaces import Space
+    from cate_hf.surrogates.process import Process
+    from cate_hf.surrogates.trees import Trees
 
 Architectures = "ArchitectureTable | Sequence[Architecture] | Architecture"
 _SCREENED = 20_000
@@ -165,7 +165,7 @@ class Predictor:
         return save_predictor(self, directory, overwrite, keep_labels)
 
     def _target(self, name: str | None) -> int:
-        from cate_hf.names import unknown
+        from cate_hf.core.names import unknown
 
         if name is None:
             return 0
@@ -175,7 +175,7 @@ class Predictor:
 
     def table(self, architectures: Architectures) -> ArchitectureTable:
         """Architectures as a table of the space, pruned. Raises ValueError naming the row of one of another space."""
-        from cate_hf.architecture import Architecture
+        from cate_hf.graphs.architecture import Architecture
         from cate_hf.predictor.labels import listed
 
         if isinstance(architectures, Architecture):

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from cate_hf.names import unknown
+from cate_hf.core.names import unknown
 
 TRANSFORMS = ("log-error", "log", "identity")
 _LOG_NAMES = ("latency", "seconds", "time", "flops", "parameters", "energy")

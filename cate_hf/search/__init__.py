@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from cate_hf.names import unknown
+from cate_hf.core.names import unknown
 from cate_hf.search.base import Optimizer
 
 _ALGORITHMS = {

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search.checks import check_encodings, check_settings
-from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
     from cate_hf.encodings import Encoding
+    from cate_hf.graphs.architecture import Architecture
     from cate_hf.search.journal import Journal
     from cate_hf.spaces import Space
 

@@ -3,10 +3,10 @@
 
 import numpy as np
 
-from cate_hf.search.acquisition import most_expected_improvement
-from cate_hf.search.dngo import SETTINGS, Dngo
 from cate_hf.search.predictor import training_of
 from cate_hf.search.rounds import Rounds
+from cate_hf.surrogates.acquisition import most_expected_improvement
+from cate_hf.surrogates.dngo import SETTINGS, Dngo
 
 
 class BayesianDngo(Rounds):

@@ -9,16 +9,16 @@ from scipy.stats import rankdata
 
 from cate_hf.predictor.members import MemberSettings, make_members, predict_members, train_members
 from cate_hf.predictor.targets import Target
-from cate_hf.predictor.trees import Trees
-from cate_hf.search.gp import GaussianProcess, screening_means
 from cate_hf.search.predictor import best_of
 from cate_hf.search.rounds import Rounds
 from cate_hf.search.steps import Stepping
 from cate_hf.statistics.structure import structure
+from cate_hf.surrogates.gp import GaussianProcess, screening_means
+from cate_hf.surrogates.trees import Trees
 
 if TYPE_CHECKING:
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces import Space
-    from cate_hf.table import ArchitectureTable
 
 _TREES = 100
 _EPOCHS = 40
@@ -76,7 +76,8 @@ class CatePredictor(Rounds, Stepping):
         self._refreshed = 0  # values told when all candidates were predicted
         self._pool: np.ndarray | None = None  # (M,) rows that were liked then, and others
         if self.settings["predictors"] == "ensemble":
-            from cate_hf.hub.checkpoints import checkpoint_names, load_encoder
+            from cate_hf.encodings.cate import load_encoder
+            from cate_hf.hub.layout import checkpoint_names
 
             if self.space.name not in checkpoint_names():
                 raise ValueError(

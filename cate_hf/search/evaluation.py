@@ -3,8 +3,8 @@
 import numpy as np
 
 from cate_hf.benchmarks import Benchmark
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search.oracles import find_oracle
-from cate_hf.table import ArchitectureTable
 
 
 class Evaluation:

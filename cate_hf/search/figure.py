@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cate_hf.files import atomic_output
+from cate_hf.core.files import atomic_output
 
 # Told apart by colour-blind readers, and in grey by their dashes; where there are more, colour and dashes pair anew.
 _COLOURS = ("#1b6ca8", "#d1495b", "#5b8c5a", "#8d5a97", "#c98a1b", "#3aa6a6", "#6b4f3a")

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from cate_hf.search.network import Network
 from cate_hf.search.predictor import training_of
 from cate_hf.search.rounds import Rounds
+from cate_hf.surrogates.network import Network
 
 _AT_ONCE = 64  # proposals taken from the ranking
 

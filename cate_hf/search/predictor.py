@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from cate_hf.search.network import Network, Training
 from cate_hf.search.rounds import Rounds
+from cate_hf.surrogates.network import Network, Training
 
 
 class PredictorSearch(Rounds):

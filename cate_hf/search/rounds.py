@@ -4,8 +4,8 @@ from abc import abstractmethod
 
 import numpy as np
 
+from cate_hf.core.parallel import one_thread_a_product
 from cate_hf.search.base import Optimizer
-from cate_hf.search.parallel import one_thread_a_product
 
 
 class Rounds(Optimizer):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.benchmarks import Benchmark, find_benchmark
-from cate_hf.files import atomic_output, check_output
+from cate_hf.core.files import atomic_output, check_output
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search import parse_algorithm
 from cate_hf.search.evaluation import Evaluation
 from cate_hf.spaces import Space, get_space
-from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
     from cate_hf.encodings import Encoding

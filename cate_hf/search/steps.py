@@ -10,9 +10,9 @@ from cate_hf.search.base import Optimizer
 from cate_hf.search.nearest import Nearest
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces import Space
-    from cate_hf.table import ArchitectureTable
 
 _DRAWS = 10  # of an encoding's own random steps, for each that is wanted
 

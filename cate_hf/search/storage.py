@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.files import atomic_output, check_output
+from cate_hf.core.files import atomic_output, check_output
 
 if TYPE_CHECKING:
     from cate_hf.encodings import Encoding
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.search.base import Optimizer
     from cate_hf.spaces import Space
-    from cate_hf.table import ArchitectureTable
 
 FORMAT = "cate_hf search 1"
 STATE_FILE = "state.json"

@@ -1,22 +1,21 @@
 """What every search space offers. A subclass states its vocabulary and limits, and computes over tables."""
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cate_hf.graphs.cache import cached_table
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import steps
-from cate_hf.spaces.cache import cached_table
 from cate_hf.spaces.sampling import sample_unique
 from cate_hf.spaces.validation import check_ends, validate_rows
-from cate_hf.table import ArchitectureTable
 
 if TYPE_CHECKING:
     import torch
 
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
 
 _HASH_CHARACTERS = 32
 
@@ -60,21 +59,6 @@ class Space(ABC):
     path_lengths: ClassVar[tuple[int, int] | None] = None
     small_network: ClassVar[dict[str, Any]] = {}
     most_paths: ClassVar[int | None] = None
-
-    @staticmethod
-    def from_file(path: str | os.PathLike, valid: "Callable[[Architecture], bool] | None" = None) -> "Space":
-        """A space that a YAML file describes (see `cate_hf.spaces.custom.CustomSpace`).
-
-        Args:
-            valid: a further condition that an architecture must meet.
-
-        Raises:
-            ValueError: the file does not describe a space; the message names the field.
-            FileNotFoundError: no such file.
-        """
-        from cate_hf.spaces.custom import CustomSpace
-
-        return CustomSpace.from_file(path, valid)
 
     @abstractmethod
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
@@ -255,7 +239,7 @@ class Space(ABC):
 
     def example(self) -> "Architecture":
         """A small architecture of the space: one operation between inputs and output where that is valid."""
-        from cate_hf.architecture import Architecture
+        from cate_hf.graphs.architecture import Architecture
 
         inputs = self.num_inputs
         adjacency = np.zeros((inputs + 2, inputs + 2), dtype=np.uint8)
@@ -278,7 +262,7 @@ class Space(ABC):
         Raises:
             ValueError: none of them, or an architecture that is not of the space.
         """
-        from cate_hf.architecture import Architecture
+        from cate_hf.graphs.architecture import Architecture
 
         text = text.strip()
         if (found := self._parse_native(text)) is not None:

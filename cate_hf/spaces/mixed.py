@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.registry import SEPARATOR
-from cate_hf.table import PADDING, ArchitectureTable
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
 
 
 class MixedSpace(Space):

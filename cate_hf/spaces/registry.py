@@ -3,10 +3,10 @@
 import os
 from functools import lru_cache
 
-from cate_hf.names import Catalog
+from cate_hf.core.names import Catalog
 from cate_hf.spaces.base import Space
 
-CATALOG = Catalog("cate_hf.spaces.catalog", "SPACE", "search space", "cate_hf.spaces")
+CATALOG = Catalog("cate_hf.spaces", "space", "SPACE", "search space")
 SEPARATOR = "+"
 """Between the names of the members in the name of a mixed space."""
 FILE_SUFFIXES = (".yaml", ".yml")
@@ -30,7 +30,9 @@ def get_space(space: "str | os.PathLike | Space") -> Space:
     if isinstance(space, os.PathLike) or str(space).endswith(FILE_SUFFIXES):
         if SEPARATOR in str(space) and not os.path.exists(space):
             raise ValueError(f"{space}: a mixed run is of spaces that are known by name; a file describes one alone")
-        return register_space(Space.from_file(space), replace=True)
+        from cate_hf.spaces.custom.custom_space import CustomSpace
+
+        return register_space(CustomSpace.from_file(space), replace=True)
     if SEPARATOR in str(space):
         return _mixed(str(space))
     return _instance(str(space), CATALOG.registered.get(space))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.table import ArchitectureTable
+from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
     from cate_hf.spaces.base import Space

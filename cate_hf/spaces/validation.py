@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.table import PADDING, ArchitectureTable, unknown_operation
+from cate_hf.graphs.table import PADDING, ArchitectureTable, unknown_operation
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces.base import Space
 
 CHUNK = 65_536

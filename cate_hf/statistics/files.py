@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.files import check_output
-from cate_hf.names import unknown
+from cate_hf.core.files import check_output
+from cate_hf.core.names import unknown
+from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.graphs.table_io import read_architectures
 from cate_hf.spaces import Space, get_space, space_names
 from cate_hf.spaces.sampling import different
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
 from cate_hf.statistics.structure import structure, structure_names
-from cate_hf.table import ArchitectureTable
-from cate_hf.table_io import read_architectures
 
 KINDS = ("structure", "initialisation", "both")
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from cate_hf.spaces.graph_hash import compiled
+from cate_hf.graphs.graph_hash import compiled
 
 _CHUNK = 8192
 NO_OPERATION, TRANSPARENT = -1, -2

@@ -33,13 +33,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.progress import progress_bar
-from cate_hf.spaces.cache import cache_folder
+from cate_hf.core.progress import progress_bar
+from cate_hf.graphs.cache import cache_folder
 from cate_hf.statistics.shards import Shards
 
 if TYPE_CHECKING:
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces.base import Space
-    from cate_hf.table import ArchitectureTable
 
 VERSION = 1
 """Of the numbers: caches are keyed by it."""

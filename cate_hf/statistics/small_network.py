@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
-    from cate_hf.architecture import Architecture
+    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces.base import Space
 
 _RELUS = {functional.relu, functional.relu6, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}

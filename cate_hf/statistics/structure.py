@@ -13,8 +13,8 @@ import numpy as np
 from cate_hf.statistics.graph_paths import GRAPH, INPUT, NO_OPERATION, OPERATION, TRANSPARENT, graph_numbers
 
 if TYPE_CHECKING:
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces.base import Space
-    from cate_hf.table import ArchitectureTable
 
 
 def structure(space: "Space", table: "ArchitectureTable") -> np.ndarray:

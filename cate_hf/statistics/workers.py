@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces.base import Space
     from cate_hf.statistics.initialisation import InitialisationSettings
-    from cate_hf.table import ArchitectureTable
 
 _FEW = 32  # networks that are measured before other processes would have started
 _WATCH_SECONDS = 2.0

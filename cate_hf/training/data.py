@@ -9,8 +9,8 @@ from cate_hf.training.statistics_targets import StatisticsTargets, statistics_ta
 if TYPE_CHECKING:
     import numpy as np
 
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces.base import Space
-    from cate_hf.table import ArchitectureTable
     from cate_hf.training.settings import PretrainSettings
 
 

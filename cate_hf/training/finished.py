@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cate_hf.files import atomic_output
-from cate_hf.hub.checkpoints import save_checkpoint
+from cate_hf.core.files import atomic_output
+from cate_hf.hub.save import save_checkpoint
 from cate_hf.training.setup import finish_encoding
 
 if TYPE_CHECKING:

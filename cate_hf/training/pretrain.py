@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from cate_hf.core.files import check_own, check_writable, clear_folder, digest_of
+from cate_hf.core.launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
+from cate_hf.core.run_state import latest_state, read_state, write_state
 from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
-from cate_hf.files import check_own, check_writable, clear_folder, digest_of
-from cate_hf.hub.checkpoints import OWN_FILES
+from cate_hf.hub.layout import OWN_FILES
 from cate_hf.kernels import use_kernels
-from cate_hf.launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
@@ -34,7 +35,6 @@ from cate_hf.training.global_batches import global_batches
 from cate_hf.training.log import RunLog
 from cate_hf.training.settings import PretrainSettings
 from cate_hf.training.setup import freeze_unused, pretraining_config
-from cate_hf.training.state import latest_state, read_state, write_state
 from cate_hf.training.weights import weights_of
 
 TRAINING_FOLDER = "training"  # under the output folder: log and resumable states

@@ -16,8 +16,8 @@ from cate_hf.statistics.structure import structure, structure_names
 
 if TYPE_CHECKING:
     from cate_hf.data.batches import TokenArrays
+    from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces.base import Space
-    from cate_hf.table import ArchitectureTable
 
 MOST = 4.0
 """Standardised statistics are cut at ± this."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cate_hf.launching import sharding_of
+from cate_hf.core.launching import sharding_of
+from cate_hf.core.run_state import moments_of, put_moments
 from cate_hf.training.setup import adamw
-from cate_hf.training.state import moments_of, put_moments
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks import nasbench101_cache
-from cate_hf.benchmarks.nasbench101_records import FIELDS
-from cate_hf.benchmarks.nasbench101_runs import RunResults
+from cate_hf.benchmarks.nasbench101 import cache as nasbench101_cache
+from cate_hf.benchmarks.nasbench101.records import FIELDS
+from cate_hf.benchmarks.nasbench101.runs import RunResults
 from tests import nasbench101_file as file
 
 SPACE = get_space("nasbench101")

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks import nasbench201_published
-from cate_hf.benchmarks.nasbench201_published import _find, _read
-from cate_hf.spaces.nasbench201_cells import indices, keys, texts
+from cate_hf.benchmarks.nasbench201 import published as nasbench201_published
+from cate_hf.benchmarks.nasbench201.published import _find, _read
+from cate_hf.spaces.nasbench201.cells import indices, keys, texts
 
 SPACE = get_space("nasbench201")
 CODES = np.array([[3, 3, 3, 1, 3, 2], [0, 0, 0, 0, 0, 0], [0, 0, 0, 3, 0, 0], [2, 0, 0, 3, 0, 0], [4, 2, 1, 2, 1, 1]])

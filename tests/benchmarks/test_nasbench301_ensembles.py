@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cate_hf import load_benchmark
-from cate_hf.benchmarks.nasbench301_cells import read_cells
-from cate_hf.benchmarks.nasbench301_ensembles import noise
-from cate_hf.benchmarks.nasbench301_features import vectors
-from cate_hf.benchmarks.nasbench301_lightgbm import read_lightgbm
-from cate_hf.benchmarks.nasbench301_pickles import read_booster
-from cate_hf.benchmarks.nasbench301_trees import predict
-from cate_hf.benchmarks.nasbench301_ubjson import read_ubjson
-from cate_hf.benchmarks.nasbench301_xgboost import read_xgboost
-from cate_hf.spaces.darts_genotypes import OPERATIONS
+from cate_hf.benchmarks.nasbench301.ensembles import noise
+from cate_hf.benchmarks.nasbench301.features import vectors
+from cate_hf.benchmarks.nasbench301.lightgbm import read_lightgbm
+from cate_hf.benchmarks.nasbench301.pickles import read_booster
+from cate_hf.benchmarks.nasbench301.trees import predict
+from cate_hf.benchmarks.nasbench301.ubjson import read_ubjson
+from cate_hf.benchmarks.nasbench301.xgboost import read_xgboost
+from cate_hf.spaces.darts.genotypes import OPERATIONS
+from cate_hf.spaces.darts.pairs import read_cells
 from tests import nasbench301_files as files
 from tests.nasbench301_files import SPACE
 

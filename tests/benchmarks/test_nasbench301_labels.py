@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from cate_hf import Architecture, load_benchmark
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.benchmarks.catalog.nasbench301 import NasBench301
-from cate_hf.benchmarks.nasbench301_cells import CellPairTable
+from cate_hf.benchmarks.nasbench301.benchmark import NasBench301
 from cate_hf.search.run import run_search
-from cate_hf.spaces.darts_genotypes import CellPair
+from cate_hf.spaces.darts.genotypes import CellPair
+from cate_hf.spaces.darts.pairs import CellPairTable
 from tests import nasbench301_files as files
 from tests.nasbench301_files import SPACE
 

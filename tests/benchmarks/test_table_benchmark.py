@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from cate_hf import Architecture, ArchitectureTable, get_space, load_benchmark
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.benchmarks.table import TableBenchmark
+from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 from cate_hf.search.run import run_search
-from cate_hf.spaces.custom import CustomSpace
+from cate_hf.spaces.custom.custom_space import CustomSpace
 
 SPACE = CustomSpace(name="table-space", operations={"a": {"weights": 3}, "b": {"weights": 5}}, nodes=[2, 5])
 BIG = CustomSpace(name="big-space", operations=["a", "b", "c"], nodes=[3, 14], edges=[2, 26], pool=300)

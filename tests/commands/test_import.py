@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks import nasbench101_cache
 from cate_hf.benchmarks.importing import FORMATS, format_of, import_results
+from cate_hf.benchmarks.nasbench101 import cache as nasbench101_cache
 from cate_hf.cli import main
-from cate_hf.spaces.custom import CustomSpace
+from cate_hf.graphs.table_io import read_architectures
+from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.spaces.registry import CATALOG
-from cate_hf.table_io import read_architectures
 from tests import nasbench101_file, nasbench301_files
 
 SPACE_FILE = "{name: import-space, operations: {a: {weights: 3}, b: {weights: 5}}, nodes: [2, 5], pool: 50}"

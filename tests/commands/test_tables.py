@@ -10,7 +10,7 @@ from cate_hf import ArchitectureTable, get_space
 from cate_hf.cli import main
 from cate_hf.data import load_architectures
 from cate_hf.data.pairs import read_pairs
-from cate_hf.spaces.cache import CACHE_VARIABLE
+from cate_hf.graphs.cache import CACHE_VARIABLE
 
 SMALL = "name: small\noperations: {conv: {latency: 1.5}, pool: {latency: 0.25}}\nnodes: [2, 5]\nedges: [1, 6]\n"
 WIDE = "name: wide\noperations: [a, b, c]\nnodes: [2, 20]\npool: 300\n"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cate_hf import get_space
 from cate_hf.data.facts import architecture_facts, histogram, quantiles
 from cate_hf.data.pairs import build_pairs, default_settings
-from cate_hf.spaces.custom import CustomSpace
+from cate_hf.spaces.custom.custom_space import CustomSpace
 
 
 def test_of_nasbench101():

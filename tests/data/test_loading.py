@@ -11,7 +11,7 @@ from cate_hf import ArchitectureTable, get_space
 from cate_hf.data import load_architectures, load_pairs, write_pairs
 from cate_hf.data.builder import PairJoin
 from cate_hf.data.pairs import build_pairs, default_settings, write_splits
-from cate_hf.spaces.custom import CustomSpace
+from cate_hf.spaces.custom.custom_space import CustomSpace
 
 OPERATIONS = List(ClassLabel(names=["input", "conv", "pool", "output"]))
 ADJACENCY = List(List(Value("uint8")))

@@ -9,7 +9,7 @@ import pytest
 from cate_hf import get_space
 from cate_hf.encodings import get_encoding
 from cate_hf.spaces import Space
-from cate_hf.spaces.catalog.darts import Darts
+from cate_hf.spaces.darts.space import Darts
 
 TWO_INPUTS = """
 name: encodings-two-inputs
@@ -42,7 +42,7 @@ class FewDarts(Darts):
 
 @lru_cache
 def space_of(name: str) -> Space:
-    from cate_hf.spaces.custom import CustomSpace
+    from cate_hf.spaces.custom.custom_space import CustomSpace
 
     if name == "darts":
         return FewDarts()

@@ -69,7 +69,7 @@ def test_costs_are_standardised_logarithms(space):
 
 
 def test_equal_costs_are_not_divided_by_zero():
-    from cate_hf.spaces.custom import CustomSpace
+    from cate_hf.spaces.custom.custom_space import CustomSpace
 
     space = CustomSpace(name="encodings-equal", operations=["conv", "pool"], nodes=[4, 4])
     vectors = get_encoding("parameters", space).transform(space.pool())

@@ -4,7 +4,7 @@ from scipy.stats import spearmanr
 
 from cate_hf import Architecture, ArchitectureTable, get_space, load_encoder
 from cate_hf.encodings import get_encoding
-from cate_hf.hub.checkpoints import checkpoint_names
+from cate_hf.hub.layout import checkpoint_names
 from tests.tiny import CELLS, LARGE, PLAIN, save_tiny
 
 

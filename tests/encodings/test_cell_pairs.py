@@ -9,7 +9,7 @@ from cate_hf import get_space, load_encoder
 from cate_hf.benchmarks.importing import import_results
 from cate_hf.cli import main
 from cate_hf.encodings.files import encode_to_parquet
-from cate_hf.spaces.darts_genotypes import CellPair
+from cate_hf.spaces.darts.genotypes import CellPair
 
 
 @pytest.fixture(scope="module")

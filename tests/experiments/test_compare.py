@@ -16,7 +16,6 @@ from scipy.stats import wilcoxon
 from cate_hf import get_space
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.cli import main
-from cate_hf.conditions import parse_where
 from cate_hf.experiments.grid import read_trials, run_grid, trial_file
 from cate_hf.experiments.report import latex_table, markdown_quartiles, markdown_table, summarise, write_report
 from cate_hf.experiments.settings import (
@@ -29,6 +28,7 @@ from cate_hf.experiments.settings import (
     read_settings,
     select,
 )
+from cate_hf.graphs.conditions import parse_where
 from cate_hf.search.oracles import find_oracle
 
 SMALL = CompareSettings(

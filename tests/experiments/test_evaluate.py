@@ -12,7 +12,7 @@ from cate_hf.experiments.evaluate import EvaluateSettings, evaluate_encodings
 from cate_hf.experiments.geometry import effective_dimension, geometry, redraw
 from cate_hf.experiments.maps import draw_map, neighbour_map, principal_map
 from cate_hf.experiments.prediction import best, measures, predict, split, to_target
-from cate_hf.spaces.custom import CustomSpace
+from cate_hf.spaces.custom.custom_space import CustomSpace
 
 SPACE = get_space("nasbench201")
 

@@ -76,7 +76,7 @@ def _check_and_load(folder: Path) -> None:
     """What passes the checks also loads, and encodes to finite numbers."""
     import numpy as np
 
-    from cate_hf.hub.checkpoints import load_encoder
+    from cate_hf.encodings.cate import load_encoder
     from cate_hf.hub.checks import check_checkpoint_folder
     from tests.tiny import CELLS
 
@@ -156,7 +156,7 @@ def tokenizer(scratch: Path):
         return name + b"\n" + mutation.mutate_json(rng, [content])
 
     def load(folder: Path) -> None:
-        from cate_hf.hub.checkpoints import load_tokenizer
+        from cate_hf.hub.load import load_tokenizer
         from tests.tiny import CELLS
 
         tokenizer = load_tokenizer(folder)
@@ -176,8 +176,8 @@ def tokenizer(scratch: Path):
 def learned_encoding(scratch: Path):
     """config.json of a folder of D-VAE or arch2vec."""
     from cate_hf import get_space
+    from cate_hf.autoencoders.files import bundled_model
     from cate_hf.encodings.registry import get_encoding
-    from cate_hf.encodings.vae_files import bundled_model
 
     space = get_space("nasbench201")
     cells = space.sample(3, seed=0)

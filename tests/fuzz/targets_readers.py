@@ -18,7 +18,7 @@ def cells_of(space: str, count: int = 6):
 
 @target(".parquet")
 def parquet(scratch: Path):
-    from cate_hf.table_io import read_architectures
+    from cate_hf.graphs.table_io import read_architectures
 
     table, seeds = cells_of("nasbench201"), []
     table.to_parquet(scratch / "packed.parquet", overwrite=True, packed=True)
@@ -36,7 +36,7 @@ def parquet(scratch: Path):
 
 @target(".jsonl")
 def json_lines(scratch: Path):
-    from cate_hf.table_io import read_architectures
+    from cate_hf.graphs.table_io import read_architectures
 
     rows = [architecture.to_dict() for architecture in cells_of("nasbench201")]
     lines = [json.dumps(row | {"accuracy": 0.25 * i, "name": f"cell {i}"}).encode() for i, row in enumerate(rows)]
@@ -45,8 +45,7 @@ def json_lines(scratch: Path):
 
 @target(".yaml")
 def space(scratch: Path):
-    from cate_hf.spaces import Space
-    from cate_hf.spaces.custom import CustomSpace
+    from cate_hf.spaces.custom.custom_space import CustomSpace
 
     root = Path(__file__).parents[2]
     seeds = [(root / "docs" / "enas_like.yaml").read_bytes()]
@@ -60,7 +59,7 @@ def space(scratch: Path):
     words += [".nan", "0x10", "1_000", "1:30", "2001-01-01", "!!binary", "!!set", "---", "%YAML 1.1", "#", "\t"]
 
     def read(path: Path) -> None:
-        found = Space.from_file(path)
+        found = CustomSpace.from_file(path)
         again = CustomSpace.from_definition(found.definition())
         assert again.version == found.version
         assert again.vocabulary == found.vocabulary
@@ -70,7 +69,7 @@ def space(scratch: Path):
 
 @target(".tfrecord")
 def tfrecord(scratch: Path):
-    from cate_hf.benchmarks.nasbench101_runs import read_runs
+    from cate_hf.benchmarks.nasbench101.runs import read_runs
     from tests import nasbench101_file as file
 
     table = file.made_up_table(cells_of("nasbench101", 4), seed=3)
@@ -130,7 +129,7 @@ def dot(scratch: Path):
 @target(".txt")
 def genotype(scratch: Path):
     from cate_hf import get_space
-    from cate_hf.spaces import darts_genotypes
+    from cate_hf.spaces.darts import genotypes as darts_genotypes
 
     space = get_space("darts")
     seeds = [
@@ -187,7 +186,7 @@ def genotype(scratch: Path):
 def notation(scratch: Path):
     """What `cate show` is given beside files: JSON, hashes, a space's notation. The first line names the space."""
     from cate_hf import get_space
-    from cate_hf.graph_formats.read import read_architecture
+    from cate_hf.graphs.formats.read import read_architecture
 
     spaces = {b"": None} | {name.encode(): get_space(name) for name in ("nasbench201", "nasbench101")}
     cell = b"|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from cate_hf import CateConfig, CateForPreTraining, CateTokenizer
-from cate_hf.hub.checkpoints import load_model, load_tokenizer, save_checkpoint
+from cate_hf.hub.load import load_model, load_tokenizer
+from cate_hf.hub.save import save_checkpoint
 from tests.tiny import CELLS, SIZES
 
 FROZEN = Path(__file__).with_name("frozen")

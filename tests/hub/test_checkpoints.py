@@ -17,7 +17,9 @@ from transformers import (
 
 import cate_hf
 from cate_hf import checkpoint_path, load_encoder
-from cate_hf.hub.checkpoints import checkpoint_names, load_model, remote_code_files, save_checkpoint
+from cate_hf.hub.layout import checkpoint_names, remote_code_files
+from cate_hf.hub.load import load_model
+from cate_hf.hub.save import save_checkpoint
 from tests.tiny import CELLS, save_tiny, tiny_model
 
 # Runs in a process in which cate_hf cannot be imported, and nothing can be downloaded.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cate_hf import CateForPreTraining, load_encoder
-from cate_hf.hub.checkpoints import load_model, load_tokenizer
+from cate_hf.hub.load import load_model, load_tokenizer
 from tests.tiny import CELLS
 
 FROZEN = Path(__file__).with_name("frozen")  # never written anew: a new format gets its own, by freeze_format.py

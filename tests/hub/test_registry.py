@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from cate_hf.hub import registry
-from cate_hf.hub.card_files import check_card, render_checkpoint_card
-from cate_hf.hub.checkpoints import CARD, checkpoint_names, checkpoint_path, resolve_checkpoint
 from cate_hf.hub.download import is_repo_id
-from cate_hf.hub.models import known_encoders
+from cate_hf.hub.layout import CARD, checkpoint_names
+from cate_hf.hub.load import checkpoint_path, resolve_checkpoint
+from cate_hf.publishing.card_files import check_card, render_checkpoint_card
+from cate_hf.publishing.models import known_encoders
 from tests.hub.conftest import Failed
 from tests.hub_stub import Fault
 
@@ -33,7 +34,10 @@ finally:
     registry.registered_encoders.cache_clear()
 """
 LOAD = "from cate_hf import load_encoder; result = load_encoder('named').dim"
-MODELS = "from cate_hf.hub.models import known_encoders; result = [[e.name, e.where, e.dim] for e in known_encoders()]"
+MODELS = """
+from cate_hf.publishing.models import known_encoders
+result = [[e.name, e.where, e.dim] for e in known_encoders()]
+"""
 
 
 @pytest.fixture
@@ -134,7 +138,7 @@ def test_bundled_encoders_are_listed(tmp_path, monkeypatch):
         assert found[name].where == "bundled"
         assert found[name].dim
         assert found[name].megabytes < 20
-    from cate_hf.hub import models
+    from cate_hf.publishing import models
 
     damaged = tmp_path / "damaged"
     shutil.copytree(CHECKPOINT, damaged)

@@ -6,10 +6,10 @@ import pytest
 from cate_hf import get_space
 from cate_hf.encodings import get_encoding
 from cate_hf.search import get_algorithm
-from cate_hf.search.acquisition import log_expected_improvement
-from cate_hf.search.dngo import Dngo
-from cate_hf.search.network import Network
 from cate_hf.search.predictor import best_of, training_of
+from cate_hf.surrogates.acquisition import log_expected_improvement
+from cate_hf.surrogates.dngo import Dngo
+from cate_hf.surrogates.network import Network
 from tests.search.searches import ENCODINGS, SPACE, optimizer, synthetic
 
 VALUES = synthetic()
@@ -102,7 +102,7 @@ def test_bayesian_optimisation_proposes_the_most_expected_improvement(name):
     rng.bit_generator.state = search.rng.bit_generator.state
     proposed = search.ask_rows(4)
     if name == "bo-gp":
-        from cate_hf.search.gp import GaussianProcess
+        from cate_hf.surrogates.gp import GaussianProcess
 
         surrogate = GaussianProcess.fit(ENCODINGS[first], VALUES[first])
     else:

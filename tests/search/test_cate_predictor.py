@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf.search.cate_predictor import normal_scores
-from cate_hf.search.gp import GaussianProcess, screening_means
+from cate_hf.surrogates.gp import GaussianProcess, screening_means
 from tests.search.searches import ENCODINGS, go_on, optimizer, synthetic
 
 SMALL = {"initial": 8, "proposed": 4, "screened": 20, "liked": 30}
@@ -29,7 +29,7 @@ def test_fine_tuned_encoders_change_what_is_asked_and_equal_seeds_ask_the_same()
 
 
 def test_a_space_without_a_checkpoint_is_told(monkeypatch):
-    monkeypatch.setattr("cate_hf.hub.checkpoints.checkpoint_names", lambda: ["other"])
+    monkeypatch.setattr("cate_hf.hub.layout.checkpoint_names", lambda: ["other"])
     with pytest.raises(ValueError, match="no checkpoint is bundled for nasbench101, only for other"):
         optimizer("cate-predictor", SMALL | {"predictors": "ensemble"})
 

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import get_space
-from cate_hf.spaces import Space
-from cate_hf.spaces.custom import CustomSpace
-from cate_hf.spaces.custom_checks import FIELD_NAMES
+from cate_hf.spaces.custom.checks import FIELD_NAMES
+from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.spaces.registry import CATALOG
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "enas_like.yaml"
@@ -45,7 +44,7 @@ def file(tmp_path):
 
 
 def test_every_field_is_read(file):
-    space = Space.from_file(file(FULL))
+    space = CustomSpace.from_file(file(FULL))
     assert (space.name, space.vocabulary) == ("full", ("left", "right", "conv", "yes", "out"))
     assert (space.num_inputs, space.max_nodes, space.max_edges, space.pool_size) == (2, 9, 20, 1234)
     assert space.cost_names == ("parameters", "seconds")
@@ -61,12 +60,12 @@ def test_every_field_is_read(file):
 
 @pytest.mark.parametrize("text", [FULL, EXAMPLE.read_text(encoding="utf-8")], ids=["full", "example"])
 def test_definition_round_trip(file, text):
-    space = Space.from_file(file(text))
+    space = CustomSpace.from_file(file(text))
     again = CustomSpace.from_definition(space.definition())
     assert again.fields == space.fields
     assert again.version == space.version
     assert again.definition() == space.definition()
-    assert Space.from_file(file(space.definition(), "again.yaml")).fields == space.fields
+    assert CustomSpace.from_file(file(space.definition(), "again.yaml")).fields == space.fields
     assert CustomSpace(**yaml.safe_load(text)).fields == space.fields
 
 
@@ -90,7 +89,9 @@ def test_a_file_is_a_space_wherever_a_name_is(file):
 
 
 def test_a_condition_beside_a_file(file):
-    space = Space.from_file(file("{name: mine, operations: [a, b], nodes: 4}"), valid=lambda a: "b" in a.operations)
+    space = CustomSpace.from_file(
+        file("{name: mine, operations: [a, b], nodes: 4}"), valid=lambda a: "b" in a.operations
+    )
     assert all("b" in a.operations for a in space.enumerate())
 
 
@@ -115,7 +116,7 @@ def test_a_condition_beside_a_file(file):
 def test_files_that_are_no_description(file, content, message):
     path = file(content)
     with pytest.raises(ValueError, match=message) as error:
-        Space.from_file(path)
+        CustomSpace.from_file(path)
     assert "\n" not in str(error.value)
     assert str(error.value).startswith(str(path))
 
@@ -183,7 +184,7 @@ def test_wrong_fields_are_named(file, changed, message):
     assert "\n" not in str(error.value)
     path = file(yaml.safe_dump(description))
     with pytest.raises(ValueError, match=message) as error:
-        Space.from_file(path)
+        CustomSpace.from_file(path)
     assert str(error.value).startswith(f"{path}: ")
 
 
@@ -191,7 +192,7 @@ def test_aliases_cannot_fill_the_memory(file):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
     with pytest.raises(ValueError, match="aliases"):
-        Space.from_file(file("\n".join(lines)))
+        CustomSpace.from_file(file("\n".join(lines)))
 
 
 SCALARS = st.none() | st.booleans() | st.integers(-3, 300) | st.floats() | st.text(max_size=5) | st.sampled_from("ab")
@@ -242,7 +243,7 @@ def test_mutated_files(tmp_path_factory, data):
             content[at:end] = content[at:end] * (2 if kind == "double" else 0)
     path = tmp_path_factory.getbasetemp() / "mutated.yaml"
     path.write_bytes(bytes(content))
-    constructs_or_one_line(lambda: Space.from_file(path))
+    constructs_or_one_line(lambda: CustomSpace.from_file(path))
 
 
 @settings(deadline=None, max_examples=100)

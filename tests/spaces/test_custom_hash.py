@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import Architecture, ArchitectureTable, get_space
-from cate_hf.spaces.custom import CustomSpace
-from cate_hf.spaces.graph_hash import graph_hashes
+from cate_hf.graphs.graph_hash import graph_hashes
+from cate_hf.spaces.custom.custom_space import CustomSpace
 from tests.strategies import architectures, redrawings
 
 MASK = (1 << 64) - 1

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from cate_hf import Architecture, ArchitectureTable, get_space
 from cate_hf.data.pairs import make_pairs
-from cate_hf.spaces import darts_genotypes
-from cate_hf.spaces.darts_genotypes import OPERATIONS, CellPair
+from cate_hf.spaces.darts import genotypes as darts_genotypes
+from cate_hf.spaces.darts.genotypes import OPERATIONS, CellPair
 from tests.darts_cells import SECOND_ORDER, genotypes, redrawings
-from tests.networks.counting import counted_flops, counted_parameters, on_meta
+from tests.spaces.counting import counted_flops, counted_parameters, on_meta
 from tests.tiny import tiny_model
 
 SPACE = get_space("darts")

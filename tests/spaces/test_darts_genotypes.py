@@ -8,8 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cate_hf import get_space
-from cate_hf.spaces import darts_canonical, darts_configurations, darts_genotypes
-from cate_hf.spaces.darts_genotypes import OPERATIONS, CellPair, as_genotype, format_genotype, parse
+from cate_hf.spaces.darts import canonical as darts_canonical
+from cate_hf.spaces.darts import configurations as darts_configurations
+from cate_hf.spaces.darts import genotypes as darts_genotypes
+from cate_hf.spaces.darts.genotypes import OPERATIONS, CellPair, as_genotype, format_genotype, parse
 from tests.darts_cells import SECOND_ORDER, genotypes, redrawings
 
 SPACE = get_space("darts")

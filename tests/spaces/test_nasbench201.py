@@ -7,8 +7,8 @@ from networkx.algorithms.isomorphism import DiGraphMatcher, categorical_node_mat
 
 from cate_hf import Architecture, ArchitectureTable, get_space
 from cate_hf.data.pairs import default_settings, make_pairs
-from cate_hf.spaces.nasbench201_cells import all_codes, isomorphism_classes, keys, parse_cell, texts
-from cate_hf.spaces.nasbench201_network import EDGES, OPERATIONS, costs
+from cate_hf.spaces.nasbench201.cells import all_codes, isomorphism_classes, keys, parse_cell, texts
+from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS, costs
 from tests.strategies import redrawings
 
 SPACE = get_space("nasbench201")

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cate_hf import Architecture, ArchitectureTable, get_space
 from cate_hf.commands.statistics import statistics
-from cate_hf.spaces.cache import CACHE_VARIABLE
+from cate_hf.graphs.cache import CACHE_VARIABLE
 from cate_hf.statistics.files import statistics_to_parquet
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
 from cate_hf.statistics.structure import structure, structure_names

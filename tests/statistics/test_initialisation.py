@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from cate_hf import Architecture, get_space
-from cate_hf.spaces.cache import CACHE_VARIABLE
-from cate_hf.spaces.custom import CustomSpace
+from cate_hf.graphs.cache import CACHE_VARIABLE
+from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.statistics import initialisation as module
 from cate_hf.statistics import workers
 from cate_hf.statistics.initialisation import (

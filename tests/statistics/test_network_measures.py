@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from cate_hf import Architecture, get_space
-from cate_hf.spaces.custom import CustomSpace
+from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.statistics.network_measures import NAMES, measure
 from cate_hf.statistics.small_network import SmallNetwork, smooth_images
 

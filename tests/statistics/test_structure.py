@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import Architecture, ArchitectureTable, get_space
-from cate_hf.spaces.custom import CustomSpace
+from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.statistics.structure import structure, structure_names
 from tests.statistics.reference import reference_structure
 from tests.strategies import architectures, redrawings

@@ -13,8 +13,8 @@ from transformers import AutoTokenizer, DataCollatorWithPadding
 
 import cate_hf  # noqa: F401 (registers the Auto classes)
 from cate_hf import Architecture
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.modeling import CateConfig
-from cate_hf.table import ArchitectureTable
 from cate_hf.tokenization import CateTokenizer
 from tests.strategies import VOCABULARY, architectures
 

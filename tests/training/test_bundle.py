@@ -3,7 +3,7 @@ import json
 import pytest
 from huggingface_hub import ModelCard
 
-from cate_hf.hub.checkpoints import load_encoder
+from cate_hf.encodings.cate import load_encoder
 from cate_hf.training.bundle import bundle
 from tests.tiny import CELLS, save_tiny
 

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 
 from cate_hf import ArchitectureTable, get_space, load_encoder
 from cate_hf.encodings.files import encode_to_parquet
-from cate_hf.spaces.custom import CustomSpace
+from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.spaces.registry import register_space
 from cate_hf.training.arguments import parse
 from cate_hf.training.pretrain import Pretraining, pretrain

@@ -1,0 +1,1 @@
+"""Encodings by graph autoencoders: D-VAE and arch2vec, and their training."""

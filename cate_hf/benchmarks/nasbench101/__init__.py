@@ -1,0 +1,1 @@
+"""NAS-Bench-101: its published files, and tables of them."""

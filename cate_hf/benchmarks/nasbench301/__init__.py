@@ -1,0 +1,1 @@
+"""NAS-Bench-301: labels and surrogates."""

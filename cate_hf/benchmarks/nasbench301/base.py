@@ -1,0 +1,186 @@
+"""What every oracle of NAS-Bench-301 offers; see `cate_hf.benchmarks.nasbench301.benchmark`."""
+
+import os
+import warnings
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cate_hf.benchmarks.base import Benchmark, Result
+from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.spaces import get_space
+from cate_hf.spaces.darts.pairs import CellPairTable, Cells, read_cells, reliable, why_unreliable
+
+if TYPE_CHECKING:
+    from cate_hf.graphs.architecture import Architecture
+    from cate_hf.spaces.darts.genotypes import CellPair
+
+    Architectures = ArchitectureTable | CellPairTable | Sequence[Architecture | CellPair | str]
+
+LAST_EPOCH = 98
+
+
+class NasBench301Warning(UserWarning):
+    """A prediction of NAS-Bench-301 is not to be relied on."""
+
+
+class NasBench301(Benchmark):
+    """What the three kinds share. Making one gives an object of the kind that the path is.
+
+    An architecture is a cell, used as normal and as reduction cell, or a `CellPair`.
+
+    Args:
+        path: see `cate_hf.benchmarks.nasbench301.benchmark`.
+        accuracy_model: which ensemble of a release predicts accuracies, "xgb" where there is one.
+        noise_seed: add to an ensemble's mean normal noise of its members' spread, as the official interface does; an
+            architecture gets the same noise whenever it is asked for. None: no noise.
+        trust_pickle: unpickle the members of an ensemble, which can run any code that is in them, instead of reading
+            their trees. Only for files that you vouch for.
+    """
+
+    name = "nasbench301"
+    space_name = "darts"
+
+    def __new__(cls, path: str | os.PathLike | None = None, **options: Any):
+        if cls is NasBench301:
+            if path is None:
+                raise ValueError("nasbench301 needs a path: a table of labels, surrogate.onnx or a folder of ensembles")
+            cls = _kind_of(Path(path))
+        return super().__new__(cls)
+
+    def __init__(self, path: str | os.PathLike, oracles: dict[str, str]):
+        self.path, self.space, self.oracles = Path(path), get_space("darts"), oracles
+        self._warned = False
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        return ["accuracy_model", "noise_seed", "trust_pickle"]  # of each kind; which one it is, the path says
+
+    @property
+    def fields(self) -> list[str]:
+        return list(self.oracles)
+
+    def query(
+        self, architecture: "Architecture | CellPair | str", field: str | None = None, epoch: int = LAST_EPOCH
+    ) -> "Result | float":
+        """All that is predicted of an architecture, in any drawing, or in text that the space's `parse_pair` reads; or
+        one field of it. Accuracies are in [0, 1], times in seconds.
+
+        Warns once (`NasBench301Warning`) where predictions are not reliable.
+
+        Args:
+            epoch: 1 to 98; of the ONNX surrogate only.
+
+        Raises:
+            ValueError: not an architecture of the space, not in a table of labels, or no such field.
+        """
+        cells = read_cells(self.space, [architecture])
+        self._check_epoch(epoch)
+        fields = self.fields
+        if field is not None:
+            self._check_field(field)
+            fields = [field]
+        values = self._predict(cells, fields, epoch, progress=False)
+        known = Result({name: values[name][0].item() for name in fields if not np.isnan(values[name][0])})
+        reason = why_unreliable(cells)
+        if reason is not None and not self._warned:
+            self._warned = True
+            warnings.warn(self._warning(reason), NasBench301Warning, stacklevel=2)
+        return known if field is None else known[field]
+
+    def query_many(
+        self,
+        architectures: "Architectures",
+        field: str = "validation_accuracy",
+        missing: str = "raise",
+        reduction: "ArchitectureTable | Sequence[Architecture] | None" = None,
+        epoch: int = LAST_EPOCH,
+        progress: bool = False,
+    ) -> np.ndarray:
+        """(N,) float64 of one field.
+
+        Args:
+            architectures: pairs of cells, or single cells: the normal ones where `reduction` is given, else both.
+            missing: what to do where a table of labels has no value for the field: "raise", or "nan".
+            reduction: the reduction cells.
+            epoch: as of `query`.
+            progress: draw a progress bar.
+
+        Raises:
+            ValueError: naming the first row that is not of the space, or not in a table of labels.
+        """
+        if missing not in ("raise", "nan"):
+            raise ValueError(f"missing must be 'raise' or 'nan', not {missing!r}")
+        self._check_field(field)
+        self._check_epoch(epoch)
+        values = self._predict(read_cells(self.space, architectures, reduction), [field], epoch, progress)[field]
+        absent = np.flatnonzero(np.isnan(values))
+        if missing == "raise" and len(absent):
+            raise ValueError(f"{self.path}: no {field!r} for {len(absent)} of {len(values)}, first row {absent[0]}")
+        return values
+
+    @abstractmethod
+    def _predict(self, cells: Cells, fields: list[str], epoch: int, progress: bool) -> dict[str, np.ndarray]:
+        """(N,) float64 of each field."""
+
+    def reliable_many(
+        self, architectures: "Architectures", reduction: "ArchitectureTable | Sequence[Architecture] | None" = None
+    ) -> np.ndarray:
+        """(N,) bool: whether there was enough like an architecture to learn from.
+
+        There was not where a cell has 6 or more skip_connect of its 8 operations, or both cells together have 14 or
+        more of their 16 without parameters (pooling and skip_connect): each fewer than 0.1 % of uniformly drawn
+        genotypes of two cells. A cell of nothing but skip_connect is there, which the ONNX surrogate rates above the
+        mean of random cells.
+        """
+        return reliable(read_cells(self.space, architectures, reduction))
+
+    def check_best(self, architecture: "Architecture | CellPair") -> str | None:
+        reason = why_unreliable(read_cells(self.space, [architecture]))
+        return None if reason is None else self._warning(reason)
+
+    def _warning(self, reason: str) -> str:
+        return (
+            f"{reason}: fewer than 0.1 % of random genotypes of two cells are like that, and predictions for them are "
+            "not reliable (NAS-Bench-301's surrogates rate degenerate cells too high)"
+        )
+
+    def _check_field(self, field: str) -> None:
+        if field not in self.oracles:
+            raise ValueError(f"{self.name} has no field {field!r}; it has {', '.join(self.oracles)}")
+
+    def _check_epoch(self, epoch: int) -> None:
+        if epoch != LAST_EPOCH:
+            raise ValueError(f"{self.path}: knows the end of training only; epoch is for the ONNX surrogate")
+
+
+def _kind_of(path: Path) -> type[NasBench301]:
+    from cate_hf.benchmarks.nasbench301.labels import Labels
+    from cate_hf.benchmarks.nasbench301.surrogates import Ensembles, Onnx
+
+    if path.is_dir():
+        return Ensembles
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file or folder; expected labels, surrogate.onnx or a folder of ensembles")
+    if path.suffix == ".onnx":
+        return Onnx
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    if path.suffix in (".parquet", ".pq") or start == b"PAR1":
+        return Labels
+    if path.name == "surrogate_model.model":
+        raise ValueError(f"{path}: a member of an ensemble; give the folder of the ensemble")
+    raise ValueError(
+        f"{path}: not a file of NAS-Bench-301: expected labels in Parquet, an .onnx surrogate or a folder of ensembles"
+    )
+
+
+def refuse_options(path: str | os.PathLike, accuracy_model: str | None, noise_seed: int | None) -> None:
+    if accuracy_model is not None or noise_seed is not None:
+        raise ValueError(f"{path}: accuracy_model and noise_seed are for a folder of ensembles")

@@ -1,0 +1,1 @@
+"""What every room uses: files, names, progress, threads, launching, the states of runs."""

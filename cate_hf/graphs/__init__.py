@@ -1,0 +1,1 @@
+"""One architecture, tables of them, their files and pictures."""

@@ -1,0 +1,341 @@
+"""One neural architecture: a directed acyclic graph whose nodes carry operations."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cate_hf.graphs.checks import check_adjacency, check_operations
+
+if TYPE_CHECKING:
+    import networkx
+
+
+class Architecture:
+    """An immutable labelled DAG; equal and hashable by its operations and edges as drawn (see ``is_isomorphic``).
+
+    Nodes are in topological order: node 0 is the input (some spaces have two, nodes 0 and 1), the last node the output.
+
+    Args:
+        operations: L >= 2 operation names, one a node.
+        adjacency: (L, L) of integers or booleans 0 / 1, ``adjacency[i][j] = 1`` for the edge i -> j, i < j.
+
+    Raises:
+        ValueError: in one line naming the node, row or edge, if this is no such graph.
+    """
+
+    __slots__ = ("__weakref__", "_adjacency", "_operations")
+
+    def __init__(self, operations: Sequence[str], adjacency: Any) -> None:
+        operations = check_operations(operations)
+        self._set(operations, check_adjacency(adjacency, len(operations)))
+
+    @classmethod
+    def from_valid(cls, operations: tuple[str, ...], adjacency: np.ndarray) -> "Architecture":
+        """Without the checks, for code that made the graph itself: a tuple of str and an (L, L) array of 0 / 1."""
+        self = cls.__new__(cls)
+        self._set(operations, adjacency)
+        return self
+
+    def _set(self, operations: tuple[str, ...], adjacency: np.ndarray) -> None:
+        # An array over bytes cannot be made writeable again, not even on purpose.
+        size = len(operations)
+        frozen = np.frombuffer(np.asarray(adjacency, dtype=np.uint8).tobytes(), dtype=np.uint8).reshape(size, size)
+        object.__setattr__(self, "_operations", operations)
+        object.__setattr__(self, "_adjacency", frozen)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"Architecture is immutable: cannot set {name!r}; make a new one")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"Architecture is immutable: cannot delete {name!r}")
+
+    def __reduce__(self):
+        return type(self).from_valid, (self._operations, np.array(self._adjacency))
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """L operation names."""
+        return self._operations
+
+    @property
+    def adjacency(self) -> np.ndarray:
+        """(L, L) uint8 of 0 / 1, read-only and strictly upper triangular."""
+        return self._adjacency
+
+    @property
+    def num_nodes(self) -> int:
+        """L, input and output included."""
+        return len(self._operations)
+
+    @property
+    def num_edges(self) -> int:
+        return int(np.count_nonzero(self._adjacency))
+
+    @property
+    def edges(self) -> list[tuple[int, int]]:
+        """The edges i -> j as pairs (i, j), sorted."""
+        return [(int(i), int(j)) for i, j in np.argwhere(self._adjacency)]
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Architecture):
+            return NotImplemented
+        return self._operations == other._operations and np.array_equal(self._adjacency, other._adjacency)
+
+    def __hash__(self) -> int:
+        return hash((self._operations, self._adjacency.tobytes()))
+
+    def __repr__(self) -> str:
+        nodes = ", ".join(f"{i} {name}" for i, name in enumerate(self._operations))
+        edges = ", ".join(f"{i}->{j}" for i, j in self.edges)
+        return f"Architecture({nodes}; edges {edges or 'none'})"
+
+    def prune(self, num_inputs: int = 1) -> "Architecture":
+        """Without the nodes that are on no path from an input to the output, and their edges.
+
+        Args:
+            num_inputs: the first ``num_inputs`` nodes are inputs. They stay, used or not, and so does the output.
+
+        Raises:
+            ValueError: no path leads from an input to the output.
+        """
+        self._check_num_inputs(num_inputs)
+        reach = self.closure()
+        if not reach[:num_inputs, -1].any():
+            raise ValueError(
+                f"architecture: no path from {_inputs_text(num_inputs)} to the output, node {self.num_nodes - 1}"
+            )
+        keep = reach[:num_inputs].any(axis=0) & (reach[:, -1] > 0)
+        keep[:num_inputs] = keep[-1] = True
+        if keep.all():
+            return self
+        kept = np.flatnonzero(keep)
+        return Architecture.from_valid(tuple(self._operations[i] for i in kept), self._adjacency[np.ix_(kept, kept)])
+
+    def closure(self, direction: str = "descendants") -> np.ndarray:
+        """Transitive closure, (L, L) uint8 with a zero diagonal.
+
+        Args:
+            direction: "descendants": out[i, j] = 1 when j is reachable from i; "ancestors": when i is reachable from j.
+        """
+        if direction not in ("descendants", "ancestors"):
+            raise ValueError(f"closure: direction must be 'descendants' or 'ancestors', not {direction!r}")
+        reach = self._adjacency.copy()
+        for node in range(self.num_nodes - 2, -1, -1):  # successors have higher numbers: their rows are final
+            reach[node] |= reach[self._adjacency[node] > 0].any(axis=0).astype(np.uint8)
+        return reach if direction == "descendants" else np.ascontiguousarray(reach.T)
+
+    def hash(self, labels: Mapping[str, int] | None = None) -> str:
+        """The iterated MD5 of NAS-Bench-101 (cate_hf/graphs/hashing.py): equal for isomorphic architectures.
+
+        Args:
+            labels: number of each operation; a space's own are applied by ``space.hash(architecture)``, which gives the
+                hash that the benchmark publishes. None: a number made from the name itself.
+
+        Returns:
+            32 hexadecimal characters.
+
+        Raises:
+            ValueError: ``labels`` lacks an operation of this architecture.
+        """
+        from cate_hf.graphs.hashing import cell_hash
+
+        if labels is None:
+            numbers = [int.from_bytes(name.encode("utf-8"), "big") for name in self._operations]
+        else:
+            for node, name in enumerate(self._operations):
+                if name not in labels:
+                    known = ", ".join(map(repr, labels))
+                    raise ValueError(
+                        f"architecture hash: no label for operation {name!r} of node {node}; known: {known}"
+                    )
+            numbers = [labels[name] for name in self._operations]
+        return cell_hash(self._adjacency, numbers)
+
+    def is_isomorphic(self, other: "Architecture") -> bool:
+        """Whether the nodes of one can be renumbered so that it becomes the other, operations included (exact)."""
+        from cate_hf.graphs.algorithms import is_isomorphic
+
+        return is_isomorphic(self, other)
+
+    def paths(self, num_inputs: int = 1, limit: int = 100_000) -> list[str]:
+        """The operations along every path from an input to the output, e.g. "input|conv3x3-bn-relu|output".
+
+        Args:
+            num_inputs: the first ``num_inputs`` nodes are inputs.
+            limit: the most paths to list.
+
+        Returns:
+            distinct strings, sorted; empty if there is no path.
+
+        Raises:
+            ValueError: there are more than ``limit`` paths (their number can grow as 2^L).
+        """
+        from cate_hf.graphs.algorithms import paths
+
+        self._check_num_inputs(num_inputs)
+        return paths(self, num_inputs, limit)
+
+    def edit_distance(self, other: "Architecture", num_inputs: int = 1, timeout_seconds: float = 10.0) -> int:
+        """Graph edit distance: the fewest unit changes that turn one into the other (up to isomorphism).
+
+        A unit is an operation substituted, a node inserted or removed, or an edge inserted or removed. Inputs stay
+        inputs and the output stays the output. Exact for up to 8 nodes between input and output; beyond that networkx
+        searches for ``timeout_seconds`` and the result is then an upper bound.
+        """
+        from cate_hf.graphs.algorithms import edit_distance
+
+        self._check_num_inputs(num_inputs)
+        other._check_num_inputs(num_inputs)
+        return edit_distance(self, other, num_inputs, timeout_seconds)
+
+    def to_networkx(self) -> "networkx.DiGraph":
+        """Nodes 0 .. L-1 with attribute ``operation``."""
+        from cate_hf.graphs.algorithms import to_networkx
+
+        return to_networkx(self)
+
+    @classmethod
+    def from_networkx(cls, graph: "networkx.DiGraph") -> "Architecture":
+        """From a directed graph whose nodes carry ``operation``; nodes of any name.
+
+        Nodes are numbered in topological order, those that could come next in the order in which they were added to the
+        graph, so that ``from_networkx(a.to_networkx()) == a``.
+
+        Raises:
+            ValueError: undirected, parallel edges, a cycle (named), or a node without ``operation``.
+        """
+        from cate_hf.graphs.algorithms import from_networkx
+
+        return cls(*from_networkx(graph))
+
+    def to_dot(self) -> str:
+        """DOT text, for Graphviz and for ``from_dot``: nodes 0 .. L-1 whose labels are the operations."""
+        from cate_hf.graphs.formats.dot import to_dot
+
+        return to_dot(self)
+
+    @classmethod
+    def from_dot(cls, text_or_path, label: str = "operation", start=None, end: str | None = None) -> "Architecture":
+        """From a directed graph in DOT; ``from_dot(a.to_dot()) == a``. Nodes are numbered as in ``from_networkx``.
+
+        Args:
+            text_or_path: DOT text, or a file of it.
+            label: a node's attribute that is its operation; where it is absent ``label`` is, else the node's name.
+            start, end: names of nodes (one end, any number of starts): only what is on paths between them.
+
+        Raises:
+            ValueError: not DOT (the line is named), undirected, a cycle, several nodes that lead nowhere of which
+                neither ``end`` nor the graph's attribute ``output`` names one, no path, or more than 254 nodes.
+        """
+        from cate_hf.graphs.formats.dot import from_dot
+
+        return cls(*from_dot(text_or_path, label, start, end))
+
+    @classmethod
+    def from_onnx(cls, model_or_path, start=None, end=None, label=None, drop=()) -> "Architecture":
+        """From an ONNX model or file: operators, after nodes "input" for the inputs and before one node "output".
+
+        Constants, and what is on no path from input to output, are left out. The weights, which may be in files of
+        their own, are not needed, and nothing is executed.
+
+        Args:
+            start, end: names of tensors or nodes (a tensor's goes first), each one or a list: only what lies between.
+                A start stands for an input: of the tensor's readers, or of that node. The graph's own when None.
+            label: ``onnx.NodeProto`` -> operation, or "detailed" for Conv3x3/s2 and such; the operator type when None.
+            drop: operator types to leave out, their inputs led on, such as ("Identity", "Dropout").
+
+        Raises:
+            ValueError: not an ONNX model, an unknown name (the nearest is told), no path, or more than 254 nodes.
+        """
+        from cate_hf.graphs.formats.onnx_model import from_onnx
+
+        return cls(*from_onnx(model_or_path, start, end, label, drop))
+
+    @classmethod
+    def from_fx(cls, module, start=None, end=None, label=None, drop=()) -> "Architecture":
+        """From a torch.fx.GraphModule, a torch.nn.Module (traced by torch.fx) or a torch.export.ExportedProgram.
+
+        Nodes are the calls, named by the class of the module, the function or the method; otherwise as ``from_onnx``.
+
+        Args:
+            start, end: names of graph nodes ("layer1_conv") or of modules called once ("layer1.conv").
+            label: ``torch.fx.Node`` -> operation, or "detailed": Conv3x3/s2 for modules with a kernel.
+            drop: classes and functions to leave out, such as ("Identity", "Dropout").
+
+        Raises:
+            ValueError: as ``from_onnx``, or torch.fx cannot trace the module.
+        """
+        from cate_hf.graphs.formats.fx import from_fx
+
+        return cls(*from_fx(module, start, end, label, drop))
+
+    def to_dict(self) -> dict[str, list]:
+        """``{"operations": [...], "adjacency": [[...], ...]}`` of Python strings and integers."""
+        return {"operations": list(self._operations), "adjacency": self._adjacency.tolist()}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> "Architecture":
+        """From what ``to_dict`` gives; further keys (a hash, an accuracy) are ignored.
+
+        Raises:
+            ValueError: a key is missing, or the graph is not valid.
+        """
+        if not isinstance(row, Mapping):
+            raise ValueError(
+                f"architecture: expected an object with 'operations' and 'adjacency', got {type(row).__name__}"
+            )
+        for key in ("operations", "adjacency"):
+            if key not in row:
+                raise ValueError(f"architecture: field {key!r} is missing")
+        return cls(row["operations"], row["adjacency"])
+
+    def to_json(self) -> str:
+        """One line of JSON Lines."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> "Architecture":
+        """From what ``to_json`` gives.
+
+        Raises:
+            ValueError: not JSON, or as ``from_dict``.
+        """
+        try:
+            row = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"architecture: not valid JSON ({error})") from None
+        return cls.from_dict(row)
+
+    def draw(self, target: "str | os.PathLike | Any" = None) -> Any:
+        """Draw the graph, layered left to right, operations coloured.
+
+        Args:
+            target: a file to write (format by its suffix: .png, .svg, .pdf), a matplotlib Axes to draw on, or None for
+                a new figure.
+
+        Returns:
+            the matplotlib Axes.
+        """
+        from cate_hf.graphs.drawing import draw
+
+        return draw(self, target)
+
+    def _repr_png_(self) -> bytes:
+        """A notebook shows the picture."""
+        from cate_hf.graphs.drawing import png
+
+        return png(self)
+
+    def _check_num_inputs(self, num_inputs: int) -> None:
+        if not 1 <= num_inputs < self.num_nodes:
+            raise ValueError(f"architecture: num_inputs must be 1 to {self.num_nodes - 1}, not {num_inputs}")
+
+
+def _inputs_text(num_inputs: int) -> str:
+    return "the input, node 0," if num_inputs == 1 else f"the inputs, nodes 0 to {num_inputs - 1},"

@@ -1,0 +1,39 @@
+"""Tables that are computed once and kept in the user's cache folder."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cate_hf.core.files import atomic_output
+from cate_hf.graphs.table import ArchitectureTable
+
+CACHE_VARIABLE = "CATE_HF_CACHE"
+
+
+def cache_folder() -> Path:
+    """The package's cache folder: $CATE_HF_CACHE, or the platform's place for caches."""
+    import platformdirs
+
+    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("cate_hf"))
+
+
+def cached_table(key: str, rows: int | None, compute: Callable[[], ArchitectureTable]) -> ArchitectureTable:
+    """The table of that key, computed and written (whole, under its name at last) when it is not there or not readable.
+
+    A cache folder that cannot be written is no error: the table is computed each time.
+    """
+    path = cache_folder() / f"{key}.parquet"
+    if path.is_file():
+        try:
+            table = ArchitectureTable.from_parquet(path)
+            if rows is None or len(table) == rows:
+                return table
+        except (ValueError, OSError):
+            pass  # damaged, and made anew below
+    table = compute()
+    try:
+        with atomic_output(path, overwrite=True) as temporary:
+            table.to_parquet(temporary, packed=True)
+    except OSError:
+        pass
+    return table

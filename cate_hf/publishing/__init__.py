@@ -1,0 +1,1 @@
+"""Cards, and folders that go to the Hub and come from it."""

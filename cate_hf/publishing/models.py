@@ -1,0 +1,155 @@
+"""The encoders that are known here, and copies of them."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cate_hf.hub.layout import CARD_FACTS, OWN_FILES, checkpoint_names
+from cate_hf.hub.load import checkpoint_path
+from cate_hf.hub.registry import registered_encoders
+
+if TYPE_CHECKING:
+    from huggingface_hub import CachedRepoInfo
+
+
+@dataclass(frozen=True)
+class KnownEncoder:
+    """An encoder with a name. What is not known without downloading it is None.
+
+    Attributes:
+        dim: length of an encoding.
+        parameters: of the stored model; megabytes: of the folder.
+        kendall_tau: labelled architectures → τ with the accuracy of others, of the frozen encoding.
+        where: "bundled", the folder in the cache, or the repository.
+    """
+
+    name: str
+    where: str
+    space: str | None = None
+    dim: int | None = None
+    parameters: int | None = None
+    megabytes: float | None = None
+    kendall_tau: dict[int, float] | None = None
+
+
+def known_encoders() -> list[KnownEncoder]:
+    """Bundled and registered encoders, and repositories of CATE in the cache of huggingface_hub, by name."""
+    from cate_hf.hub.download import cached_checkpoint
+
+    found = [_describe(name, checkpoint_path(name), "bundled") for name in checkpoint_names()]
+    for name, entry in registered_encoders().items():
+        if name not in checkpoint_names():
+            folder = cached_checkpoint(name)
+            found.append(KnownEncoder(name, entry.repo_id) if folder is None else _describe(name, folder, str(folder)))
+    found += [_describe(repo.repo_id, folder, str(folder)) for repo, folder in cached_repositories()]
+    return found
+
+
+def cached_repositories() -> "list[tuple[CachedRepoInfo, Path]]":
+    """Repositories of CATE in the cache of huggingface_hub, by name, each with the folder of its latest revision."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = sorted(scan_cache_dir().repos, key=lambda repo: repo.repo_id)
+    except (CacheNotFound, OSError):
+        return []
+    latest = [
+        (repo, max(repo.revisions, key=lambda revision: revision.last_modified).snapshot_path)
+        for repo in repositories
+        if repo.repo_type == "model" and repo.revisions
+    ]
+    return [(repo, path) for repo, path in latest if _model_type(path) == "cate"]
+
+
+def _model_type(folder: Path) -> str | None:
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content.get("model_type") if isinstance(content, dict) else None
+
+
+def _describe(name: str, folder: Path, where: str) -> KnownEncoder:
+    from cate_hf.hub.checks import CheckpointError, check_checkpoint_folder
+
+    try:
+        checked = check_checkpoint_folder(folder)
+    except CheckpointError as error:
+        return KnownEncoder(name, f"{where} (damaged: {error})")
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6
+    config = checked.config
+    return KnownEncoder(name, where, config.space, config.encoding_size, checked.parameters, size, _tau(folder))
+
+
+def _tau(folder: Path) -> dict[int, float] | None:
+    """The first encoding's τ in the card's facts, or in the metadata of a card without them."""
+    from huggingface_hub import ModelCard
+
+    from cate_hf.publishing.card_files import CARD, read_facts
+
+    try:
+        if (folder / CARD_FACTS).is_file():
+            taus = read_facts(folder).get("kendall_tau") or {}
+            return next(iter(taus.values()), None)
+        results = ModelCard((folder / CARD).read_text(encoding="utf-8")).data.eval_results or ()
+        by_name = {r.metric_name: r.metric_value for r in results if r.metric_type == "kendall_tau"}
+        return {int(name.split()[-3]): float(value) for name, value in by_name.items()} or None
+    except Exception:  # a card of whatever form
+        return None
+
+
+def print_encoders(encoders: list[KnownEncoder]) -> None:
+    """As a table, on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("name", "space")
+    for title in ("numbers", "parameters", "MB"):
+        table.add_column(title, justify="right")
+    for title in ("Kendall tau (labels)", "where"):
+        table.add_column(title, overflow="fold")
+    for encoder in encoders:
+        tau = ", ".join(f"{value:.3f} ({n})" for n, value in (encoder.kendall_tau or {}).items())
+        numbers = (encoder.dim, encoder.parameters)
+        texts = [encoder.name, encoder.space or "", *("" if n is None else f"{n:,}" for n in numbers)]
+        texts += ["" if encoder.megabytes is None else f"{encoder.megabytes:.1f}", tau, encoder.where]
+        table.add_row(*map(Text, texts))
+    console = Console()
+    console.width = max(console.width, 120)
+    console.print(table)
+
+
+def fetch_encoder(name: str, output: Path | None, revision: str | None = None, overwrite: bool = False) -> Path:
+    """The folder of an encoder, downloaded where it is not bundled, checked whole, and copied where `output` is given.
+
+    Raises:
+        ValueError: no such name or repository, it cannot be downloaded, or it is not a checkpoint of CATE.
+        FileExistsError: the folder exists and `overwrite` is false.
+    """
+    from cate_hf.core.files import atomic_output, check_output
+    from cate_hf.core.names import unknown
+    from cate_hf.hub.checks import check_checkpoint_folder
+    from cate_hf.hub.download import download_encoder, is_repo_id
+
+    if output is not None:
+        check_output(output, overwrite, OWN_FILES)
+    if revision is None and name in checkpoint_names():
+        folder = checkpoint_path(name)
+    elif name in registered_encoders() or is_repo_id(name):
+        folder = download_encoder(name, revision)
+    else:
+        raise unknown("encoder", name, {*registered_encoders(), *checkpoint_names()})
+    check_checkpoint_folder(folder)
+    if output is None:
+        return folder
+    with atomic_output(output, overwrite, OWN_FILES) as temporary:
+        temporary.mkdir(parents=True)
+        for path in folder.iterdir():
+            if path.is_file() and any(fnmatch(path.name, own) for own in OWN_FILES):
+                shutil.copyfile(path, temporary / path.name)
+    return output

@@ -1,0 +1,5 @@
+"""Search spaces that a YAML file describes."""
+
+from cate_hf.spaces.custom.custom_space import CustomSpace
+
+__all__ = ["CustomSpace"]

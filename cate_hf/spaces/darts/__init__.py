@@ -1,0 +1,1 @@
+"""DARTS, the space of NAS-Bench-301."""

@@ -1,0 +1,167 @@
+"""Two-cell architectures for NAS-Bench-301: as arrays, as a table, and where its surrogates are not to be trusted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.spaces.darts.canonical import canonical_keys, cell_hashes
+from cate_hf.spaces.darts.genotypes import ENTRIES, OPERATIONS, CellPair
+
+if TYPE_CHECKING:
+    from cate_hf.graphs.architecture import Architecture
+    from cate_hf.spaces.darts.space import Darts
+
+SKIP = OPERATIONS.index("skip_connect")
+FIRST_WITH_PARAMETERS = OPERATIONS.index("sep_conv_3x3")  # those before it have none
+# Of 10,000 uniformly drawn genotypes with results, 4 have as many skips in the normal and 1 in the reduction cell, and
+# 3 as many operations without parameters: fewer than 0.1 % each.
+MOST_SKIPS = 5
+MOST_WITHOUT_PARAMETERS = 13
+
+
+class Cells(NamedTuple):
+    """N architectures: operations and inputs (N, 8) uint8 of each cell, as in `cate_hf.spaces.darts.genotypes`."""
+
+    normal: tuple[np.ndarray, np.ndarray]
+    reduction: tuple[np.ndarray, np.ndarray]
+
+    @property
+    def number(self) -> int:
+        return len(self.normal[0])
+
+    def take(self, rows: Any) -> "Cells":
+        """Those of a slice, index array or mask."""
+        return Cells(*(tuple(values[rows] for values in cell) for cell in self))
+
+    def keys(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) int64 of each cell, equal for isomorphic ones."""
+        return canonical_keys(*self.normal), canonical_keys(*self.reduction)
+
+    def hashes(self) -> np.ndarray:
+        """(N,) S32 as `get_space("darts").hash` gives them."""
+        return cell_hashes(*self.keys())
+
+
+class CellPairTable(Sequence):
+    """N architectures of two cells, and columns beside them. `table[3]` is a `CellPair`, a slice, index array or mask
+    gives another table.
+
+    Attributes:
+        normal, reduction: the N cells of each kind, tables without columns.
+        columns: name -> array with N along its first axis; `hash` is of dtype S32.
+    """
+
+    def __init__(
+        self, normal: ArchitectureTable, reduction: ArchitectureTable, columns: Mapping[str, np.ndarray] | None = None
+    ):
+        if len(normal) != len(reduction):
+            raise ValueError(f"cell pairs: {len(normal)} normal and {len(reduction)} reduction cells")
+        self.normal, self.reduction = normal.replace_columns({}), reduction.replace_columns({})
+        self.columns = {name: np.asarray(values) for name, values in (columns or {}).items()}
+        for name, values in self.columns.items():
+            if values.ndim == 0 or len(values) != len(normal):
+                raise ValueError(f"column {name!r}: expected {len(normal)} values, one a row, got {values.shape}")
+
+    @property
+    def parts(self) -> tuple[ArchitectureTable, ArchitectureTable]:
+        """The two kinds of cells, whose encodings stand side by side as the encoding of the pair."""
+        return self.normal, self.reduction
+
+    def __len__(self) -> int:
+        return len(self.normal)
+
+    def __getitem__(self, rows: Any) -> Any:
+        if isinstance(rows, int | np.integer):
+            return CellPair(self.normal[rows], self.reduction[rows])
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return CellPairTable(self.normal[rows], self.reduction[rows], columns)
+
+    def __iter__(self) -> "Iterator[CellPair]":
+        return map(CellPair, self.normal, self.reduction)
+
+    def __repr__(self) -> str:
+        return f"CellPairTable({len(self)} pairs of cells; columns: {', '.join(self.columns) or 'none'})"
+
+
+def read_cells(
+    space: "Darts",
+    architectures: "ArchitectureTable | CellPairTable | Sequence[Architecture | CellPair | str]",
+    reduction: "ArchitectureTable | Sequence[Architecture] | None" = None,
+) -> Cells:
+    """The cells of architectures in any drawing.
+
+    Args:
+        architectures: pairs of cells, in a table or one by one; or single cells, which are the normal ones. Texts that
+            the space's `parse_pair` reads are pairs too.
+        reduction: the reduction cells of single cells; None where each is used for both.
+
+    Raises:
+        ValueError: naming the first row that is not of the space.
+    """
+    if reduction is not None:
+        if isinstance(architectures, CellPairTable):
+            raise ValueError("pairs of cells have their reduction cells already; give reduction with single cells only")
+        cells = [
+            _single_cells(space, part, name)
+            for part, name in ((architectures, "normal cells"), (reduction, "reduction cells"))
+        ]
+        if len(cells[0][0]) != len(cells[1][0]):
+            raise ValueError(f"{len(cells[0][0])} normal and {len(cells[1][0])} reduction cells")
+        return Cells(*cells)
+    if isinstance(architectures, ArchitectureTable):
+        cells = space.cells(architectures)
+        return Cells(cells, cells)
+    if not isinstance(architectures, CellPairTable):
+        pairs = [_pair(space, item, row) for row, item in enumerate(architectures)]
+        architectures = CellPairTable(
+            space.table([pair.normal for pair in pairs]), space.table([pair.reduction for pair in pairs])
+        )
+    return Cells(
+        space.cells(architectures.normal, "normal cells"), space.cells(architectures.reduction, "reduction cells")
+    )
+
+
+def _single_cells(space: "Darts", cells: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(cells, ArchitectureTable):
+        from cate_hf.graphs.architecture import Architecture
+
+        cells = list(cells)
+        for row, cell in enumerate(cells):
+            if not isinstance(cell, Architecture):
+                raise ValueError(f"{name}, row {row}: expected an Architecture, got {type(cell).__name__}")
+        cells = space.table(cells)
+    return space.cells(cells, name)
+
+
+def _pair(space: "Darts", item: Any, row: int) -> CellPair:
+    from cate_hf.graphs.architecture import Architecture
+
+    if not isinstance(item, Architecture | CellPair | str):
+        raise ValueError(
+            f"architecture {row}: expected an Architecture, a CellPair or their text, got {type(item).__name__}"
+        )
+    try:
+        return space.parse_pair(item) if isinstance(item, str) else space.pair(item)
+    except ValueError as error:
+        raise ValueError(f"architecture {row}: {error}") from None
+
+
+def reliable(cells: Cells) -> np.ndarray:
+    """(N,) bool: whether an architecture is of a kind that the surrogates' training data and labels have enough of."""
+    few_skips = [(operations == SKIP).sum(axis=1) <= MOST_SKIPS for operations, _ in cells]
+    without = sum((operations < FIRST_WITH_PARAMETERS).sum(axis=1) for operations, _ in cells)
+    return few_skips[0] & few_skips[1] & (without <= MOST_WITHOUT_PARAMETERS)
+
+
+def why_unreliable(cells: Cells) -> str | None:
+    """What is unusual about the one architecture of `cells`, None where `reliable` says that it is not."""
+    for name, (operations, _) in zip(("normal", "reduction"), cells, strict=True):
+        skips = int((operations[0] == SKIP).sum())
+        if skips > MOST_SKIPS:
+            return f"{skips} of the {ENTRIES} operations of its {name} cell are skip_connect"
+    without = sum(int((operations[0] < FIRST_WITH_PARAMETERS).sum()) for operations, _ in cells)
+    if without > MOST_WITHOUT_PARAMETERS:
+        return f"{without} of the {2 * ENTRIES} operations of its cells have no parameters"
+    return None

@@ -1,0 +1,1 @@
+"""Models of a few labels that predictors and searches share."""

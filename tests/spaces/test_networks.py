@@ -1,0 +1,45 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from cate_hf.spaces.layers import FactorizedReduce
+
+
+def test_the_room_imports_torch_only_when_used():
+    code = """
+import sys
+import cate_hf.networks, cate_hf.spaces.darts.costs, cate_hf.spaces.nasbench201.costs
+assert "torch" not in sys.modules
+assert "build_darts" in dir(cate_hf.networks)
+from cate_hf.networks import build_darts, build_nasbench101, build_nasbench201
+assert "torch" in sys.modules and "transformers" not in sys.modules
+assert build_darts.__module__ == "cate_hf.spaces.darts.network"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_such_network():
+    import cate_hf.networks
+
+    with pytest.raises(AttributeError, match="no attribute 'build_enas'"):
+        _ = cate_hf.networks.build_enas
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 8])
+def test_factorized_reduce_sees_even_and_odd_pixels(size):
+    layer = FactorizedReduce(1, 3)
+    layer.norm = nn.Identity()
+    for convolution in (layer.even, layer.odd):
+        nn.init.ones_(convolution.weight)
+    image = torch.arange(1.0, size * size + 1).reshape(1, 1, size, size)
+    output = layer(image)
+    half = (size + 1) // 2
+    assert output.shape == (1, 3, half, half)
+    assert torch.equal(output[0, 0], image[0, 0, ::2, ::2])
+    odd = image[0, 0, 1::2, 1::2]
+    for channel in (1, 2):  # the odd target has one channel more of the shifted pixels
+        assert torch.equal(output[0, channel, : size // 2, : size // 2], odd)
+        assert output[0, channel].sum() == odd.sum()

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from cate_hf.spaces.custom.checks import FIELD_NAMES
+from cate_hf.spaces.custom._checks import FIELD_NAMES
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.statistics.structure import structure_names
 

@@ -15,8 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from cate_hf.autoencoders.folders import CONFIG, FACTS, FORMAT, WEIGHTS
 from cate_hf.autoencoders.graphs import GraphShape
+from cate_hf.encodings.folders import CONFIG, FACTS, FORMAT, WEIGHTS
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cate_hf.benchmarks import load_benchmark
-from cate_hf.benchmarks.table.files import CSV_SUFFIXES
+from cate_hf.benchmarks.table._files import CSV_SUFFIXES
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar

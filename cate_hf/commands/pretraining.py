@@ -112,10 +112,10 @@ def train_to_folder(
             something that is not of a run, which is never removed.
         cate_hf.autoencoders.training.Interrupted: after Ctrl-C or SIGTERM, with the state saved.
     """
-    from cate_hf.autoencoders.folders import OWN_NAMES
     from cate_hf.autoencoders.settings import EncodingSettings
     from cate_hf.autoencoders.training import EncodingTraining
     from cate_hf.core.files import check_output, clear_folder
+    from cate_hf.encodings.folders import OWN_NAMES
     from cate_hf.spaces import get_space
 
     output_dir = Path(output_dir)

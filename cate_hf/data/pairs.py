@@ -14,8 +14,8 @@ import numpy as np
 
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.core.names import printable, unknown
-from cate_hf.data.facts import architecture_facts, pair_facts
-from cate_hf.data.pairing import (
+from cate_hf.data._facts import architecture_facts, pair_facts
+from cate_hf.data._pairing import (
     PairSettings,
     checked_costs,
     default_settings,

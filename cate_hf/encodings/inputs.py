@@ -19,7 +19,7 @@ from cate_hf.spaces.mixed import MixedSpace
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cate_hf.encodings.cell_pairs import PairRows
+    from cate_hf.encodings._cell_pairs import PairRows
     from cate_hf.spaces import Space
     from cate_hf.spaces.darts.pairs import CellPairTable
 
@@ -147,7 +147,7 @@ def rows_for(
     from cate_hf.graphs.table_io import PARQUET_SUFFIXES, read_architectures
 
     if Path(input).suffix in PARQUET_SUFFIXES:
-        from cate_hf.encodings.cell_pairs import PairRows, holds_pairs
+        from cate_hf.encodings._cell_pairs import PairRows, holds_pairs
 
         if holds_pairs(input):
             if not pairs:

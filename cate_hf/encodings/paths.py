@@ -1,6 +1,6 @@
 """Encodings by the paths from input to output (White et al., "A Study on Encodings for NAS", NeurIPS 2020, section 3).
 
-A path is its input and the operations along it (`cate_hf.encodings.path_numbers`). Isomorphic drawings always share a
+A path is its input and the operations along it (`cate_hf.encodings._path_numbers`). Isomorphic drawings always share a
 vector. What is lost is which paths run through the same nodes, and how many run through the same operations:
 architectures may have the same set of paths without being isomorphic. In NAS-Bench-101 323,945 of the 423,624 cells
 share their vector with others, up to 301 of them one, so that there are 170,820 vectors; of paths of up to 3 operations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from cate_hf.encodings._path_numbers import PathNumbers, short_length
+from cate_hf.encodings._path_sets import PathSets
 from cate_hf.encodings.base import BaseEncoding
-from cate_hf.encodings.path_numbers import PathNumbers, short_length
-from cate_hf.encodings.path_sets import PathSets
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 

@@ -92,7 +92,7 @@ def _find(name: str | os.PathLike) -> Callable[..., Encoding] | None:
             return _entry_points()[name].load()
         module, class_name = _OWN[name].split(":")
         return getattr(importlib.import_module(module), class_name)
-    from cate_hf.autoencoders.folders import saved_encoding
+    from cate_hf.encodings.folders import saved_encoding
     from cate_hf.hub.download import is_repo_id
     from cate_hf.hub.layout import checkpoint_names
 

@@ -11,7 +11,7 @@ import numpy as np
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.core.files import atomic_output
 from cate_hf.core.progress import progress_bar
-from cate_hf.experiments.geometry import HEADINGS, geometry
+from cate_hf.experiments._geometry import HEADINGS, geometry
 from cate_hf.experiments.grid import slug
 from cate_hf.experiments.maps import check_projection, draw_map, map_file
 from cate_hf.experiments.prediction import (

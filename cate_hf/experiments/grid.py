@@ -13,7 +13,7 @@ from cate_hf.benchmarks import find_benchmark
 from cate_hf.core.files import atomic_output
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings import Encoding, encoding_names, get_encoding
-from cate_hf.experiments.ray_tasks import check_ray, run_on_ray
+from cate_hf.experiments._ray_tasks import check_ray, run_on_ray
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings, check_folder, select
 from cate_hf.search.evaluation import Evaluation
 from cate_hf.search.run import run_trial

@@ -71,7 +71,7 @@ class CompareSettings:
         encodings, algorithms: names; every algorithm that looks at vectors runs with every encoding.
         queries, trials, seed: trials have the seeds seed, seed + 1, ….
         guide_field, report_field: what a search is told, and judged by: a field of the benchmark or a name of
-            `cate_hf.search.oracles`; the benchmark's default, and what guides, when None.
+            `cate_hf.search._oracles`; the benchmark's default, and what guides, when None.
         where: which candidates: conditions on nodes and edges, such as "nodes==6,edges>7".
         pool: a random sample of so many candidates stands for all; None takes all.
         options: settings of algorithms, each (algorithm, setting, value); of `NAME` they are of `NAME/encoding` too.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.graphs.checks import check_adjacency, check_operations
+from cate_hf.graphs._checks import check_adjacency, check_operations
 
 if TYPE_CHECKING:
     import networkx
@@ -216,7 +216,7 @@ class Architecture:
 
     def to_dot(self) -> str:
         """DOT text, for Graphviz and for ``from_dot``: nodes 0 .. L-1 whose labels are the operations."""
-        from cate_hf.graphs.formats.dot import to_dot
+        from cate_hf.graphs.formats._dot import to_dot
 
         return to_dot(self)
 
@@ -233,7 +233,7 @@ class Architecture:
             ValueError: not DOT (the line is named), undirected, a cycle, several nodes that lead nowhere of which
                 neither ``end`` nor the graph's attribute ``output`` names one, no path, or more than 254 nodes.
         """
-        from cate_hf.graphs.formats.dot import from_dot
+        from cate_hf.graphs.formats._dot import from_dot
 
         return cls(*from_dot(text_or_path, label, start, end))
 
@@ -253,7 +253,7 @@ class Architecture:
         Raises:
             ValueError: not an ONNX model, an unknown name (the nearest is told), no path, or more than 254 nodes.
         """
-        from cate_hf.graphs.formats.onnx_model import from_onnx
+        from cate_hf.graphs.formats._onnx_model import from_onnx
 
         return cls(*from_onnx(model_or_path, start, end, label, drop))
 
@@ -271,7 +271,7 @@ class Architecture:
         Raises:
             ValueError: as ``from_onnx``, or torch.fx cannot trace the module.
         """
-        from cate_hf.graphs.formats.fx import from_fx
+        from cate_hf.graphs.formats._fx import from_fx
 
         return cls(*from_fx(module, start, end, label, drop))
 

@@ -86,7 +86,7 @@ class ModelCardFacts:
 
 @dataclass(frozen=True)
 class DatasetCardFacts:
-    """What a set of computation-aware pairs holds, as `cate_hf.data.facts` computes it. What is None or empty is left
+    """What a set of computation-aware pairs holds, as `cate_hf.data._facts` computes it. What is None or empty is left
     out of the card.
 
     Attributes:

@@ -23,7 +23,7 @@ def short_attention() -> str:
     `attn_implementation=` and `set_attn_implementation`."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    from cate_hf.kernels.attention import short_attention_forward
+    from cate_hf.kernels._attention import short_attention_forward
 
     ALL_ATTENTION_FUNCTIONS.register(ATTENTION, short_attention_forward)
     return ATTENTION

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from cate_hf.kernels.attention import draw_seed
-from cate_hf.kernels.attention_kernels import BLOCK, LONGEST, WIDEST, attention_backward, attention_forward
-from cate_hf.kernels.dispatch import bits, run
-from cate_hf.kernels.row_kernels import (
+from cate_hf.kernels._attention import draw_seed
+from cate_hf.kernels._attention_kernels import BLOCK, LONGEST, WIDEST, attention_backward, attention_forward
+from cate_hf.kernels._dispatch import bits, run
+from cate_hf.kernels._row_kernels import (
     NUMBERS_OF_CHUNK,
     ROWS_OF_CHUNK,
     relu_backward,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.predictor.combine import NORMAL
+from cate_hf.predictor._combine import NORMAL
 
 if TYPE_CHECKING:
     from cate_hf.predictor.model import Predictor

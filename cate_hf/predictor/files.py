@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from cate_hf.core.files import atomic_output, check_output
-from cate_hf.predictor.assemble import assemble, take_apart
-from cate_hf.predictor.combine import Combination
-from cate_hf.predictor.features import Features
+from cate_hf.predictor._assemble import assemble, take_apart
+from cate_hf.predictor._combine import Combination
+from cate_hf.predictor._features import Features
 from cate_hf.predictor.labels import Labels
 from cate_hf.predictor.model import Predictor
 from cate_hf.predictor.targets import Target

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.core.progress import progress_bar
-from cate_hf.predictor.combine import NORMAL, Combination
-from cate_hf.predictor.features import Features
+from cate_hf.predictor._combine import NORMAL, Combination
+from cate_hf.predictor._features import Features
 from cate_hf.predictor.labels import Labels, as_labels
 from cate_hf.predictor.members import (
     MemberSettings,

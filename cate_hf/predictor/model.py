@@ -8,8 +8,8 @@ import numpy as np
 
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.predictor.combine import NORMAL, Combination
-from cate_hf.predictor.features import Features
+from cate_hf.predictor._combine import NORMAL, Combination
+from cate_hf.predictor._features import Features
 from cate_hf.predictor.members import predict_members
 from cate_hf.predictor.targets import Target
 

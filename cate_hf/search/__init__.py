@@ -38,7 +38,7 @@ def get_algorithm(name: str) -> type[Optimizer]:
 
 def parse_algorithm(text: str) -> tuple[type[Optimizer], dict[str, Any], bool]:
     """A search algorithm as command lines name it: `NAME`, `NAME/encoding` for steps or draws in the encoding instead
-    of the space (`cate_hf.search.steps`, `cate_hf.search.random_search`), or `NAME/trees` for its predictors
+    of the space (`cate_hf.search._steps`, `cate_hf.search.random_search`), or `NAME/trees` for its predictors
     (`cate_hf.search.cate_predictor`).
 
     Returns:

@@ -3,9 +3,9 @@ AAAI 2021), on any encoding."""
 
 import numpy as np
 
-from cate_hf.search.predictor import best_of, training_of
-from cate_hf.search.rounds import Rounds
-from cate_hf.search.steps import Stepping
+from cate_hf.search._predictor import best_of, training_of
+from cate_hf.search._rounds import Rounds
+from cate_hf.search._steps import Stepping
 from cate_hf.surrogates.acquisition import log_expected_improvement
 from cate_hf.surrogates.network import fit_networks
 

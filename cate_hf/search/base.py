@@ -15,7 +15,7 @@ from cate_hf.search.checks import check_encodings, check_settings
 if TYPE_CHECKING:
     from cate_hf.encodings import Encoding
     from cate_hf.graphs.architecture import Architecture
-    from cate_hf.search.journal import Journal
+    from cate_hf.search._journal import Journal
     from cate_hf.spaces import Space
 
 _UNSEEN, _ASKED, _TOLD = 0, 1, 2
@@ -32,7 +32,7 @@ class Optimizer(ABC):
         candidates: N unique architectures, with a hash column or not, in any order.
         seed: of all that is drawn.
         encodings: (N, D) float32, where `needs_encodings`, or where a setting asks for steps in the encoding.
-        encoding: what they were made by, where it has steps of its own (see `cate_hf.search.steps`).
+        encoding: what they were made by, where it has steps of its own (see `cate_hf.search._steps`).
         **settings: of the algorithm, in the place of its `defaults`.
 
     Attributes:
@@ -180,7 +180,7 @@ class Optimizer(ABC):
 
     def attach(self, folder: str | os.PathLike, about: Mapping[str, Any] | None = None) -> None:
         """Keep a journal in a folder from now on, of each ask and each tell before it returns; where the folder has one
-        of this very search, go on from its end (see `cate_hf.search.journal`).
+        of this very search, go on from its end (see `cate_hf.search._journal`).
 
         Args:
             about: what else must be the same, such as settings of the evaluation; as JSON can hold it.
@@ -190,7 +190,7 @@ class Optimizer(ABC):
                 and this search is not a new one.
             OSError: it cannot be read or written.
         """
-        from cate_hf.search.journal import Journal
+        from cate_hf.search._journal import Journal
 
         self.detach()
         self._journal = Journal.attach(self, folder, dict(about or {}))
@@ -203,8 +203,8 @@ class Optimizer(ABC):
 
     def save(self, folder: str | os.PathLike, overwrite: bool = True) -> None:
         """Write the state: state.json, and arrays.safetensors where the algorithm keeps arrays (see
-        `cate_hf.search.storage`)."""
-        from cate_hf.search.storage import save
+        `cate_hf.search._storage`)."""
+        from cate_hf.search._storage import save
 
         save(self, folder, overwrite)
 
@@ -224,7 +224,7 @@ class Optimizer(ABC):
                 (it says what differs), or damaged.
             OSError: it cannot be read.
         """
-        from cate_hf.search.storage import load
+        from cate_hf.search._storage import load
 
         return load(cls, folder, space, candidates, encodings, encoding)
 

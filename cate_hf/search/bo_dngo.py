@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from cate_hf.search.predictor import training_of
-from cate_hf.search.rounds import Rounds
+from cate_hf.search._predictor import training_of
+from cate_hf.search._rounds import Rounds
 from cate_hf.surrogates.acquisition import most_expected_improvement
 from cate_hf.surrogates.dngo import SETTINGS, Dngo
 

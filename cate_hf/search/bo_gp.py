@@ -3,7 +3,7 @@ Optimization of Machine Learning Algorithms", NeurIPS 2012)."""
 
 import numpy as np
 
-from cate_hf.search.rounds import Rounds
+from cate_hf.search._rounds import Rounds
 from cate_hf.surrogates.acquisition import most_expected_improvement
 from cate_hf.surrogates.gp import GaussianProcess
 

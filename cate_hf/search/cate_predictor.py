@@ -9,9 +9,9 @@ from scipy.stats import rankdata
 
 from cate_hf.predictor.members import MemberSettings, make_members, predict_members, train_members
 from cate_hf.predictor.targets import Target
-from cate_hf.search.predictor import best_of
-from cate_hf.search.rounds import Rounds
-from cate_hf.search.steps import Stepping
+from cate_hf.search._predictor import best_of
+from cate_hf.search._rounds import Rounds
+from cate_hf.search._steps import Stepping
 from cate_hf.statistics.structure import structure
 from cate_hf.surrogates.gp import GaussianProcess, screening_means
 from cate_hf.surrogates.trees import Trees

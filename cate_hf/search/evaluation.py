@@ -4,7 +4,7 @@ import numpy as np
 
 from cate_hf.benchmarks import Benchmark
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.search.oracles import find_oracle
+from cate_hf.search._oracles import find_oracle
 
 
 class Evaluation:

@@ -1,6 +1,6 @@
 """The search of CATE's study outside its search space (Yan et al., ICML 2021, section 4.3 and appendix)."""
 
-from cate_hf.search.predictor import PredictorSearch
+from cate_hf.search._predictor import PredictorSearch
 
 
 class MlpPredictor(PredictorSearch):

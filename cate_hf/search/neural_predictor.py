@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cate_hf.search.predictor import training_of
-from cate_hf.search.rounds import Rounds
+from cate_hf.search._predictor import training_of
+from cate_hf.search._rounds import Rounds
 from cate_hf.surrogates.network import Network
 
 _AT_ONCE = 64  # proposals taken from the ranking

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cate_hf.search.steps import Stepping
+from cate_hf.search._steps import Stepping
 
 
 class RegularizedEvolution(Stepping):

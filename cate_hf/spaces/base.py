@@ -8,9 +8,9 @@ import numpy as np
 
 from cate_hf.graphs.cache import cached_table
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.spaces import steps
+from cate_hf.spaces import _steps as steps
+from cate_hf.spaces._validation import check_ends, validate_rows
 from cate_hf.spaces.sampling import sample_unique
-from cate_hf.spaces.validation import check_ends, validate_rows
 
 if TYPE_CHECKING:
     import torch
@@ -159,7 +159,7 @@ class Space(ABC):
 
     def _needs_a_look(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) bool: rows that `validate` must see. The others are as it would give them back."""
-        from cate_hf.spaces.validation import needs_a_look
+        from cate_hf.spaces._validation import needs_a_look
 
         return needs_a_look(self, table)
 

@@ -35,7 +35,7 @@ import numpy as np
 
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.cache import cache_folder
-from cate_hf.statistics.shards import Shards
+from cate_hf.statistics._shards import Shards
 
 if TYPE_CHECKING:
     from cate_hf.graphs.table import ArchitectureTable
@@ -129,7 +129,7 @@ def networks_to_measure(space: "Space", table: "ArchitectureTable", settings: In
 
 def seconds_each(space: "Space", table: "ArchitectureTable", settings: InitialisationSettings | None = None) -> float:
     """What a network takes one process here and now, measured on a few of the table's."""
-    from cate_hf.statistics.workers import measure_rows
+    from cate_hf.statistics._workers import measure_rows
 
     settings = settings or InitialisationSettings()
     table = space.table(table).replace_columns({})
@@ -168,7 +168,7 @@ class _Work:
 
     def check(self) -> None:
         """Measure one network, so that what is wrong with all is told at once."""
-        from cate_hf.statistics.workers import measure_rows
+        from cate_hf.statistics._workers import measure_rows
 
         rows = np.flatnonzero(self.missing.any(axis=1))
         row = rows[np.argmin(self.first_rows[rows])]
@@ -184,7 +184,7 @@ class _Work:
 
     def run(self, jobs: int | None) -> Iterator[int]:
         """Measure what is missing and keep it; yields how many networks were, as they come."""
-        from cate_hf.statistics.workers import run_tasks
+        from cate_hf.statistics._workers import run_tasks
 
         waiting: list[tuple[np.ndarray, np.ndarray]] = []
         written = time.monotonic()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.statistics.graph_paths import GRAPH, INPUT, NO_OPERATION, OPERATION, TRANSPARENT, graph_numbers
+from cate_hf.statistics._graph_paths import GRAPH, INPUT, NO_OPERATION, OPERATION, TRANSPARENT, graph_numbers
 
 if TYPE_CHECKING:
     from cate_hf.graphs.table import ArchitectureTable

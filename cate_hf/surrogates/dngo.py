@@ -4,8 +4,8 @@ Bayesian linear regression on its hidden layer."""
 import numpy as np
 
 from cate_hf.core.parallel import over_chunks
+from cate_hf.surrogates._regression import BayesianLinearRegression
 from cate_hf.surrogates.network import CHUNK, Network, Training
-from cate_hf.surrogates.regression import BayesianLinearRegression
 
 TRAINING = Training(units=128, epochs=30, batch=10, learning_rate=1e-2)
 SETTINGS = {

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
 from cate_hf.core.launching import check_launch, check_sharding, check_tracker, sharding_of, share_threads
-from cate_hf.training.arguments import parse
+from cate_hf.training._arguments import parse
 from cate_hf.training.pretrain import Interrupted, pretrain
 from cate_hf.training.settings import PretrainSettings
 

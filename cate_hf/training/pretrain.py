@@ -27,15 +27,15 @@ from cate_hf.kernels import use_kernels
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
-from cate_hf.training import trackers
-from cate_hf.training.data import training_pairs, training_statistics
-from cate_hf.training.evaluation import evaluate, evaluate_statistics
-from cate_hf.training.finished import write_checkpoint
-from cate_hf.training.global_batches import global_batches
-from cate_hf.training.log import RunLog
+from cate_hf.training import _trackers as trackers
+from cate_hf.training._data import training_pairs, training_statistics
+from cate_hf.training._evaluation import evaluate, evaluate_statistics
+from cate_hf.training._finished import write_checkpoint
+from cate_hf.training._global_batches import global_batches
+from cate_hf.training._log import RunLog
+from cate_hf.training._weights import weights_of
 from cate_hf.training.settings import PretrainSettings
 from cate_hf.training.setup import freeze_unused, pretraining_config
-from cate_hf.training.weights import weights_of
 
 TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
 _NEVER = 1 << 62

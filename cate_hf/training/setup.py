@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from cate_hf.modeling import CateConfig, CateForPreTraining
-from cate_hf.training.evaluation import rows_at_a_time
+from cate_hf.training._evaluation import rows_at_a_time
 
 if TYPE_CHECKING:
     from cate_hf.data.batches import TokenArrays

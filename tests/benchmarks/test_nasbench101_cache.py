@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks.nasbench101 import cache as nasbench101_cache
-from cate_hf.benchmarks.nasbench101.codec import decode_runs, encode_runs
+from cate_hf.benchmarks.nasbench101 import _cache as nasbench101_cache
+from cate_hf.benchmarks.nasbench101._codec import decode_runs, encode_runs
 from cate_hf.benchmarks.nasbench101.records import FIELDS
 from cate_hf.graphs.cache import cache_folder
 from tests import nasbench101_file as file

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cate_hf import get_space
-from cate_hf.benchmarks.nasbench101 import layout as nasbench101_layout
-from cate_hf.benchmarks.nasbench101.cells import benchmark_cells
+from cate_hf.benchmarks.nasbench101 import _layout as nasbench101_layout
+from cate_hf.benchmarks.nasbench101._cells import benchmark_cells
 from cate_hf.benchmarks.nasbench101.records import parse_record
 from cate_hf.benchmarks.nasbench101.runs import read_runs
 from tests import nasbench101_file as file

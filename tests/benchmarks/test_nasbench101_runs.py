@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks.nasbench101 import cache as nasbench101_cache
+from cate_hf.benchmarks.nasbench101 import _cache as nasbench101_cache
 from cate_hf.benchmarks.nasbench101.records import FIELDS
 from cate_hf.benchmarks.nasbench101.runs import RunResults
 from tests import nasbench101_file as file

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyarrow import csv
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks.nasbench101 import cache as nasbench101_cache
+from cate_hf.benchmarks.nasbench101 import _cache as nasbench101_cache
 from tests import nasbench101_file as file
 
 SPACE = get_space("nasbench101")

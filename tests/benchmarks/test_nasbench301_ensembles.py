@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cate_hf import load_benchmark
-from cate_hf.benchmarks.nasbench301.ensembles import noise
+from cate_hf.benchmarks.nasbench301._ensembles import noise
+from cate_hf.benchmarks.nasbench301._lightgbm import read_lightgbm
+from cate_hf.benchmarks.nasbench301._pickles import read_booster
+from cate_hf.benchmarks.nasbench301._trees import predict
+from cate_hf.benchmarks.nasbench301._ubjson import read_ubjson
+from cate_hf.benchmarks.nasbench301._xgboost import read_xgboost
 from cate_hf.benchmarks.nasbench301.features import vectors
-from cate_hf.benchmarks.nasbench301.lightgbm import read_lightgbm
-from cate_hf.benchmarks.nasbench301.pickles import read_booster
-from cate_hf.benchmarks.nasbench301.trees import predict
-from cate_hf.benchmarks.nasbench301.ubjson import read_ubjson
-from cate_hf.benchmarks.nasbench301.xgboost import read_xgboost
 from cate_hf.spaces.darts.genotypes import OPERATIONS
 from cate_hf.spaces.darts.pairs import read_cells
 from tests import nasbench301_files as files

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cate_hf import load_benchmark
-from cate_hf.benchmarks.nasbench301.gin import Gin
+from cate_hf.benchmarks.nasbench301._gin import Gin
 from tests import nasbench301_files as files
 from tests.nasbench301_files import SPACE
 
@@ -144,7 +144,7 @@ def test_predictions_are_the_networks(tmp_path, change, zipped, monkeypatch):
     bench = load_benchmark("nasbench301", path=tmp_path)
     assert "2 graph isomorphism network models (gnn_gin_v1.0)" in repr(bench)
     assert bench.query_many(PAIRS) == pytest.approx(expected.mean(axis=0) / 100, abs=1e-6)
-    monkeypatch.setattr("cate_hf.benchmarks.nasbench301.gin._BATCH", 5)
+    monkeypatch.setattr("cate_hf.benchmarks.nasbench301._gin._BATCH", 5)
     assert bench.query_many(PAIRS) == pytest.approx(expected.mean(axis=0) / 100, abs=1e-6)
 
 

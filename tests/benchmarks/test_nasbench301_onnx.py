@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from cate_hf import load_benchmark
-from cate_hf.benchmarks.nasbench301.base import NasBench301Warning
+from cate_hf.benchmarks.nasbench301._base import NasBench301Warning
 from cate_hf.search.run import run_search
 from cate_hf.spaces.darts.genotypes import CellPair
 from tests import nasbench301_files as files

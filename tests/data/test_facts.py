@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import get_space
-from cate_hf.data.facts import architecture_facts, histogram, quantiles
+from cate_hf.data._facts import architecture_facts, histogram, quantiles
 from cate_hf.data.pairs import build_pairs, default_settings
 from cate_hf.spaces.custom.custom_space import CustomSpace
 

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from cate_hf import ArchitectureTable, get_space
 from cate_hf.data import load_architectures, load_pairs, write_pairs
-from cate_hf.data.builder import PairJoin
+from cate_hf.data._builder import PairJoin
 from cate_hf.data.pairs import build_pairs, default_settings, write_splits
 from cate_hf.spaces.custom.custom_space import CustomSpace
 
@@ -219,7 +219,7 @@ class TestFolders:
         assert list(load_dataset(str(tmp_path / "made"))) == ["train"]
 
     def test_a_folder_with_the_name_of_a_space(self, tmp_path, monkeypatch):
-        from cate_hf.data.sources import is_folder
+        from cate_hf.data._sources import is_folder
 
         (tmp_path / "nasbench101").mkdir()
         monkeypatch.chdir(tmp_path)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cate_hf import get_space
 from cate_hf.data import make_pairs
-from cate_hf.data.pairing import PairSettings, checked_costs, default_settings, default_window, split_by_first
+from cate_hf.data._pairing import PairSettings, checked_costs, default_settings, default_window, split_by_first
 from cate_hf.spaces.custom.custom_space import CustomSpace
 
 # Whole numbers, or multiples of 1/8, whose differences are exact.

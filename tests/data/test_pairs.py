@@ -11,8 +11,8 @@ from huggingface_hub import DatasetCard
 
 from cate_hf import ArchitectureTable, get_space
 from cate_hf.data import write_pairs
+from cate_hf.data._sources import pairs_of_space
 from cate_hf.data.pairs import build_pairs, check_pairs, default_settings, read_pairs, space_of
-from cate_hf.data.sources import pairs_of_space
 from cate_hf.spaces.custom.custom_space import CustomSpace
 
 # What a user does who has the library datasets alone.

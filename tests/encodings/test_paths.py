@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cate_hf import Architecture, get_space
 from cate_hf.encodings import get_encoding
-from cate_hf.encodings.path_numbers import PathNumbers, short_length
+from cate_hf.encodings._path_numbers import PathNumbers, short_length
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from tests.encodings.conftest import encoding_of, slow_number, slow_paths, space_of
 from tests.strategies import architectures, redrawings

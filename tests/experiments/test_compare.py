@@ -29,7 +29,7 @@ from cate_hf.experiments.settings import (
     select,
 )
 from cate_hf.graphs.conditions import parse_where
-from cate_hf.search.oracles import find_oracle
+from cate_hf.search._oracles import find_oracle
 
 SMALL = CompareSettings(
     space="nasbench201",

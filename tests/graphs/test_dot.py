@@ -228,7 +228,7 @@ IDENTIFIERS = st.sampled_from(["a", "b_1", "conv", '"x y"', '"q\\"r"', "n1", "Z"
 def test_agrees_with_pydot(body):
     """Another reader of DOT finds the same nodes, labels and edges."""
     pydot = pytest.importorskip("pydot")
-    from cate_hf.graphs.formats.dot import _Parser
+    from cate_hf.graphs.formats._dot import _Parser
 
     text = "digraph {\n" + body + "\n}"
     parser = _Parser(text)

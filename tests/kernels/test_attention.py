@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cate_hf.kernels import dispatch
-from cate_hf.kernels.attention import ShortAttention, draw_seed, short_attention_forward
+from cate_hf.kernels import _dispatch as dispatch
+from cate_hf.kernels._attention import ShortAttention, draw_seed, short_attention_forward
 from cate_hf.modeling.layers_cate import HIDDEN_DEFAULT, eager_attention_forward
 
 SIZE = 8  # of a head

@@ -6,7 +6,7 @@ import pytest
 from cate_hf import get_space
 from cate_hf.encodings import get_encoding
 from cate_hf.search import get_algorithm
-from cate_hf.search.predictor import best_of, training_of
+from cate_hf.search._predictor import best_of, training_of
 from cate_hf.surrogates.acquisition import log_expected_improvement
 from cate_hf.surrogates.dngo import Dngo
 from cate_hf.surrogates.network import Network

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cate_hf.search.journal import JOURNAL_FILE
+from cate_hf.search._journal import JOURNAL_FILE
+from cate_hf.search._storage import from_line, to_line
 from cate_hf.search.runner import run
-from cate_hf.search.storage import from_line, to_line
 from tests.search.searches import CANDIDATES, NAMES, VARIANTS, go_on, optimizer, synthetic, value
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_written_is_neither_asked_nor_told(tmp_path, monkeypatch)
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cate_hf.search.journal.os.fsync", full)
+    monkeypatch.setattr("cate_hf.search._journal.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         search.ask_rows(3)
     assert search.state_dict() == state

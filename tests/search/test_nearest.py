@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cate_hf.search import nearest as module
-from cate_hf.search.nearest import Nearest
+from cate_hf.search import _nearest as module
+from cate_hf.search._nearest import Nearest
 
 
 def make(encodings):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf.search import Optimizer, get_algorithm
-from cate_hf.search.storage import STATE_FILE
+from cate_hf.search._storage import STATE_FILE
 from tests.search.searches import CANDIDATES, ENCODINGS, NAMES, QUICK, SPACE, VARIANTS, go_on, optimizer
 
 
@@ -129,7 +129,7 @@ def test_a_damaged_state_is_one_clear_line(data, tmp_path_factory):
 
 
 def test_every_algorithm_is_told_apart():
-    from cate_hf.search.storage import identity
+    from cate_hf.search._storage import identity
 
     identities = [json.dumps(identity(optimizer(name, chosen)), sort_keys=True) for name, chosen in VARIANTS]
     assert len(set(identities)) == len(identities)

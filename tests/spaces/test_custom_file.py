@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import get_space
-from cate_hf.spaces.custom.checks import FIELD_NAMES
+from cate_hf.spaces.custom._checks import FIELD_NAMES
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.spaces.registry import CATALOG
 

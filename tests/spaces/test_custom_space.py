@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from cate_hf import Architecture, ArchitectureTable, CateConfig, CateTokenizer
 from cate_hf.spaces.base import Space
+from cate_hf.spaces.custom._draw import draw_rows
 from cate_hf.spaces.custom.custom_space import CustomSpace
-from cate_hf.spaces.custom.draw import draw_rows
 
 ENAS = {
     "name": "enas-like",

@@ -12,8 +12,8 @@ from torch import nn
 from cate_hf import Architecture, get_space
 from cate_hf.graphs.cache import CACHE_VARIABLE
 from cate_hf.spaces.custom.custom_space import CustomSpace
+from cate_hf.statistics import _workers as workers
 from cate_hf.statistics import initialisation as module
-from cate_hf.statistics import workers
 from cate_hf.statistics.initialisation import (
     InitialisationSettings,
     initialisation,
@@ -146,7 +146,7 @@ def test_damaged_and_foreign_files_are_measured_anew(cache, spaces, table):
 
 
 def test_many_files_become_one(cache, spaces, table, monkeypatch):
-    from cate_hf.statistics import shards
+    from cate_hf.statistics import _shards as shards
 
     space = spaces["nasbench201"]
     monkeypatch.setattr(shards, "_MOST_FILES", 3)

@@ -8,11 +8,11 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
 from cate_hf.core.parallel import num_threads, over_chunks
+from cate_hf.surrogates._regression import BayesianLinearRegression
 from cate_hf.surrogates.acquisition import log_expected_improvement, most_expected_improvement
 from cate_hf.surrogates.dngo import Dngo
 from cate_hf.surrogates.gp import GaussianProcess
 from cate_hf.surrogates.network import Network, Training, fit_networks
-from cate_hf.surrogates.regression import BayesianLinearRegression
 
 SURROGATES = [lambda x, y: Dngo(seed=0).fit(x, y), GaussianProcess.fit]
 

@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from cate_hf.encodings.cate import load_encoder
-from cate_hf.training.bundle import bundle
+from cate_hf.training._bundle import bundle
 from tests.tiny import CELLS, save_tiny
 
 

@@ -10,7 +10,7 @@ from cate_hf import ArchitectureTable, get_space, load_encoder
 from cate_hf.encodings.files import encode_to_parquet
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.spaces.registry import register_space
-from cate_hf.training.arguments import parse
+from cate_hf.training._arguments import parse
 from cate_hf.training.pretrain import Pretraining, pretrain
 from cate_hf.training.settings import PretrainSettings
 

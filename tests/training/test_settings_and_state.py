@@ -6,8 +6,8 @@ import torch
 from safetensors import SafetensorError
 
 from cate_hf.core.run_state import KEPT, latest_state, load_state, save_state
-from cate_hf.training.arguments import parse
-from cate_hf.training.log import RunLog
+from cate_hf.training._arguments import parse
+from cate_hf.training._log import RunLog
 from cate_hf.training.settings import PretrainSettings
 
 

@@ -10,8 +10,8 @@ from cate_hf.modeling import CateConfig, CateForPreTraining
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
 from cate_hf.statistics.structure import structure, structure_names
 from cate_hf.tokenization import CateTokenizer
-from cate_hf.training.evaluation import evaluate_statistics
-from cate_hf.training.global_batches import global_batches
+from cate_hf.training._evaluation import evaluate_statistics
+from cate_hf.training._global_batches import global_batches
 from cate_hf.training.settings import PretrainSettings
 from cate_hf.training.setup import finish_encoding, freeze_unused, parameter_groups, pretraining_config
 from cate_hf.training.statistics_targets import MOST, held_out_batches, statistics_batch, statistics_targets

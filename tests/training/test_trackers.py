@@ -39,8 +39,8 @@ def test_tensorboard_goes_on_after_a_kill_and_one_process_writes(tmp_path):
 def test_one_that_cannot_be_opened_is_one_line(tmp_path, monkeypatch):
     from types import SimpleNamespace
 
+    from cate_hf.training._trackers import open_trackers
     from cate_hf.training.settings import PretrainSettings
-    from cate_hf.training.trackers import open_trackers
 
     def closed(*arguments, **options):
         raise RuntimeError("api key missing\nmore")

@@ -68,7 +68,7 @@ class NasBench101Benchmark(Benchmark):
         Raises:
             ValueError: one line that names the file, and the record or row of what is wrong.
         """
-        from cate_hf.benchmarks.nasbench101.files import open_results
+        from cate_hf.benchmarks.nasbench101._files import open_results
 
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ValueError(f"seed must be an integer, 0 or more, not {seed!r}")

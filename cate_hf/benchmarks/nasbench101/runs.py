@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench101.cells import BenchmarkCells, benchmark_cells
-from cate_hf.benchmarks.nasbench101.layout import Layout
+from cate_hf.benchmarks.nasbench101._cells import BenchmarkCells, benchmark_cells
+from cate_hf.benchmarks.nasbench101._layout import Layout
 from cate_hf.benchmarks.nasbench101.records import (
     FIELDS,
     RUNS,

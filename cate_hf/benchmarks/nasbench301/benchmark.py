@@ -4,7 +4,7 @@
 
 - the labels table, a Parquet file of genotypes and their labels (`cate_hf.benchmarks.nasbench301.labels`);
 - `surrogate.onnx` with `surrogate_encoding.json` beside it (`cate_hf.benchmarks.nasbench301.onnx_surrogate`);
-- a folder of the official ensembles (`cate_hf.benchmarks.nasbench301.ensembles`): of a release, or one of them.
+- a folder of the official ensembles (`cate_hf.benchmarks.nasbench301._ensembles`): of a release, or one of them.
 
 What was checked of the last: the vectors that the models read, against ConfigSpace 0.4.12 on 10,000 genotypes;
 predictions, against the official code with boosters that XGBoost 1.0 to 1.3 and LightGBM 2.3 and 3.0 trained and
@@ -17,6 +17,6 @@ for: `trust_pickle=True` (`--trust-pickle`).
 All numbers are predictions of models that were trained on few unusual cells; see `NasBench301.reliable_many`.
 """
 
-from cate_hf.benchmarks.nasbench301.base import NasBench301
+from cate_hf.benchmarks.nasbench301._base import NasBench301
 
 BENCHMARK = NasBench301

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark
-from cate_hf.benchmarks.nasbench301.base import NasBench301, refuse_options
-from cate_hf.graphs.table import ArchitectureTable, unknown_operation
+from cate_hf.benchmarks.nasbench301._base import NasBench301, refuse_options
+from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces.darts.costs import costs
-from cate_hf.spaces.darts.genotypes import ENTRIES, OPERATIONS, check, to_table
-from cate_hf.spaces.darts.pairs import CellPairTable, Cells, read_cells
+from cate_hf.spaces.darts.genotypes import to_table
+from cate_hf.spaces.darts.pairs import CellPairTable, Cells, read_cell_column, read_cells
 
 if TYPE_CHECKING:
-    from cate_hf.benchmarks.nasbench301.base import Architectures
+    from cate_hf.benchmarks.nasbench301._base import Architectures
     from cate_hf.graphs.architecture import Architecture
 
 FIELDS = ("validation_accuracy", "runtime_seconds")
@@ -51,50 +51,6 @@ def read_labels(path: Path) -> tuple[Cells, dict[str, np.ndarray]]:
         raise ValueError(f"{path}: holds no genotypes")
     cells = Cells(*(read_cell_column(path, name, table[name]) for name in _CELLS))
     return cells, {name: _numbers(path, name, table[name]) for name in FIELDS if name in table.column_names}
-
-
-def read_cell_column(path: Path, name: str, column: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Operations and inputs (N, 8) uint8 of a column of genotypes. Raises ValueError naming file, row and entry."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    fields = {field.name: field.type for field in kind.value_type} if _holds_structs(kind, is_list) else {}
-    if not (_is_text(fields.get("operation")) and pa.types.is_integer(fields.get("input", pa.null()))):
-        expected = "lists of {operation: string, input: integer}"
-        raise ValueError(f"{path}: column {name!r} must hold {expected}, not {str(kind)[:80]!r}")
-    column = column.combine_chunks()
-    lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
-    wrong = np.flatnonzero(lengths != ENTRIES)
-    if len(wrong):
-        found = "null" if lengths[wrong[0]] < 0 else f"{lengths[wrong[0]]} entries"
-        raise ValueError(f"{path}, row {wrong[0]}: {name} must have {ENTRIES} entries (operation, input), not {found}")
-    entries = pc.list_flatten(column)
-    operations, inputs = (pc.struct_field(entries, field) for field in ("operation", "input"))
-    for field, values in (("operation", operations), ("input", inputs)):
-        if values.null_count:
-            at = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
-            raise ValueError(f"{path}, row {at // ENTRIES}: {name}, entry {at % ENTRIES}: {field} is null")
-    codes = pc.index_in(operations.cast(pa.string()), pa.array(OPERATIONS))
-    if codes.null_count:
-        at = int(np.argmax(codes.is_null().to_numpy(zero_copy_only=False)))
-        name_bytes = operations[at].cast(pa.binary()).as_py()  # text in a damaged file may be no UTF-8
-        found = unknown_operation(name_bytes.decode(errors="replace")[:60], OPERATIONS)
-        raise ValueError(f"{path}, row {at // ENTRIES}: {name}, entry {at % ENTRIES}: {found}")
-    return check(codes.to_numpy().reshape(-1, ENTRIES), inputs.to_numpy().reshape(-1, ENTRIES), f"{path}: {name}")
-
-
-def _holds_structs(kind: Any, is_list: bool) -> bool:
-    import pyarrow as pa
-
-    return is_list and pa.types.is_struct(kind.value_type)
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return kind is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _numbers(path: Path, name: str, column: Any) -> np.ndarray:

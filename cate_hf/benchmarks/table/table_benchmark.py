@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark
-from cate_hf.benchmarks.table.files import numbers_of, read_columns
-from cate_hf.benchmarks.table.rows import ARCHITECTURE_COLUMNS, read_rows
+from cate_hf.benchmarks.table._files import numbers_of, read_columns
+from cate_hf.benchmarks.table._rows import ARCHITECTURE_COLUMNS, read_rows
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.formats.dot import SUFFIXES as DOT_SUFFIXES
+from cate_hf.graphs.formats._dot import SUFFIXES as DOT_SUFFIXES
 from cate_hf.graphs.table_io import JSON_SUFFIXES, PARQUET_SUFFIXES, read_architectures
 from cate_hf.graphs.table_parquet import readable_parquet
 

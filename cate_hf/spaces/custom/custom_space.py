@@ -10,11 +10,11 @@ import numpy as np
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.cache import cached_table
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.spaces import steps
+from cate_hf.spaces import _steps as steps
 from cate_hf.spaces.base import Space
-from cate_hf.spaces.custom.checks import DEFAULT_COST, check_fields
+from cate_hf.spaces.custom._checks import DEFAULT_COST, check_fields
+from cate_hf.spaces.custom._file import description_text, parse_description, read_description
 from cate_hf.spaces.custom.fields import Fields
-from cate_hf.spaces.custom.file import description_text, parse_description, read_description
 from cate_hf.spaces.sampling import sample_unique
 
 if TYPE_CHECKING:
@@ -110,19 +110,19 @@ class CustomSpace(Space):
         """What `sample` draws from, in words."""
         if self._patterns is not None:
             return Space.distribution
-        from cate_hf.spaces.custom.draw import DISTRIBUTION
+        from cate_hf.spaces.custom._draw import DISTRIBUTION
 
         return DISTRIBUTION + ("" if self.valid is None else "; what the condition in Python refuses is drawn again")
 
     @cached_property
     def _limits(self):
-        from cate_hf.spaces.custom.draw import limits_of
+        from cate_hf.spaces.custom._draw import limits_of
 
         return limits_of(self.fields)
 
     @cached_property
     def _patterns(self) -> dict[int, np.ndarray] | None:
-        from cate_hf.spaces.custom.listing import edge_patterns
+        from cate_hf.spaces.custom._listing import edge_patterns
 
         return edge_patterns(self.fields)
 
@@ -189,7 +189,7 @@ class CustomSpace(Space):
         return self._kept[key]
 
     def _enumerate(self, progress: bool) -> ArchitectureTable:
-        from cate_hf.spaces.custom.listing import list_architectures, number_of_drawings
+        from cate_hf.spaces.custom._listing import list_architectures, number_of_drawings
 
         total = number_of_drawings(self.fields, self._patterns)
         with progress_bar(f"listing {self.name}", total, "drawings", progress) as advance:
@@ -200,7 +200,7 @@ class CustomSpace(Space):
         return self.with_costs(table)
 
     def _draw(self, n: int, rng: np.random.Generator) -> ArchitectureTable:
-        from cate_hf.spaces.custom.draw import draw_rows
+        from cate_hf.spaces.custom._draw import draw_rows
 
         parts, found, attempts = [self._as_table(*draw_rows(self._limits, 0, rng))], 0, 0
         most = max(_ATTEMPTS if self.valid is None else _ATTEMPTS_IN_PYTHON, 64 * n)
@@ -227,8 +227,8 @@ class CustomSpace(Space):
         return table[np.fromiter((bool(self.valid(a)) for a in table), dtype=bool, count=len(table))]
 
     def validate(self, architecture: "Architecture") -> "Architecture":
-        from cate_hf.spaces.custom.validation import check_limits
-        from cate_hf.spaces.validation import check_ends
+        from cate_hf.spaces._validation import check_ends
+        from cate_hf.spaces.custom._validation import check_limits
 
         check_ends(self, architecture)
         pruned = architecture.prune(self.num_inputs)
@@ -238,7 +238,7 @@ class CustomSpace(Space):
         return pruned
 
     def _needs_a_look(self, table: ArchitectureTable) -> np.ndarray:
-        from cate_hf.spaces.custom.draw import plainly_valid
+        from cate_hf.spaces.custom._draw import plainly_valid
 
         if self.valid is not None:
             return np.ones(len(table), dtype=bool)
@@ -248,7 +248,7 @@ class CustomSpace(Space):
         """All valid architectures one edge (added or removed between its nodes) or one operation away, each once, the
         architecture itself excluded, with a column hash. They are pruned: one without an edge may lack nodes too. Where
         the number of edges, of all or into each node, is fixed: also those with one edge from another node."""
-        from cate_hf.spaces.custom.draw import plainly_valid
+        from cate_hf.spaces.custom._draw import plainly_valid
 
         def plain(table: ArchitectureTable) -> tuple[ArchitectureTable, np.ndarray]:
             within = plainly_valid(self._limits, table.operation_codes, table.edge_bits, table.num_nodes)

@@ -15,7 +15,7 @@ _FORMAT = 1  # changes when the same description would mean other architectures,
 
 @dataclass(frozen=True)
 class Fields:
-    """A description that has been checked (`cate_hf.spaces.custom.checks.check_fields`).
+    """A description that has been checked (`cate_hf.spaces.custom._checks.check_fields`).
 
     Attributes:
         nodes, edges: the fewest and the most, inputs and output included; edges None where they are not limited.

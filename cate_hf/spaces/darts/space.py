@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.spaces._validation import check_ends
 from cate_hf.spaces.base import Space
+from cate_hf.spaces.darts import _layout as darts_layout
 from cate_hf.spaces.darts import canonical as darts_canonical
 from cate_hf.spaces.darts import configurations as darts_configurations
 from cate_hf.spaces.darts import costs as darts_network
 from cate_hf.spaces.darts import genotypes as darts_genotypes
-from cate_hf.spaces.darts import layout as darts_layout
 from cate_hf.spaces.darts.genotypes import CellPair, Genotype
-from cate_hf.spaces.validation import check_ends
 
 if TYPE_CHECKING:
     import torch

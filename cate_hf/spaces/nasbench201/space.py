@@ -13,11 +13,11 @@ import numpy as np
 
 from cate_hf.graphs.hashing import cell_hashes
 from cate_hf.graphs.table import PADDING, ArchitectureTable
+from cate_hf.spaces._validation import check_ends
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
 from cate_hf.spaces.nasbench201 import costs as nasbench201_network
 from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS
-from cate_hf.spaces.validation import check_ends
 
 if TYPE_CHECKING:
     import torch

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench201.runs import CELLS, DATASETS, RUNS, DatasetRuns, mean_over_runs, parameters_of_cells
+from cate_hf.benchmarks.nasbench201._runs import CELLS, DATASETS, RUNS, DatasetRuns, mean_over_runs, parameters_of_cells
 from cate_hf.core.files import atomic_output
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.cache import cache_folder

@@ -1,6 +1,6 @@
 """A finished pre-training run as a checkpoint that can be given away: the model, and a card with its measured τ.
 
-    python -m cate_hf.training.bundle RUN OUTPUT --tau tau.json [more.json ...]
+    python -m cate_hf.training._bundle RUN OUTPUT --tau tau.json [more.json ...]
 
 tau.json is what `bench/frozen_tau.py --output` wrote; its first encoding is the run's. More files of the same seeds and
 test cells add encodings to compare with. Of a mixed run there may be files of each of its spaces.

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.search._nearest import Nearest
 from cate_hf.search.base import Optimizer
-from cate_hf.search.nearest import Nearest
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.data.pairing import PairSettings
+from cate_hf.data._pairing import PairSettings
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces.base import Space
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cate_hf.encodings.path_numbers import PathNumbers
+from cate_hf.encodings._path_numbers import PathNumbers
 from cate_hf.graphs.table import ArchitectureTable
 
 _SETS = 1 << 17  # compared at a time

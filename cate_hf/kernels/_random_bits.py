@@ -1,7 +1,7 @@
 """Random bits by counting: a mixed number of an element and a seed, so that any element's can be had at any time."""
 
-from cate_hf.kernels.dispatch import inlined
-from cate_hf.kernels.simd import lane_numbers, splat
+from cate_hf.kernels._dispatch import inlined
+from cate_hf.kernels._simd import lane_numbers, splat
 
 
 @inlined

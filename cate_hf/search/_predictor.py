@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cate_hf.search.rounds import Rounds
+from cate_hf.search._rounds import Rounds
 from cate_hf.surrogates.network import Network, Training
 
 

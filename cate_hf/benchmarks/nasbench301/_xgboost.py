@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench301.trees import LEAF, Tree, Trees, Unsupported, join
+from cate_hf.benchmarks.nasbench301._trees import LEAF, Tree, Trees, Unsupported, join
 
 _OBJECTIVES = ("reg:squarederror", "reg:linear")  # the second is the first one's older name
 _CONFIG_HEADER = b"CONFIG-offset:"
@@ -39,7 +39,7 @@ def read_xgboost(data: bytes, num_features: int) -> Trees:
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             raise ValueError("its JSON is damaged") from None
     if data[:1] == b"{":
-        from cate_hf.benchmarks.nasbench301.ubjson import read_ubjson
+        from cate_hf.benchmarks.nasbench301._ubjson import read_ubjson
 
         return _read_document(read_ubjson(data), num_features)
     return _read_binary(data, num_features)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.spaces._validation import CHUNK
 from cate_hf.spaces.darts.costs import NODES, OPERATIONS
 from cate_hf.spaces.darts.genotypes import CELL_NODES, VOCABULARY, decode
-from cate_hf.spaces.validation import CHUNK
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture

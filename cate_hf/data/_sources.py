@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cate_hf.core.files import atomic_output, sha256_of
-from cate_hf.data.facts import architecture_facts
+from cate_hf.data._facts import architecture_facts
 from cate_hf.data.pairs import (
     ARCHITECTURES_FILE,
     FACTS_FILE,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.graphs.formats.named_graph import Ends, NamedGraph, as_names, unknown_name
+from cate_hf.graphs.formats._named_graph import Ends, NamedGraph, as_names, unknown_name
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture

@@ -9,10 +9,10 @@ import functools
 
 from numba import float32, int64
 
-from cate_hf.kernels.attention_parts import clear, columns, mask_columns, products, rows, softmax, weighted
-from cate_hf.kernels.dispatch import CHUNK, CHUNKS, FIRST, VERSION, inlined, kernel
-from cate_hf.kernels.random_bits import random_bits
-from cate_hf.kernels.simd import (
+from cate_hf.kernels._attention_parts import clear, columns, mask_columns, products, rows, softmax, weighted
+from cate_hf.kernels._dispatch import CHUNK, CHUNKS, FIRST, VERSION, inlined, kernel
+from cate_hf.kernels._random_bits import random_bits
+from cate_hf.kernels._simd import (
     argument,
     load,
     load_one,

@@ -5,8 +5,8 @@ and `weighted` writes.
 multiple of 8. Addresses are int64, strides in bytes.
 """
 
-from cate_hf.kernels.dispatch import inlined
-from cate_hf.kernels.simd import (
+from cate_hf.kernels._dispatch import inlined
+from cate_hf.kernels._simd import (
     exponential,
     load,
     load_bfloat16,

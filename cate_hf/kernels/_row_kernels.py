@@ -6,9 +6,9 @@ float32. Random bits are those of an element's number, so the backward kernels d
 
 import functools
 
-from cate_hf.kernels.dispatch import CHUNK, CHUNKS, FIRST, VERSION, inlined, kernel
-from cate_hf.kernels.random_bits import random_bits
-from cate_hf.kernels.simd import (
+from cate_hf.kernels._dispatch import CHUNK, CHUNKS, FIRST, VERSION, inlined, kernel
+from cate_hf.kernels._random_bits import random_bits
+from cate_hf.kernels._simd import (
     argument,
     load,
     load_bfloat16,

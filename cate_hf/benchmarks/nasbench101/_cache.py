@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench101.codec import decode_runs, encode_runs
+from cate_hf.benchmarks.nasbench101._codec import decode_runs, encode_runs
 from cate_hf.benchmarks.nasbench101.records import EPOCHS
 from cate_hf.benchmarks.nasbench101.runs import RunResults, read_runs
 from cate_hf.core.files import atomic_output

@@ -4,7 +4,7 @@ A release is a folder such as `nb_models_1.0` with the ensembles `xgb_v1.0`, `gn
 ensemble has a folder a member, and in each `surrogate_model.model`, `model_config.json` and `data_config.json`. The
 prediction is the mean over the members; the official interface adds normal noise of their standard deviation to it.
 
-The boosters are pickles: their trees are taken out without running anything (`cate_hf.benchmarks.nasbench301.pickles`).
+The boosters are pickles: their trees are taken out without running anything (`_pickles`).
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cate_hf.benchmarks.nasbench301._gin import Gin
+from cate_hf.benchmarks.nasbench301._lightgbm import read_lightgbm
+from cate_hf.benchmarks.nasbench301._pickles import TRUST_HINT, read_booster, unpickle_trusted
+from cate_hf.benchmarks.nasbench301._trees import Trees, Unsupported, predict
+from cate_hf.benchmarks.nasbench301._xgboost import read_xgboost
 from cate_hf.benchmarks.nasbench301.features import VECTOR_SIZE, vectors
-from cate_hf.benchmarks.nasbench301.gin import Gin
-from cate_hf.benchmarks.nasbench301.lightgbm import read_lightgbm
-from cate_hf.benchmarks.nasbench301.pickles import TRUST_HINT, read_booster, unpickle_trusted
-from cate_hf.benchmarks.nasbench301.trees import Trees, Unsupported, predict
-from cate_hf.benchmarks.nasbench301.xgboost import read_xgboost
 from cate_hf.core.progress import progress_bar
 from cate_hf.spaces.darts.pairs import Cells
 

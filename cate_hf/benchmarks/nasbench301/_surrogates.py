@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench301 import ensembles
-from cate_hf.benchmarks.nasbench301.base import LAST_EPOCH, NasBench301, refuse_options
+from cate_hf.benchmarks.nasbench301 import _ensembles as ensembles
+from cate_hf.benchmarks.nasbench301._base import LAST_EPOCH, NasBench301, refuse_options
 from cate_hf.benchmarks.nasbench301.onnx_surrogate import FIELDS, OnnxSurrogate
 from cate_hf.spaces.darts.pairs import Cells
 

@@ -11,7 +11,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from cate_hf.data.sources import (
+from cate_hf.data._sources import (
     Source,
     architectures_of_folder,
     architectures_of_space,
@@ -67,7 +67,7 @@ def load_pairs(
     Raises:
         ValueError: an unknown space, a setting out of its range, or a folder that is not one of pairs or is damaged.
     """
-    from cate_hf.data.builder import PairJoin
+    from cate_hf.data._builder import PairJoin
 
     if is_folder(space):
         if settings:
@@ -123,7 +123,7 @@ def _memory_mapped(source: Source, facts: dict) -> "DatasetDict":
 
 
 def _builder(source: Source, facts: dict, join: Any = None) -> Any:
-    from cate_hf.data.builder import SpaceData
+    from cate_hf.data._builder import SpaceData
 
     files = {}
     for split, path in source.files.items():

@@ -158,8 +158,8 @@ class NasBench301(Benchmark):
 
 
 def _kind_of(path: Path) -> type[NasBench301]:
+    from cate_hf.benchmarks.nasbench301._surrogates import Ensembles, Onnx
     from cate_hf.benchmarks.nasbench301.labels import Labels
-    from cate_hf.benchmarks.nasbench301.surrogates import Ensembles, Onnx
 
     if path.is_dir():
         return Ensembles

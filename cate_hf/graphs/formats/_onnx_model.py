@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.graphs.formats.named_graph import (
+from cate_hf.graphs.formats._named_graph import (
     DETAILED,
     Ends,
     NamedGraph,

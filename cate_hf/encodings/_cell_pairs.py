@@ -35,9 +35,8 @@ class PairRows:
     """Of an architecture, each of which is encoded."""
 
     def __init__(self, path: str | os.PathLike):
-        from cate_hf.benchmarks.nasbench301.labels import read_cell_column
         from cate_hf.graphs.table_parquet import readable_parquet
-        from cate_hf.spaces.darts.pairs import Cells
+        from cate_hf.spaces.darts.pairs import Cells, read_cell_column
 
         self.path = Path(path)
         with readable_parquet(path) as file:

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from cate_hf.kernels.attention_kernels import BLOCK, LONGEST, WIDEST, attention_backward, attention_forward
-from cate_hf.kernels.dispatch import bits, run
+from cate_hf.kernels._attention_kernels import BLOCK, LONGEST, WIDEST, attention_backward, attention_forward
+from cate_hf.kernels._dispatch import bits, run
 
 _KINDS = (torch.float32, torch.bfloat16)
 

@@ -16,7 +16,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from cate_hf.search.storage import (
+from cate_hf.search._storage import (
     FORMAT,
     check_identity,
     from_line,

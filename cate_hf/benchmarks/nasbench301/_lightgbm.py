@@ -6,7 +6,7 @@ numbered apart; a child below 0 is leaf ~child.
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench301.trees import LEAF, Tree, Trees, Unsupported, join
+from cate_hf.benchmarks.nasbench301._trees import LEAF, Tree, Trees, Unsupported, join
 
 _VERSIONS = ("v2", "v3", "v4")
 _CATEGORICAL, _MISSING, _ZERO_IS_MISSING = 1, 12, 4  # bits of decision_type

@@ -18,18 +18,18 @@ import sys
 sys.meta_path = [f for f in sys.meta_path if "Editable" not in getattr(f, "__name__", type(f).__name__)]
 folder, checkpoint, output = sys.argv[1:]
 import cate_hf
-from cate_hf.hub import cards, checkpoints
+from cate_hf.hub import cards, layout, load, save
 from cate_hf.modeling import modeling_cate
 from cate_hf.tokenization import tokenization_cate
 for module in (cate_hf, cards, modeling_cate, tokenization_cate):
     assert module.__file__.startswith(folder), module.__file__
-for name in [checkpoint, *checkpoints.checkpoint_names()]:
+for name in [checkpoint, *layout.checkpoint_names()]:
     encoder = cate_hf.load_encoder(name)
     names = [encoder.tokenizer.operations[i] for i in (0, 1, -1)]
     cell = cate_hf.Architecture(names, [[0, 1, 0], [0, 0, 1], [0, 0, 0]])
     assert encoder.encode([cell]).shape == (1, encoder.dim)
-model = checkpoints.load_model(checkpoint, cate_hf.CateForPreTraining)
-saved = checkpoints.save_checkpoint(output, model, encoder.tokenizer, {"space": "nasbench101", "steps": 1})
+model = load.load_model(checkpoint, cate_hf.CateForPreTraining)
+saved = save.save_checkpoint(output, model, encoder.tokenizer, {"space": "nasbench101", "steps": 1})
 names = {path.name for path in saved.iterdir()}
 assert {"README.md", "configuration_cate.py", "modeling_cate.py", "tokenization_cate.py"} <= names, names
 facts = dict(space="nasbench101", architectures=2, pairs=1, train_pairs=1, validation_pairs=0, cost="parameters",

@@ -1,16 +1,20 @@
-# make demo | test | test-slow | fuzz | lint | bench; each builds .venv first when it is missing or setup.cfg changed.
+# make demo | test | test-slow | fuzz | lint | bench; each builds the environment first when it is missing or setup.cfg
+# changed: .venv, or .venv-python3.12 with PYTHON=python3.12.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-BIN := .venv/bin
-READY := .venv/.ready
+VENV := .venv$(if $(filter command line environment,$(origin PYTHON)),-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+HOUSE := build/house
 
-.PHONY: help venv demo test test-slow fuzz lint format bench clean
+.PHONY: help venv demo test test-slow fuzz lint types format bench clean
 
 help:
 	@echo "make demo       see the package at work, a few minutes; files in demo-output/"
 	@echo "make test       the tests; make test-slow: those of over a minute"
+	@echo "make test PYTHON=python3.12   the same in an environment of its own"
 	@echo "make fuzz       damaged files for every reader, MINUTES=5 of them; finds in fuzz-output/"
-	@echo "make lint       ruff check and format --check; make format: apply"
+	@echo "make lint       ruff, the order of the rooms (import-linter), types (mypy); make format: apply ruff"
 	@echo "make bench      speed of importing and encoding, as ratios"
 
 venv: $(READY)
@@ -18,7 +22,7 @@ venv: $(READY)
 # torch first and by itself: its pinned version is the CPU build here, any other would come with gigabytes of CUDA.
 $(READY): setup.cfg pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no python3.11 or python3 found; set PYTHON=..." >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
@@ -28,7 +32,7 @@ demo: $(READY)
 
 # One thread for each of the test processes, and none that spins while it waits: they get into each other's way.
 test: $(READY)
-	OMP_NUM_THREADS=1 CATE_HF_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 CATE_HF_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 -m "not slow"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
@@ -40,6 +44,14 @@ fuzz: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory types
+
+# import-linter and mypy read a copy in which modeling/ and tokenization/ lie where they are installed.
+types: $(READY)
+	@rm -rf $(HOUSE) && mkdir -p $(HOUSE)
+	@cp -r cate_hf $(HOUSE)/ && cp -r modeling tokenization hub_cards $(HOUSE)/cate_hf/
+	cd $(HOUSE) && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
+	cd $(HOUSE) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p cate_hf
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -50,4 +62,4 @@ bench: $(READY)
 	$(BIN)/python bench/encode_speed.py
 
 clean:
-	rm -rf build dist demo-output fuzz-output .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist demo-output fuzz-output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

@@ -8,7 +8,7 @@ import importlib
 
 from cate_hf.hub.auto import register_when_imported
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> module that defines it.
 _PUBLIC = {

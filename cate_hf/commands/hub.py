@@ -1,4 +1,4 @@
-"""`cate publish`, `publish-dataset` and `card`, to the Hub; `cate download`, `models` and `cache`, from it."""
+"""`cate publish`, `publish-dataset`, `card` and `export`, and `cate download`, `models` and `cache`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -121,10 +121,46 @@ def download(
 
       cate download someone/my-encoder --revision v2 --output my_encoder
     """
+    from cate_hf.core.files import check_output
+    from cate_hf.hub.layout import PUBLISHED_FILES
+    from cate_hf.hub.save import export_checkpoint
     from cate_hf.publishing.models import fetch_encoder
 
-    folder = fetch_encoder(name, output, revision, overwrite)
-    typer.echo(f"{name}: {folder}")
+    if output is not None:
+        check_output(output, overwrite, PUBLISHED_FILES)
+    folder = fetch_encoder(name, revision)
+    typer.echo(f"{name}: {folder if output is None else export_checkpoint(folder, output, overwrite)}")
+
+
+def export(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A bundled checkpoint or predictor (see `cate models`), a folder, or owner/name.", show_default=False
+        ),
+    ],
+    output_dir: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder when it exists.")] = False,
+) -> None:
+    """Copy a checkpoint to a folder that loads where this package is not installed.
+
+    The copy has the code of the model and the tokenizer beside the weights, and its configuration names their classes,
+    so that AutoModel.from_pretrained(DIR, trust_remote_code=True) works with transformers and torch alone. Code that is
+    already in the folder is not copied. `cate publish` and `cate download --output` add the same code.
+
+    Examples:
+
+      cate export nasbench101 my_copy
+
+      cate export my_encoder my_copy --overwrite
+    """
+    from cate_hf.core.files import check_output
+    from cate_hf.hub.layout import PUBLISHED_FILES
+    from cate_hf.hub.save import export_checkpoint
+    from cate_hf.publishing.models import known_folder
+
+    check_output(output_dir, overwrite, PUBLISHED_FILES)
+    typer.echo(f"wrote {export_checkpoint(known_folder(name), output_dir, overwrite)}: {name} with its code")
 
 
 def models() -> None:

@@ -1,24 +1,28 @@
 """The encoders that are known by name: their repositories, pinned to a revision and to the SHA-256 of each file.
 
-registry.json is written by `python -m cate_hf.hub.registry` from the bundled checkpoints; with `--revision NAME=COMMIT`
-a name is pinned to the commit that `cate publish` told.
+`python -m cate_hf.hub.registry` writes registry.json from the bundled checkpoints; `--revision NAME=COMMIT` pins a name
+to the commit that `cate publish` printed.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from cate_hf.core.files import atomic_output, sha256_of
+from cate_hf.core.names import unknown
+from cate_hf.hub.layout import CARD, add_remote_code, bundled_path, checkpoint_names
+
 NAMESPACE_VARIABLE = "CATE_HF_NAMESPACE"
 _DEFAULT_NAMESPACE = "cate-hf"
 _FILE = Path(__file__).with_name("registry.json")
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class RegisteredEncoder:
     Attributes:
         repository: name of its repository, without the namespace.
         revision: commit that it is pinned to; None while it is published under no known commit.
-        sha256: of each of its files but the card, in hexadecimal.
+        sha256: in hexadecimal, of each of its files but the card and the code, which is neither run nor copied.
     """
 
     name: str
@@ -53,33 +57,24 @@ def registered_encoders() -> dict[str, RegisteredEncoder]:
     return {name: RegisteredEncoder(name, **entry) for name, entry in entries.items()}
 
 
-def file_sha256(path: str | os.PathLike) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def git_blob_id(path: str | os.PathLike) -> str:
-    """SHA-1 that git names a file's content by; the Hub tells it of files outside of large file storage."""
-    digest = hashlib.sha1(b"blob %d\0" % os.path.getsize(path))
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+def published_digests(name: str) -> dict[str, str]:
+    """Return the SHA-256 of each file that `cate publish` sends of a bundled checkpoint, but the card and the code."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / name
+        shutil.copytree(bundled_path(name), folder)
+        add_remote_code(folder)  # which changes the configurations
+        files = sorted(path for path in folder.iterdir() if path.suffix != ".py" and path.name != CARD)
+        return {path.name: sha256_of(path) for path in files}
 
 
 def register_bundled(revisions: Mapping[str, str]) -> dict[str, dict]:
-    """The entries of the bundled checkpoints. A revision that is not given stays while the files do.
+    """Return the entries of the bundled checkpoints.
+
+    A revision that is not given stays as long as the files do.
 
     Raises:
         ValueError: a revision of a name that is not bundled, or one that is not the 40 digits of a commit.
     """
-    from cate_hf.core.names import unknown
-    from cate_hf.hub.layout import CARD, checkpoint_names
-    from cate_hf.hub.load import checkpoint_path
-
     for name, revision in revisions.items():
         if name not in checkpoint_names():
             raise unknown("bundled checkpoint", name, checkpoint_names())
@@ -87,8 +82,7 @@ def register_bundled(revisions: Mapping[str, str]) -> dict[str, dict]:
             raise ValueError(f"revision of {name}: expected the 40 hexadecimal digits of a commit, not {revision!r}")
     before, entries = registered_encoders(), {}
     for name in checkpoint_names():
-        files = sorted(path for path in checkpoint_path(name).iterdir() if path.is_file() and path.name != CARD)
-        sha256 = {path.name: file_sha256(path) for path in files}
+        sha256 = published_digests(name)
         known = before.get(name)
         kept = known.revision if known and known.sha256 == sha256 else None
         entries[name] = {
@@ -100,8 +94,6 @@ def register_bundled(revisions: Mapping[str, str]) -> dict[str, dict]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    from cate_hf.core.files import atomic_output
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--revision", action="append", default=[], metavar="NAME=COMMIT")
     parser.add_argument("--output", type=Path, default=_FILE, help="default: the package's own file")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cate_hf.core.files import sha256_of
 from cate_hf.hub import registry
 from cate_hf.hub.download import is_repo_id
 from cate_hf.hub.layout import CARD, checkpoint_names
@@ -42,7 +43,7 @@ result = [[e.name, e.where, e.dim] for e in known_encoders()]
 
 @pytest.fixture
 def entry():
-    digests = {path.name: registry.file_sha256(path) for path in CHECKPOINT.iterdir()}
+    digests = {path.name: sha256_of(path) for path in CHECKPOINT.iterdir()}
     return {"repository": "cate-named", "revision": None, "sha256": digests}
 
 
@@ -86,9 +87,11 @@ def test_what_differs_from_the_registry_is_refused(hub, client, tmp_path, entry)
 def test_the_registry_is_that_of_the_bundled_checkpoints():
     entries = registry.registered_encoders()
     for name in checkpoint_names():
-        assert entries[name].sha256 == {
-            path.name: registry.file_sha256(path) for path in checkpoint_path(name).iterdir() if path.name != CARD
-        }, f"{name} has changed: run `python -m cate_hf.hub.registry`"
+        digests = registry.published_digests(name)
+        assert {"config.json", "tokenizer_config.json", "model.safetensors", "vocab.json", "card.json"} == set(digests)
+        assert entries[name].sha256 == digests, f"{name} has changed: run `python -m cate_hf.hub.registry`"
+        for unchanged in ("model.safetensors", "vocab.json", "card.json"):
+            assert digests[unchanged] == sha256_of(checkpoint_path(name) / unchanged)
 
 
 def test_cards_of_the_bundled_checkpoints_are_those_of_the_template():

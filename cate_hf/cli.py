@@ -22,10 +22,9 @@ from cate_hf.commands import (
     statistics,
     tables,
 )
-from cate_hf.core.names import printable
-from cate_hf.core.progress import Stopped
+from cate_hf.core.interruption import INTERRUPTED, Interrupted
+from cate_hf.core.names import one_line, printable
 
-INTERRUPTED = 130
 INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
 
 app = typer.Typer(
@@ -90,14 +89,6 @@ def cate(
     """
 
 
-def one_line(error: BaseException) -> str:
-    """An error's message on one line; for errors of the operating system what failed and with which file."""
-    if isinstance(error, OSError) and error.strerror:
-        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return ": ".join([*names, error.strerror])
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     try:
@@ -107,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         message = INTERRUPTED_MESSAGE
     except (KeyboardInterrupt, typer.Abort):
         message, code = INTERRUPTED_MESSAGE, INTERRUPTED
-    except Stopped as stopped:
+    except Interrupted as stopped:
         message, code = str(stopped), INTERRUPTED
     except (ValueError, OSError) as error:
         if os.environ.get("CATE_DEBUG"):

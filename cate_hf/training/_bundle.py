@@ -16,7 +16,7 @@ import numpy as np
 
 from cate_hf.hub.cards import ON_SPACE
 from cate_hf.spaces.registry import SEPARATOR
-from cate_hf.training.pretrain import TRAINING_FOLDER
+from cate_hf.training.settings import TRAINING_FOLDER
 
 
 def bundle(run: Path, output: Path, tau_files: Sequence[Path] = (), overwrite: bool = False) -> Path:

@@ -1,6 +1,6 @@
 """A finished pre-training run as a bundled checkpoint: the model, without code, and a card with its measured τ.
 
-    python -m cate_hf.training._bundle RUN OUTPUT --tau tau.json [more.json ...]
+    python bench/bundle_checkpoint.py RUN OUTPUT --tau tau.json [more.json ...]
 
 tau.json is what `bench/frozen_tau.py --output` wrote; its first encoding is the run's. More files of the same seeds and
 test cells add encodings to compare with. Of a mixed run there may be files of each of its spaces.

@@ -1,4 +1,4 @@
-"""The `cate` command: its verbs, and how errors are told.
+"""The `cate` command: its verbs and its errors.
 
 Bad input gives one line and exit code 2; Ctrl-C gives one line and exit code 130; CATE_DEBUG=1 shows the traceback.
 Verbs import what they need when they run, so that `cate --help` and a wrong argument answer at once.
@@ -84,8 +84,8 @@ def cate(
 
       cate search --space nasbench101 --benchmark results.parquet --encoding encodings.parquet --output search.json
 
-    Each verb has a --help with examples. A search space is a name (see `cate spaces`) or a YAML file of your own; the
-    bundled checkpoints are called nasbench101 and nasbench201.
+    Each verb has a --help with examples. A search space is a name (see `cate spaces`) or your own YAML file, and a
+    model a name (see `cate models`), a folder or owner/name on the Hub.
     """
 
 

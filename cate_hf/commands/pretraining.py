@@ -9,7 +9,7 @@ import typer
 
 
 def pretrain_encoding(
-    name: Annotated[str, typer.Option(help="Which encoding: d-vae or arch2vec.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Encoding to train: d-vae or arch2vec.", show_default=False)],
     space: Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)],
     output_dir: Annotated[
         Path,
@@ -24,19 +24,21 @@ def pretrain_encoding(
     ] = None,
     max_steps: Annotated[
         int | None,
-        typer.Option(min=1, help="End after so many steps; the learning rate falls to this end.", show_default=False),
+        typer.Option(
+            min=1, help="End after this many steps; the learning rate decays to this end.", show_default=False
+        ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Architectures a step.", show_default="the preset's")
+        int | None, typer.Option(min=1, help="Architectures in each step.", show_default="the preset's")
     ] = None,
     train_size: Annotated[
         int | None,
         typer.Option(min=1, help="Architectures to train on.", show_default="all but the tenth held out"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, weights, order and noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, weights, order and noise.")] = 0,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between states.")] = 500,
     device: Annotated[
-        str | None, typer.Option(help="Where to train, such as cpu or cuda.", show_default="a GPU where there is one")
+        str | None, typer.Option(help="Device, such as cpu or cuda.", show_default="a GPU where there is one")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the last state in the output folder.")
@@ -45,11 +47,11 @@ def pretrain_encoding(
 ) -> None:
     """Train D-VAE or arch2vec on a search space, without labels, and measure what it reconstructs.
 
-    The architectures are the space's pool; a tenth is held out, and what comes back of it is shown at the end beside
-    published figures where there are any, with the validity and uniqueness of decoded samples of the prior. The folder
-    then serves as an encoding: --encoding FOLDER, or get_encoding("FOLDER", space).
+    The architectures are the space's pool, of which a tenth is held out. At the end a table shows how much of it is
+    reconstructed, and the validity and uniqueness of decoded samples of the prior, beside published figures where there
+    are any. The folder then is an encoding: --encoding FOLDER, or get_encoding("FOLDER", space).
 
-    Ctrl-C leaves a state. With --resume the run then ends with the weights of an uninterrupted one, to the bit.
+    Ctrl-C leaves a state; --resume continues from it, to the same weights, bit for bit, as an uninterrupted run.
 
     Examples:
 

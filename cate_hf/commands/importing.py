@@ -27,8 +27,8 @@ def import_file(
 
     Formats: the published files of NAS-Bench-101 (.tfrecord), NAS-Bench-201 (files, or without one those of an
     installed package) and NAS-Bench-301 (labels); text with one DARTS genotype in each line; and your own tables (CSV,
-    JSON Lines, Parquet) with columns operations and adjacency, or architecture, or hash, and any numbers. Isomorphic rows
-    are merged into their mean.
+    JSON Lines, Parquet) with columns operations and adjacency, or architecture, or hash, and any numbers. Isomorphic
+    rows are merged into their mean.
 
     Examples:
 

@@ -89,7 +89,7 @@ def compare(
     Every algorithm that looks at vectors runs with every encoding, the others once. The folder keeps one file for
     each trial: the same command continues where it was interrupted, and more --trials, other --encodings and other
     --algorithms are added to what is there. At the end it holds table.md, table.tex,
-    summary.csv, trials.parquet (each query), and a figure for each algorithm as PNG and SVG (with up to 7 arms, also one
+    summary.csv, trials.parquet (each query), and a figure for each algorithm as PNG and SVG (up to 7 arms: also one
     figure of all).
 
     Examples:

@@ -21,7 +21,7 @@ from cate_hf.kernels import short_attention, use_kernels
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
-from cate_hf.training.command import resolve_mixed_precision
+from cate_hf.training.pretrain import resolve_mixed_precision
 from cate_hf.training.settings import PretrainSettings
 from cate_hf.training.setup import parameter_groups, pretraining_config
 

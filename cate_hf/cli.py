@@ -1,4 +1,4 @@
-"""The `cate` command: its verbs, and how errors are told.
+"""The `cate` command: its verbs and its errors.
 
 Bad input gives one line and exit code 2; Ctrl-C gives one line and exit code 130; CATE_DEBUG=1 shows the traceback.
 Verbs import what they need when they run, so that `cate --help` and a wrong argument answer at once.
@@ -22,10 +22,9 @@ from cate_hf.commands import (
     statistics,
     tables,
 )
-from cate_hf.core.names import printable
-from cate_hf.core.progress import Stopped
+from cate_hf.core.interruption import INTERRUPTED, Interrupted
+from cate_hf.core.names import one_line, printable
 
-INTERRUPTED = 130
 INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
 
 app = typer.Typer(
@@ -52,6 +51,7 @@ app.command("evaluate")(comparisons.evaluate)
 app.command("finetune")(finetune.finetune)
 app.command("models")(hub.models)
 app.command("download")(hub.download)
+app.command("export")(hub.export)
 app.command("cache")(hub.cache)
 app.command("card")(hub.card)
 app.command("publish")(hub.publish)
@@ -84,17 +84,9 @@ def cate(
 
       cate search --space nasbench101 --benchmark results.parquet --encoding encodings.parquet --output search.json
 
-    Each verb has a --help with examples. A search space is a name (see `cate spaces`) or a YAML file of your own; the
-    bundled checkpoints are called nasbench101 and nasbench201.
+    Each verb has a --help with examples. A search space is a name (see `cate spaces`) or your own YAML file, and a
+    model a name (see `cate models`), a folder or owner/name on the Hub.
     """
-
-
-def one_line(error: BaseException) -> str:
-    """An error's message on one line; for errors of the operating system what failed and with which file."""
-    if isinstance(error, OSError) and error.strerror:
-        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        return ": ".join([*names, error.strerror])
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -106,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         message = INTERRUPTED_MESSAGE
     except (KeyboardInterrupt, typer.Abort):
         message, code = INTERRUPTED_MESSAGE, INTERRUPTED
-    except Stopped as stopped:
+    except Interrupted as stopped:
         message, code = str(stopped), INTERRUPTED
     except (ValueError, OSError) as error:
         if os.environ.get("CATE_DEBUG"):

@@ -12,7 +12,8 @@ import signal
 import sys
 from datetime import timedelta
 
-from cate_hf.core.launching import LineParser, check_launch, share_threads
+from cate_hf.core.interruption import INTERRUPTED
+from cate_hf.core.launching import LineParser, check_launch, check_sharding, share_threads
 
 _WAITING = timedelta(days=30)  # the processes that are done wait for the others
 
@@ -46,12 +47,13 @@ def main(argv: list[str] | None = None) -> int:
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs
 
-    from cate_hf.cli import INTERRUPTED, one_line
+    from cate_hf.core.names import one_line
     from cate_hf.encodings.sharded import encode_sharded
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a launcher ends its processes by it
     main_process = int(os.environ.get("RANK", "0")) == 0
     try:
+        check_sharding()
         accelerator = Accelerator(cpu=options.cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=_WAITING)])
         check_launch(accelerator)
         share_threads(accelerator)

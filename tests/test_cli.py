@@ -18,7 +18,7 @@ from cate_hf.cli import main
 from tests.tiny import CELLS, LARGE, PLAIN, SKIP, save_tiny
 
 VERBS = ("enumerate", "pairs", "encode", "neighbours", "convert", "search", "show", "spaces")
-VERBS += ("import", "pretrain-encoding", "compare", "evaluate", "statistics")
+VERBS += ("import", "pretrain-encoding", "compare", "evaluate", "statistics", "publish", "download", "export", "cache")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import torch
 
 from cate_hf.autoencoders.files import bundled_model, load_model, read_facts, table_digest
 from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
+from cate_hf.core.interruption import Interrupted
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings._batches import run_on_cores
 from cate_hf.encodings.base import BaseEncoding
@@ -127,7 +128,10 @@ class VaeEncoding(BaseEncoding):
         except ValueError:  # no state, or none that can be read
             clear_states(folder)
             run = EncodingTraining(self.settings, self.space, table, folder, self.device)
-        run.run(progress=progress)
+        try:
+            run.run(progress=progress)
+        except Interrupted as stopped:
+            raise KeyboardInterrupt(f"training {self.kind!r} {stopped}") from None
         run.save()
         clear_states(folder)
         self._load(folder)

@@ -53,7 +53,7 @@ def table_digest(table: ArchitectureTable) -> str:
 
 def bundled_model(encoding: str, space: Space) -> Path | None:
     """Folder of the model that comes with the package, None where there is none."""
-    folder = Path(str(files("cate_hf.encodings"))) / "bundled" / f"{encoding}-{space.name}"
+    folder = Path(str(files("cate_hf.autoencoders"))) / "bundled" / f"{encoding}-{space.name}"
     return folder if (folder / CONFIG).is_file() else None
 
 

@@ -99,7 +99,7 @@ class EncodingSettings:
 
     def model_config(self) -> Any:
         """The configuration of the model that is trained."""
-        return model_class(self.encoding).config_class(**self.recipe.model)
+        return encoding_class(self.encoding).model_class.config_class(**self.recipe.model)
 
     def steps(self, train_count: int) -> int:
         """Optimiser steps of a training on so many architectures."""
@@ -121,7 +121,8 @@ class EncodingSettings:
         return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def model_class(encoding: str) -> type:
+def encoding_class(encoding: str) -> type:
+    """The class of an encoding by name, whose `model_class` is trained."""
     from cate_hf.encodings.registry import _find
 
-    return _find(encoding).model_class
+    return _find(encoding)

@@ -7,11 +7,7 @@ a run that was killed resumes to the same weights, to the bit on the same proces
 import json
 import math
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -22,19 +18,18 @@ import torch
 
 from cate_hf.autoencoders.files import table_digest, write_model
 from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
-from cate_hf.autoencoders.settings import EncodingSettings, model_class
+from cate_hf.autoencoders.settings import EncodingSettings, encoding_class
+from cate_hf.core.files import check_run_folder, clear_folder
+from cate_hf.core.interruption import Interrupted, StopRequest
 from cate_hf.core.progress import progress_bar
-from cate_hf.core.run_state import latest_state, load_state, save_state
+from cate_hf.core.run_state import load_state, save_state, state_to_resume
+from cate_hf.encodings.folders import OWN_NAMES
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.spaces import Space
+from cate_hf.spaces import Space, get_space
 
 STATES = "training"  # under the output folder: log and resumable states
 _HELD_OUT = 10  # one in so many architectures is not trained on (both papers)
 _MAX_GRAD_NORM = 5.0
-
-
-class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop; its state is saved."""
 
 
 class EncodingTraining:
@@ -62,10 +57,12 @@ class EncodingTraining:
         self.total_steps = settings.steps(len(self.train_rows))
         with torch.random.fork_rng(self._cuda_devices()):
             torch.manual_seed(settings.seed)
-            self.model = model_class(settings.encoding)(settings.model_config(), GraphShape.of(space)).to(device)
+            self.model = (
+                encoding_class(settings.encoding).model_class(settings.model_config(), GraphShape.of(space)).to(device)
+            )
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.recipe.learning_rate, fused=True)
         self.step, self.first_step, self.loss, self.seconds = 0, 0, math.nan, 0.0
-        self.stop_requested = False
+        self.stop = StopRequest()
 
     def _cuda_devices(self) -> list[int]:
         device = torch.device(self.device)
@@ -81,17 +78,7 @@ class EncodingTraining:
 
     def resume(self) -> None:
         """Continue from the newest state. Raises ValueError when there is none, or it is of another run."""
-        found = latest_state(self.states)
-        if found is None:
-            raise ValueError(f"{self.states}: nothing to resume there")
-        folder, progress = found
-        theirs = progress["settings"]
-        for name, mine in json.loads(json.dumps(self._saved_settings())).items():
-            if theirs.get(name) != mine:
-                raise ValueError(
-                    f"{folder} is of another run: {name} is {mine!r} here and {theirs.get(name)!r} there; "
-                    "resume with the same settings"
-                )
+        folder, progress = state_to_resume(self.states, self._saved_settings())
         load_state(folder, self.model, self.optimizer)
         self.step = self.first_step = progress["step"]
 
@@ -112,7 +99,7 @@ class EncodingTraining:
         name = self.settings.encoding
         with (
             torch.random.fork_rng(self._cuda_devices()),
-            self._signals(),
+            self.stop.listening(),
             progress_bar(f"training {name} on {self.space.name}", self.total_steps, "steps", progress) as advance,
         ):
             advance(self.step)
@@ -124,13 +111,13 @@ class EncodingTraining:
                 self.step += 1
                 advance(1)
                 last = self.step == self.total_steps
-                if self.step % save_every == 0 or last or self.stop_requested:
+                if self.step % save_every == 0 or last or self.stop.made:
                     self.loss = float(loss)
                     if not math.isfinite(self.loss):
                         raise ValueError(f"{name}: the loss is {self.loss} at step {self.step:,}")
                     save_state(self.states, self.step, self.model, self.optimizer, self._saved_settings())
                     self._log()
-                if self.stop_requested and not last:
+                if self.stop.made and not last:
                     raise Interrupted(f"stopped at step {self.step:,} of {self.total_steps:,}; continue with --resume")
             self.seconds = time.perf_counter() - clock
         self.model.eval()
@@ -152,30 +139,11 @@ class EncodingTraining:
         with open(self.states / "log.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": self.step, "loss": self.loss}) + "\n")
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the run at the next step, with its state saved."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def request_stop(number: int, frame: Any) -> None:
-            self.stop_requested = True
-
-        previous = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
     def save(self, measure: bool = True, progress: bool = False, command: str = "") -> dict[str, Any]:
         """Measure what the model reconstructs, and put config.json, weights and facts in the folder; returns the
         facts."""
         from cate_hf.autoencoders.figures import measure as measure_figures
-        from cate_hf.encodings.registry import _find
 
-        encoding = _find(self.settings.encoding)
         facts = {
             **asdict(self.settings),
             "command": command,
@@ -188,7 +156,7 @@ class EncodingTraining:
             "seconds": round(self.seconds, 1) if self.first_step == 0 else None,
             "loss": self.loss if math.isfinite(self.loss) else None,
             "device": self.device,
-            "published": list(encoding.published),
+            "published": list(encoding_class(self.settings.encoding).published),
         }
         if measure:
             train, held_out = self.table[self.train_rows], self.table[self.held_out_rows]
@@ -207,3 +175,54 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 def clear_states(folder: Path) -> None:
     """Remove the states of a run that is finished."""
     shutil.rmtree(folder / STATES, ignore_errors=True)
+
+
+def train_to_folder(
+    name: str,
+    space: str,
+    output_dir: str | Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    save_every: int = 500,
+    device: str | None = None,
+    progress: bool = False,
+    command: str = "",
+    **settings,
+) -> dict:
+    """Train an encoding on a space's pool to the end and write its folder; returns its facts.
+
+    Args:
+        settings: see `cate_hf.autoencoders.settings.EncodingSettings`.
+
+    Raises:
+        ValueError: settings that do not fit, nothing to resume, or a state of another run.
+        FileExistsError: the output folder holds something, and neither resume nor overwrite was asked for; or
+            something that is not of a run, which is never removed.
+        Interrupted: after Ctrl-C or SIGTERM, with the state saved.
+    """
+    output_dir = Path(output_dir)
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite exclude each other")
+    search_space = get_space(space)
+    chosen = EncodingSettings.of(name, search_space, **settings)
+    device = _device(device)
+    check_run_folder(output_dir, resume, overwrite, OWN_NAMES)
+    if overwrite and output_dir.is_dir():
+        clear_folder(output_dir, OWN_NAMES)
+    run = EncodingTraining(chosen, search_space, search_space.pool(progress=progress), output_dir, device)
+    if resume:
+        run.resume()
+    run.run(save_every, progress)
+    return run.save(progress=progress, command=command)
+
+
+def _device(name: str | None) -> str:
+    """The device of that name, or the best that there is. Raises ValueError where nothing can be put on it."""
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name).tolist()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {name!r} cannot be used here; expected one such as cpu or cuda ({reason})") from None
+    return name

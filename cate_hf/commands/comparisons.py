@@ -7,46 +7,58 @@ import typer
 
 
 def compare(
-    output: Annotated[Path, typer.Option(help="Folder of the comparison, a file a trial.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option(help="Folder of the comparison, with one file for each trial.", show_default=False)
+    ],
     space: Annotated[
         str | None, typer.Option(help="Search space: a name, or a YAML file.", show_default="the preset's")
     ] = None,
     benchmark: Annotated[
         str | None,
         typer.Option(
-            help="As for cate search: a file of results, or left out where none is needed.", show_default=False
+            help="File of results, as for cate search; leave it out where none is needed.", show_default=False
         ),
     ] = None,
     encodings: Annotated[
         str | None,
-        typer.Option(help="Names, checkpoints or files of cate encode, with commas.", show_default="cate,adjacency"),
+        typer.Option(
+            help="Names, checkpoints or files of cate encode, separated by commas.", show_default="cate,adjacency"
+        ),
     ] = None,
     algorithms: Annotated[
-        str | None, typer.Option(help="Names, with commas.", show_default="random,cate-dngo-ls")
+        str | None, typer.Option(help="Names, separated by commas.", show_default="random,cate-dngo-ls")
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="paper-small, paper-large or outside-space; the options change it.", show_default=False),
+        typer.Option(help="paper-small, paper-large or outside-space; other options override it.", show_default=False),
     ] = None,
     as_reference: Annotated[
         bool,
-        typer.Option("--as-reference", help="Of outside-space: candidates of 6 nodes and 7 edges or more, not over 7."),
+        typer.Option(
+            "--as-reference",
+            help="For outside-space: candidates of 6 nodes with 7 edges or more, instead of more than 7.",
+        ),
     ] = False,
-    queries: Annotated[int | None, typer.Option(min=1, help="Queries of a trial.", show_default="150")] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Queries in each trial.", show_default="150")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of each arm.", show_default="10")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the first trial.", show_default="0")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the first trial.", show_default="0")] = None,
     guide_field: Annotated[
         str | None,
         typer.Option(
             "--guide",
             "--guide-field",
-            help="What a search is told, and maximises: a field, or one-run-validation, mean-validation or mean-test.",
+            help="Label that a search maximises: a field, or one-run-validation, mean-validation or mean-test.",
             show_default="the benchmark's accuracy",
         ),
     ] = None,
     report_field: Annotated[
         str | None,
-        typer.Option("--report", "--report-field", help="What it is judged by, likewise.", show_default="the guide"),
+        typer.Option(
+            "--report",
+            "--report-field",
+            help="Label that the results are judged by, named likewise.",
+            show_default="the guide",
+        ),
     ] = None,
     options: Annotated[
         list[str] | None,
@@ -55,29 +67,30 @@ def compare(
         ),
     ] = None,
     where: Annotated[
-        str | None, typer.Option(help='Which candidates, such as "nodes==6,edges>7".', show_default="all")
+        str | None, typer.Option(help='Candidates to search in, such as "nodes==6,edges>7".', show_default="all")
     ] = None,
     pool: Annotated[
-        int | None, typer.Option(min=1, help="A random sample of so many candidates.", show_default="all")
+        int | None, typer.Option(min=1, help="Search in a random sample of this many candidates.", show_default="all")
     ] = None,
     against: Annotated[
         str,
         typer.Option(
-            help="What the others are tested against: p. An encoding, under the same algorithm; or "
-            "ALGORITHM,ENCODING, for all."
+            help="Arm that the p-values compare with: an encoding, under the same algorithm, or "
+            "ALGORITHM,ENCODING for all."
         ),
     ] = "cate",
-    jobs: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Trials to run at a time.")] = 1,
     backend: Annotated[
         str, typer.Option(help="loky: processes here; ray: a Ray cluster, RAY_ADDRESS or a local one.")
     ] = "loky",
 ) -> None:
     """Compare encodings under search algorithms: a table and figures of regret.
 
-    Every algorithm that looks at vectors runs with every encoding, the others once. The folder keeps a file a trial:
-    the same command goes on where it was interrupted, and more --trials, other --encodings and other --algorithms are
-    added to what it has. At the end it holds table.md, table.tex, summary.csv, trials.parquet (each query), and a
-    figure an algorithm as PNG and SVG, of up to 7 arms one of all.
+    Every algorithm that looks at vectors runs with every encoding, the others once. The folder keeps one file for
+    each trial: the same command continues where it was interrupted, and more --trials, other --encodings and other
+    --algorithms are added to what is there. At the end it holds table.md, table.tex,
+    summary.csv, trials.parquet (each query), and a figure for each algorithm as PNG and SVG (up to 7 arms: also one
+    figure of all).
 
     Examples:
 
@@ -110,7 +123,7 @@ def compare(
     if preset is not None:
         settings = comparison.preset(preset, as_reference, **chosen)
     elif as_reference:
-        raise ValueError("--as-reference is of a --preset")
+        raise ValueError("--as-reference needs a --preset")
     elif space is None:
         raise ValueError("give --space, or a --preset that has one")
     else:
@@ -131,34 +144,36 @@ def evaluate(
     space: Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)],
     output: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
     encodings: Annotated[
-        str, typer.Option(help="Names, checkpoints or files of cate encode, with commas.")
+        str, typer.Option(help="Names, checkpoints or files of cate encode, separated by commas.")
     ] = "cate,adjacency",
     benchmark: Annotated[
         str | None,
-        typer.Option(help="As for cate search: a file, or nothing where none is needed.", show_default=False),
+        typer.Option(
+            help="File of results, as for cate search; leave it out where none is needed.", show_default=False
+        ),
     ] = None,
     field: Annotated[
         str | None, typer.Option(help="The field to predict.", show_default="the benchmark's accuracy")
     ] = None,
-    labels: Annotated[str, typer.Option(help="Numbers of labelled architectures, with commas.")] = "50,150,424",
+    labels: Annotated[str, typer.Option(help="Numbers of labelled architectures, separated by commas.")] = "50,150,424",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the labelled architectures.")] = 5,
     predictors: Annotated[
-        str | None, typer.Option(help="ridge, gp, trees, knn, mlp, with commas.", show_default="all")
+        str | None, typer.Option(help="Any of ridge, gp, trees, knn and mlp, separated by commas.", show_default="all")
     ] = None,
     development: Annotated[
         bool, typer.Option("--development", help="Measure on other architectures, for choices during training.")
     ] = False,
     pool: Annotated[
-        int | None, typer.Option(min=1, help="A random sample of so many architectures.", show_default="all")
+        int | None, typer.Option(min=1, help="Use a random sample of this many architectures.", show_default="all")
     ] = None,
-    test_size: Annotated[int, typer.Option(min=2, help="How many architectures are unseen.")] = 4000,
-    projection: Annotated[str, typer.Option("--map", help="How encodings are drawn: pca, tsne or umap.")] = "pca",
+    test_size: Annotated[int, typer.Option(min=2, help="Number of unseen test architectures.")] = 4000,
+    projection: Annotated[str, typer.Option("--map", help="Projection of the maps: pca, tsne or umap.")] = "pca",
 ) -> None:
-    """Measure encodings: how well they predict accuracy from few labels, and what lies near what in them.
+    """Measure encodings: how well they predict accuracy from few labels, and what they put near each other.
 
     Writes table.md (Kendall τ of each predictor, Spearman's ρ, precision at 1 %; distances against accuracy, cost,
-    edits and drawings; collisions; effective dimension), a figure of τ, and a map of each encoding. The folder keeps a
-    file an encoding: the same command goes on where it was interrupted, and more encodings can be added.
+    edits and drawings; collisions; effective dimension), a figure of τ, and a map of each encoding. The folder keeps
+    one file for each encoding: the same command continues where it was interrupted, and more encodings can be added.
 
     Example:
 
@@ -172,7 +187,7 @@ def evaluate(
     try:
         counts = tuple(int(n) for n in labels.split(","))
     except ValueError:
-        raise ValueError(f"--labels must be numbers with commas, not {labels!r}") from None
+        raise ValueError(f"--labels must be numbers separated by commas, not {labels!r}") from None
     names = _names(predictors) or ()
     settings = EvaluateSettings(space, benchmark, field, counts, seeds, names, development, pool, test_size)
     command = shlex.join(["cate", *sys.argv[1:]])

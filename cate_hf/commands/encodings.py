@@ -1,4 +1,4 @@
-"""`cate encode`, `cate neighbours` and `cate convert`: checkpoints and what they give."""
+"""`cate encode`, `cate neighbours` and `cate convert`: encodings by a checkpoint, and weights of the reference code."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ Model = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Architectures at a time.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Architectures to encode at a time.")]
 
 
 def encode(
@@ -32,8 +32,8 @@ def encode(
     """Write the encodings of architectures.
 
     Columns: hash, encoding (a fixed-size list of float32), then all other columns of the input; rows in its order.
-    A row of the input has operations (a list of names) and adjacency (a list of rows of 0 and 1). Of a table of DARTS'
-    normal and reduction cells (columns normal and reduce, as cate import writes) both encodings stand side by side.
+    A row of the input has operations (a list of names) and adjacency (a list of rows of 0 and 1). For a table of DARTS'
+    normal and reduction cells (columns normal and reduce, as cate import writes) the two encodings are concatenated.
 
     Examples:
 
@@ -56,18 +56,19 @@ def neighbours(
         typer.Option("--hash", help="Hash of an architecture of the checkpoint's space.", show_default=False),
     ] = None,
     input: Annotated[
-        Path | None, typer.Option(help="Parquet or JSON Lines file; its first row is taken.", show_default=False)
+        Path | None,
+        typer.Option(help="Parquet or JSON Lines file, of which the first row is used.", show_default=False),
     ] = None,
     encodings: Annotated[
         Path | None,
-        typer.Option(help="File of `cate encode --space`, to save the encoding of the space.", show_default=False),
+        typer.Option(help="File of `cate encode --space`, instead of encoding the space again.", show_default=False),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of neighbours.")] = 10,
     batch_size: BatchSize = 1024,
 ) -> None:
-    """Show the architectures whose encodings lie nearest to a given one's.
+    """Show the architectures whose encodings are nearest to that of a given one.
 
-    The table has their distance, parameters, FLOPs (multiply-adds of one image) and edit distance to the given one.
+    Columns: distance, parameters, FLOPs (multiply-adds of one image) and edit distance to the given architecture.
 
     Examples:
 
@@ -89,7 +90,7 @@ def convert(
 ) -> None:
     """Convert weights of the paper's reference code to a checkpoint folder.
 
-    The file is read weights-only. The folder then serves wherever a checkpoint is asked for, AutoModel included.
+    The file is read weights-only. The folder is a checkpoint like any other, for AutoModel too.
 
     Example:
 

@@ -17,8 +17,8 @@ def finetune(
     table: Annotated[
         str | None,
         typer.Option(
-            help="File of labels (Parquet, CSV or JSON Lines): of the space's own benchmark, or table=FILE for a table "
-            "of yours. Left out, the benchmark that needs no file, as nasbench201's.",
+            help="File of labels (Parquet, CSV or JSON Lines): of the space's own benchmark, or table=FILE for your "
+            "own table. Without it, the benchmark that needs no file, such as nasbench201's.",
             show_default=False,
         ),
     ] = None,
@@ -28,28 +28,28 @@ def finetune(
     ] = None,
     field: Annotated[
         list[str] | None,
-        typer.Option(help="Column of labels; may be given several times.", show_default="the table's accuracy"),
+        typer.Option(help="Column of labels; repeat it for several.", show_default="the table's accuracy"),
     ] = None,
     members: Annotated[
         int | None,
         typer.Option(
             min=0,
             help="Encoders in the ensemble; 0 for a Gaussian process and trees alone.",
-            show_default="5, of more than 1,000 labels 3",
+            show_default="5, or 3 with more than 1,000 labels",
         ),
     ] = None,
     statistics: Annotated[
         str,
         typer.Option(
-            help="What trees see beside the encoding: structure, both (of the network at initialisation too) or none."
+            help="Statistics that trees see with the encoding: structure, both (adds those at initialisation) or none."
         ),
     ] = "structure",
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the labels.", show_default="by their number")
+        int | None, typer.Option(min=1, help="Passes over the labels.", show_default="depends on their number")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw of labels, heads and order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn labels, of the heads and of the order.")] = 0,
     test_size: Annotated[
-        int, typer.Option(min=2, help="Held-out architectures that it is measured on, at most.")
+        int, typer.Option(min=2, help="At most this many held-out architectures to measure it on.")
     ] = 20_000,
     keep_labels: Annotated[
         bool, typer.Option(help="Write the labels into the folder, so that the predictor can be updated.")

@@ -1,4 +1,4 @@
-"""`cate publish`, `publish-dataset` and `card`, to the Hub; `cate download`, `models` and `cache`, from it."""
+"""`cate publish`, `publish-dataset`, `card` and `export`, and `cate download`, `models` and `cache`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +8,10 @@ import typer
 if TYPE_CHECKING:
     from cate_hf.publishing.publish import Published
 
-RepoId = Annotated[str, typer.Argument(help="Repository, owner/name; made where there is none.", show_default=False)]
-Private = Annotated[bool, typer.Option("--private", help="Make the repository private, where it is made.")]
+RepoId = Annotated[
+    str, typer.Argument(help="Repository, owner/name; created if it does not exist.", show_default=False)
+]
+Private = Annotated[bool, typer.Option("--private", help="Make a new repository private.")]
 Revision = Annotated[str | None, typer.Option(help="Branch to commit to.", show_default="main")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and list the files; send nothing.")]
 
@@ -24,8 +26,8 @@ def publish(
     """Publish a checkpoint on the Hub.
 
     The folder is checked whole: files, configuration, weights, card, and that a fresh process without this package
-    loads and encodes by the remote code that goes with it. Then its files are one commit; none where nothing is new.
-    A token is needed: `hf auth login`, or HF_TOKEN.
+    loads and encodes by the remote code that goes with it. Then its files are sent in one commit, or none
+    if nothing is new. It needs a token: `hf auth login`, or HF_TOKEN.
 
     Examples:
 
@@ -75,11 +77,11 @@ def _tell(folder: Path, published: "Published") -> None:
 def card(
     folder: Annotated[Path, typer.Argument(help="Folder of a checkpoint, or one made by `cate pairs`.")],
     repository: Annotated[
-        str | None, typer.Option(help="What the card's example loads, owner/name.", show_default=False)
+        str | None, typer.Option(help="Repository that the card's example loads, owner/name.", show_default=False)
     ] = None,
-    write: Annotated[bool, typer.Option("--write", help="Replace the folder's README.md by it.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write it to the folder's README.md.")] = False,
 ) -> None:
-    """Show the card of a checkpoint or of pairs, made of what is known of them, as it would be published.
+    """Show the card of a checkpoint or of pairs as it would be published, made from the facts in their folder.
 
     Examples:
 
@@ -110,10 +112,11 @@ def download(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder when it exists.")] = False,
 ) -> None:
-    """Download an encoder from the Hub, checked: each file's digest, then all that is known of checkpoints.
+    """Download an encoder from the Hub and check it: the digest of each file, then the folder as a checkpoint.
 
-    Its code is not run. What is in the cache is not downloaded again; an interrupted download goes on when it is run
-    again. `--model owner/name` of other commands downloads by itself.
+    Its code is not run. Files in the cache are not downloaded again, and an interrupted download continues when the
+    command is given again. A copy in --output has the code of this package, as after `cate export`.
+    Other commands download `--model owner/name` by themselves.
 
     Examples:
 
@@ -121,17 +124,53 @@ def download(
 
       cate download someone/my-encoder --revision v2 --output my_encoder
     """
+    from cate_hf.core.files import check_output
+    from cate_hf.hub.layout import PUBLISHED_FILES
+    from cate_hf.hub.save import export_checkpoint
     from cate_hf.publishing.models import fetch_encoder
 
-    folder = fetch_encoder(name, output, revision, overwrite)
-    typer.echo(f"{name}: {folder}")
+    if output is not None:
+        check_output(output, overwrite, PUBLISHED_FILES)
+    folder = fetch_encoder(name, revision)
+    typer.echo(f"{name}: {folder if output is None else export_checkpoint(folder, output, overwrite)}")
+
+
+def export(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A bundled checkpoint or predictor (see `cate models`), a folder, or owner/name.", show_default=False
+        ),
+    ],
+    output_dir: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder when it exists.")] = False,
+) -> None:
+    """Copy a checkpoint to a folder that loads where this package is not installed.
+
+    The copy has the code of the model and the tokenizer beside the weights, and its configuration names their classes,
+    so that AutoModel.from_pretrained(DIR, trust_remote_code=True) works with transformers and torch alone. Code that is
+    already in the folder is not copied. `cate publish` and `cate download --output` add the same code.
+
+    Examples:
+
+      cate export nasbench101 my_copy
+
+      cate export my_encoder my_copy --overwrite
+    """
+    from cate_hf.core.files import check_output
+    from cate_hf.hub.layout import PUBLISHED_FILES
+    from cate_hf.hub.save import export_checkpoint
+    from cate_hf.publishing.models import known_folder
+
+    check_output(output_dir, overwrite, PUBLISHED_FILES)
+    typer.echo(f"wrote {export_checkpoint(known_folder(name), output_dir, overwrite)}: {name} with its code")
 
 
 def models() -> None:
     """List the encoders that have a name: bundled, in the cache, or on the Hub.
 
-    Shown are the space, the length of an encoding, parameters, size on disk, the measured Kendall tau by number of
-    labelled architectures, and where it is now. CATE_HF_NAMESPACE sets whose repositories the names stand for.
+    The columns are the space, the length of an encoding, parameters, size on disk, the measured Kendall tau by number
+    of labelled architectures, and where the encoder is now. CATE_HF_NAMESPACE sets the owner of named repositories.
     """
     from cate_hf.publishing.models import known_encoders, print_encoders
 
@@ -140,14 +179,14 @@ def models() -> None:
 
 def cache(
     remove: Annotated[
-        list[str] | None, typer.Option(help="Remove this entry; may be given several times.", show_default=False)
+        list[str] | None, typer.Option(help="Remove this entry; repeat it for several.", show_default=False)
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove all entries.")] = False,
 ) -> None:
-    """List what is kept for the next time, with its size: tables of spaces, statistics, data sets, encoders.
+    """List the cached tables of spaces, statistics, data sets and encoders, with their sizes.
 
-    All of it can be made or downloaded again. CATE_HF_CACHE sets the folder of what was computed, HF_HOME that of what
-    was downloaded.
+    All of it can be computed or downloaded again. CATE_HF_CACHE sets the folder of computed files, HF_HOME that of
+    downloads.
 
     Examples:
 

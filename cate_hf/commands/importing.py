@@ -1,4 +1,4 @@
-"""`cate import`: published results, and those of one's own, as one Parquet file."""
+"""`cate import`: published results, or your own, as one Parquet file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,10 +25,10 @@ def import_file(
 ) -> None:
     """Write results as a Parquet file: architectures with their hash, costs and all metrics.
 
-    Formats: the published files of NAS-Bench-101 (.tfrecord), NAS-Bench-201 (files, or without one what comes with a
-    package) and NAS-Bench-301 (labels); text with a DARTS genotype a line; and tables of your own (CSV, JSON Lines,
-    Parquet) with columns operations and adjacency, or architecture, or hash, and any numbers. Rows of one architecture
-    in several drawings are merged, by the mean.
+    Formats: the published files of NAS-Bench-101 (.tfrecord), NAS-Bench-201 (files, or without one those of an
+    installed package) and NAS-Bench-301 (labels); text with one DARTS genotype in each line; and your own tables (CSV,
+    JSON Lines, Parquet) with columns operations and adjacency, or architecture, or hash, and any numbers. Isomorphic
+    rows are merged into their mean.
 
     Examples:
 

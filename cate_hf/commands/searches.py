@@ -12,8 +12,8 @@ def search(
     benchmark: Annotated[
         str | None,
         typer.Option(
-            help="File of results: of the space's own benchmark, or table=FILE for a table of yours. "
-            "Left out, the one that needs no file, as nasbench201's.",
+            help="File of results: of the space's own benchmark, or table=FILE for your own table. "
+            "Without it, the benchmark that needs no file, such as nasbench201's.",
             show_default=False,
         ),
     ] = None,
@@ -32,27 +32,25 @@ def search(
             "are taken in the encoding; cate-predictor/trees, /ensemble: its predictors."
         ),
     ] = "cate-dngo-ls",
-    queries: Annotated[int, typer.Option(min=1, help="Architectures that a trial may query.")] = 150,
+    queries: Annotated[int, typer.Option(min=1, help="Architectures that each trial queries.")] = 150,
     trials: Annotated[int, typer.Option(min=1, help="Independent trials, with seeds seed, seed + 1, …")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first trial.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first trial.")] = 0,
     guide_field: Annotated[
         str | None,
-        typer.Option(help="The benchmark's field that the search is told, and maximises.", show_default="its accuracy"),
+        typer.Option(help="Field of the benchmark that the search sees and maximises.", show_default="its accuracy"),
     ] = None,
     report_field: Annotated[
-        str | None, typer.Option(help="The field that its regret is measured by.", show_default="the guide's")
+        str | None, typer.Option(help="Field that regret is measured by.", show_default="the guide's")
     ] = None,
     trust_pickle: Annotated[
         bool,
-        typer.Option(
-            "--trust-pickle", help="Of NAS-Bench-301's ensembles: unpickle files that cannot be read otherwise."
-        ),
+        typer.Option("--trust-pickle", help="Unpickle files of NAS-Bench-301 ensembles that cannot be read otherwise."),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")] = False,
 ) -> None:
-    """Search a space with a benchmark's results in the place of training, and write what each trial found.
+    """Search a space with a benchmark's results instead of training, and write what each trial found.
 
-    The file holds every trial's queries, best so far and regret, its seed, and which numbers guided and judged it.
+    The file holds every trial's queries, best so far and regret, its seed, and the fields that guided and judged it.
 
     Examples:
 

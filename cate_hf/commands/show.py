@@ -25,9 +25,7 @@ def show(
     ],
     space: Annotated[
         str | None,
-        typer.Option(
-            help="Search space that it is of: a name, such as nasbench101, or a YAML file.", show_default=False
-        ),
+        typer.Option(help="Its search space: a name, such as nasbench101, or a YAML file.", show_default=False),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Picture to write: .svg, .png or .pdf.", show_default=False)
@@ -36,8 +34,8 @@ def show(
 ) -> None:
     """Show an architecture: operations, edges, hash, costs and its space's notation.
 
-    Of a file with several architectures the first is shown.
-    Of a normal and a reduction cell both are; the pictures' names get -normal and -reduction.
+    Of a file with several architectures, the first is shown. Of a normal and a reduction cell, both are, and the names
+    of their pictures end in -normal and -reduction.
 
     Examples:
 

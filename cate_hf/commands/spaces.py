@@ -1,10 +1,11 @@
-"""`cate spaces`: what there is to search in."""
+"""`cate spaces`: the known search spaces."""
 
 
 def spaces() -> None:
     """List the search spaces: their size, nodes, operations, checkpoint and benchmarks.
 
-    A space of your own is a YAML file, and goes wherever a space's name goes. `cate enumerate SPACE` writes one.
+    Wherever a command takes the name of a space, it takes a YAML file of your own too. `cate enumerate SPACE` writes
+    the architectures of a space.
 
     Example:
 

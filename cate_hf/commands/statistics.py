@@ -17,10 +17,10 @@ def statistics(
     ] = None,
     kind: Annotated[str, typer.Option(help="structure, initialisation or both.")] = "structure",
     sample: Annotated[
-        int | None, typer.Option(min=1, help="So many random architectures of the space.", show_default="all")
+        int | None, typer.Option(min=1, help="Measure this many random architectures of the space.", show_default="all")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
-    initialisations: Annotated[int, typer.Option(min=1, help="Networks an architecture, whose mean is taken.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
+    initialisations: Annotated[int, typer.Option(min=1, help="Networks to average over for each architecture.")] = 1,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes that measure networks.", show_default="processors")
     ] = None,
@@ -30,7 +30,7 @@ def statistics(
 
     structure: how computation flows through the graph (operations, lengths of paths, degrees); seconds for a space.
     initialisation: the architecture's own small network before any training (gradients, ReLUs, features); some tens of
-    milliseconds each. What is measured is kept: an interrupted command goes on where it was.
+    milliseconds each. Measurements are kept: an interrupted command continues where it was.
 
     Columns: hash, operations, adjacency, any others of the input, and a column for each statistic.
 

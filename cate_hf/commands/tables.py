@@ -16,15 +16,15 @@ def enumerate_space(
     space: Space,
     output: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Write so many random architectures.", show_default="all")
+        int | None, typer.Option(min=1, help="Write this many random architectures.", show_default="all")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Write all unique architectures of a search space, each once, sorted by hash; or a random sample of them.
 
-    Columns: hash, operations, adjacency and the space's costs. What is listed whole is computed the first time
-    (seconds), then kept in the user's cache folder. A space too large for that is sampled.
+    Columns: hash, operations, adjacency and the space's costs. A whole space is computed the first time (seconds) and
+    then kept in the cache folder. Of a space too large for that, give --sample.
 
     Examples:
 
@@ -65,18 +65,18 @@ def pairs(
     ] = None,
     partners: Annotated[
         int | None,
-        typer.Option(help="At most so many earlier partners an architecture.", show_default="the space's own"),
+        typer.Option(help="Most earlier partners of each architecture.", show_default="the space's own"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the choice of partners and of the split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of partners and of the split.")] = 0,
     where: Annotated[
-        str | None, typer.Option(help='Which architectures, such as "nodes<=6,edges<=7".', show_default="all")
+        str | None, typer.Option(help='Architectures to pair, such as "nodes<=6,edges<=7".', show_default="all")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write computation-aware pairs: architectures that cost about the same, for pre-training.
 
     The folder holds the table of architectures, train and validation pairs as row numbers (columns first, second), and
-    a card that says what is in it; of a space of one's own, also its description.
+    a card that describes it; with your own space, also its description.
 
     Examples:
 

@@ -64,6 +64,25 @@ def check_own(folder: Path, own: Sequence[str]) -> None:
             )
 
 
+def check_run_folder(folder: Path, resume: bool, overwrite: bool, own: Sequence[str]) -> None:
+    """Refuse, before any work is done, a folder that a training run could not write to, or would write over.
+
+    Args:
+        own: patterns of the names that a run leaves in its folder; a folder with anything else is not replaced.
+
+    Raises:
+        FileExistsError: the folder holds something, and neither `resume` nor `overwrite` is set; or something else.
+        OSError: it may not be written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; --output-dir must be a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not resume:
+        if not overwrite:
+            raise FileExistsError(f"{folder} is not empty; continue with --resume, or replace it with --overwrite")
+        check_own(folder, own)
+    check_writable(folder)
+
+
 def clear_folder(folder: Path, own: Sequence[str], keep: Sequence[str] = ()) -> None:
     """Remove what a folder holds but for the names to keep; all others must fit the patterns (FileExistsError else)."""
     check_own(folder, (*own, *keep))

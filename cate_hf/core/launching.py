@@ -20,61 +20,37 @@ T = TypeVar("T")
 
 
 class LineParser(argparse.ArgumentParser):
-    """Tells what is wrong in one line."""
+    """A parser whose errors are one line."""
 
     def error(self, message: str):
         self.exit(2, f"error: {message}; --help lists the options\n")
 
 
 def check_sharding() -> None:
-    """Tell what shards weights and cannot be had here, before Accelerate is set up.
+    """Refuse, before Accelerate is set up, a launch that asks for sharded weights.
 
     Raises:
-        ValueError: DeepSpeed is not installed, or what is asked for is not supported.
+        ValueError: it asks for FSDP, DeepSpeed or Megatron-LM.
     """
-    if _asked("DEEPSPEED") and importlib.util.find_spec("deepspeed") is None:
-        raise ValueError("DeepSpeed was asked for and is not installed: pip install deepspeed, on a machine with GPUs")
-    if _asked("MEGATRON_LM"):
-        raise ValueError("Megatron-LM is not supported; use accelerate_configs/ddp.yaml or fsdp.yaml")
-    if _asked("FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
-        raise ValueError("FSDP is supported in version 2: fsdp_version: 2, as in accelerate_configs/fsdp.yaml")
+    for name in _SHARDING:
+        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() in ("1", "true"):
+            raise ValueError(
+                f"{name} is not supported: each process has all of these small models; use accelerate_configs/ddp.yaml"
+            )
 
 
-def sharding_of(accelerator: "Accelerator") -> str | None:
-    """FSDP or DEEPSPEED where a launch of several processes asks for it; None: all have the whole weights.
-
-    Accelerate 1.15 leaves FSDP out on CPUs, where it works too.
-    """
-    if accelerator.distributed_type.value == "DEEPSPEED":
-        return "DEEPSPEED"
-    several = accelerator.num_processes > 1 and accelerator.device.type in ("cpu", "cuda")
-    return "FSDP" if several and _asked("FSDP") else None
-
-
-def _asked(sharding: str) -> bool:
-    return os.environ.get(f"ACCELERATE_USE_{sharding}", "false").lower() in ("1", "true")
-
-
-def check_launch(accelerator: "Accelerator", sharding: bool = False) -> None:
-    """Tell a launch that is not the one that was asked for.
-
-    Args:
-        sharding: whether what is launched can shard its weights.
+def check_launch(accelerator: "Accelerator") -> None:
+    """Refuse a launch that is not the one that was asked for.
 
     Raises:
-        ValueError: several processes were started and do not know of each other, or the model would be sharded.
+        ValueError: several processes were started and do not know of each other.
     """
-    started, kind = int(os.environ.get("WORLD_SIZE", "1")), accelerator.distributed_type.value
-    if kind in _SHARDING and not sharding:
-        raise ValueError(f"{kind} shards weights, of which each process has all here: use accelerate_configs/ddp.yaml")
+    started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != accelerator.num_processes:
         raise ValueError(
             f"{started} processes were started, but each is on its own: on a machine without a GPU add --cpu to the "
             "options of the module"
         )
-    asked = [name for name in _SHARDING if _asked(name)]
-    if asked and not (sharding and sharding_of(accelerator)):
-        _note(f"{asked[0]} was asked for; Accelerate runs {kind} here")
     if "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
         _note(
             "this is one process. `accelerate launch --cpu` starts one, whatever --num_processes says; for several on "

@@ -27,6 +27,14 @@ def printable(text: object) -> str:
     return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
+def one_line(error: BaseException) -> str:
+    """An error's message on one line; for errors of the operating system what failed and with which file."""
+    if isinstance(error, OSError) and error.strerror:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join([*names, error.strerror])
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class Catalog:
     """The folders of a package that have a module of one name: each is one thing of a kind, under the folder's name.
 

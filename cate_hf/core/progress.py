@@ -5,10 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Stopped(Exception):
-    """Work that was interrupted, its state saved; the message says how far it came and how it goes on."""
-
-
 @contextmanager
 def progress_bar(
     description: str, total: int | None, unit: str = "", enabled: bool = True

@@ -19,19 +19,12 @@ def save_state(root: Path, step: int, model: torch.nn.Module, optimizer: torch.o
     Raises:
         OSError: it cannot be written; earlier states are as they were.
     """
-    return write_state(root, step, model, moments_of(optimizer), settings)
-
-
-def write_state(
-    root: Path, step: int, model: torch.nn.Module, moments: dict[str, torch.Tensor], settings: dict
-) -> Path:
-    """As `save_state`, with moments that were gathered from several processes."""
     folder, temporary = root / f"step-{step:08d}", root / f".step-{step:08d}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         save_file({k: v.contiguous() for k, v in _unshared(model).items()}, temporary / "model.safetensors")
-        save_file(moments, temporary / "optimizer.safetensors")
+        save_file(_moments_of(optimizer), temporary / "optimizer.safetensors")
         (temporary / _PROGRESS).write_text(json.dumps({"step": step, "settings": settings}, indent=2) + "\n")
         for file in temporary.iterdir():
             _flush(file)
@@ -68,38 +61,34 @@ def latest_state(root: Path) -> tuple[Path, dict] | None:
     return None
 
 
+def state_to_resume(root: Path, settings: dict) -> tuple[Path, dict]:
+    """Return the newest state of a run with these settings, and its progress: `step` and `settings`.
+
+    Args:
+        settings: what decides the weights, as `save_state` was given it.
+
+    Raises:
+        ValueError: there is no state, or it is of another run; the first difference is named.
+    """
+    found = latest_state(root)
+    if found is None:
+        raise ValueError(f"{root}: nothing to resume there")
+    folder, progress = found
+    theirs = progress["settings"]
+    for name, mine in json.loads(json.dumps(settings)).items():
+        if theirs.get(name) != mine:
+            raise ValueError(
+                f"{folder} is of another run: {name} is {mine!r} here and {theirs.get(name)!r} there; "
+                "resume with the same settings"
+            )
+    return folder, progress
+
+
 def load_state(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Put weights and moments back.
 
     Raises:
         ValueError: a file is damaged or belongs to another model.
-    """
-    put_moments(optimizer, read_state(folder, model))
-
-
-def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """What an optimiser knows of each parameter: tensors called INDEX.NAME, by its place in the parameter groups."""
-    return {
-        f"{index}.{name}": torch.as_tensor(value).clone()
-        for index, state in optimizer.state_dict()["state"].items()
-        for name, value in state.items()
-    }
-
-
-def put_moments(optimizer: torch.optim.Optimizer, moments: dict[str, torch.Tensor]) -> None:
-    """Put back what `moments_of` gave."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in moments.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def read_state(folder: Path, model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Put the weights back, and return the moments.
-
-    Raises:
-        ValueError: as `load_state`.
     """
     try:
         weights, moments = load_file(folder / "model.safetensors"), load_file(folder / "optimizer.safetensors")
@@ -110,7 +99,20 @@ def read_state(folder: Path, model: torch.nn.Module) -> dict[str, torch.Tensor]:
         raise ValueError(
             f"{folder}: cannot resume from it: {error}; without it, the state before is resumed"
         ) from error
-    return moments
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in moments.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _moments_of(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """The optimiser's tensors of each parameter, called INDEX.NAME by its place in the parameter groups."""
+    return {
+        f"{index}.{name}": torch.as_tensor(value).clone()
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
 
 
 def _unshared(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 say of it, before anything is made of it and again whenever it is taken from the cache.
 """
 
+import hashlib
 import os
 import re
 import warnings
@@ -11,9 +12,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cate_hf.core.files import sha256_of
 from cate_hf.hub.checks_files import PICKLES, check_repo_names
 from cate_hf.hub.errors import HubError, hub_errors
-from cate_hf.hub.registry import file_sha256, git_blob_id, registered_encoders
+from cate_hf.hub.layout import OWN_FILES
+from cate_hf.hub.registry import registered_encoders
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -23,6 +26,7 @@ _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAX_BYTES = 8 << 30  # of a checkpoint; ours hold megabytes
 _CONFIG = "config.json"
+_BLOCK = 1 << 20
 
 
 def is_repo_id(name: str | os.PathLike) -> bool:
@@ -124,7 +128,7 @@ def _download(repo_id: str, revision: str, info: "ModelInfo", sha256: Mapping[st
         if path.parent.name != info.sha:
             raise HubError(f"model {repo_id} on the Hub: changed while it was downloaded; run it again")
         expected = (sha256 or {}).get(name)
-        if not _matches(path, listed) or (expected is not None and file_sha256(path) != expected):
+        if not _matches(path, listed) or (expected is not None and sha256_of(path) != expected):
             _remove(path)
             whose = "pinned here" if expected is not None else "that the Hub lists"
             raise HubError(
@@ -137,8 +141,6 @@ def _download(repo_id: str, revision: str, info: "ModelInfo", sha256: Mapping[st
 
 def _wanted(repo_id: str, info: "ModelInfo", sha256: Mapping[str, str] | None) -> "dict[str, RepoSibling]":
     """The files to download, by name, the weights last."""
-    from cate_hf.hub.layout import OWN_FILES
-
     where = f"model {repo_id} on the Hub"
     if not _COMMIT.fullmatch(info.sha or ""):
         raise HubError(f"{where}: an answer without a commit; check HF_ENDPOINT and proxies")
@@ -163,10 +165,19 @@ def _matches(path: Path, listed: "RepoSibling") -> bool:
     """Whether a file is the one that the Hub lists: by SHA-256 of large files, by git's SHA-1 of others. So must be the
     name that the cache gave it, which the Hub told with the file."""
     digest, expected = (
-        (git_blob_id(path), listed.blob_id) if listed.lfs is None else (file_sha256(path), listed.lfs.sha256)
+        (_git_blob_id(path), listed.blob_id) if listed.lfs is None else (sha256_of(path), listed.lfs.sha256)
     )
     blob = Path(os.path.realpath(path))
     return digest == expected and (blob.parent.name != "blobs" or blob.name == digest)
+
+
+def _git_blob_id(path: str | os.PathLike) -> str:
+    """Return the SHA-1 that names a file's content in git; the Hub lists it for files outside of large file storage."""
+    digest = hashlib.sha1(b"blob %d\0" % os.path.getsize(path))
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _cached(repo_id: str, revision: str) -> Path | None:
@@ -192,11 +203,11 @@ def _is_sound(folder: Path, sha256: Mapping[str, str] | None) -> bool:
         if not blob.is_file():
             good = False
         elif re.fullmatch("[0-9a-f]{64}", blob.name):
-            good = file_sha256(blob) == blob.name
+            good = sha256_of(blob) == blob.name
         else:
-            good = not _COMMIT.fullmatch(blob.name) or git_blob_id(blob) == blob.name
+            good = not _COMMIT.fullmatch(blob.name) or _git_blob_id(blob) == blob.name
         if good and expected is not None:
-            good = file_sha256(blob) == expected
+            good = sha256_of(blob) == expected
         if not good:
             _remove(path)
             sound = False

@@ -1,5 +1,8 @@
-"""What a checkpoint's folder holds: names of its files, what the Auto classes find in it, the remote code that can
-travel with it, and which folders come with the package."""
+"""The files of a checkpoint's folder, the code that loads it without this package, and the bundled folders.
+
+A bundled folder has no code: this package has the classes. `add_remote_code` puts the code wherever a folder may go to
+people who do not have the package.
+"""
 
 import json
 from collections.abc import Mapping
@@ -16,12 +19,15 @@ MODEL_CLASSES = {
 CARD, CARD_FACTS = "README.md", "card.json"  # the second is what the first says, to render it anew
 
 # The packages whose modules *_cate.py travel with a checkpoint.
-REMOTE_CODE_PACKAGES = ("cate_hf.modeling", "cate_hf.tokenization")
-TOKENIZER_AUTO_MAP = ["tokenization_cate.CateTokenizer", None]
-AUTO_MAP = {
-    "AutoConfig": "configuration_cate.CateConfig",
-    **{auto_class: f"modeling_cate.{model_class}" for auto_class, model_class in MODEL_CLASSES.items()},
-    "AutoTokenizer": TOKENIZER_AUTO_MAP,
+_REMOTE_CODE_PACKAGES = ("cate_hf.modeling", "cate_hf.tokenization")
+_TOKENIZER_MAP = {"AutoTokenizer": ["tokenization_cate.CateTokenizer", None]}
+_AUTO_MAPS = {  # by the file that names the classes
+    "config.json": {
+        "AutoConfig": "configuration_cate.CateConfig",
+        **{auto_class: f"modeling_cate.{model_class}" for auto_class, model_class in MODEL_CLASSES.items()},
+        **_TOKENIZER_MAP,
+    },
+    "tokenizer_config.json": _TOKENIZER_MAP,
 }
 WEIGHTS = "model.safetensors"
 OWN_FILES = (
@@ -29,6 +35,8 @@ OWN_FILES = (
     *("special_tokens_map.json", "added_tokens.json", "*_cate.py", "space.yaml"),
 )
 """Patterns of the files of a checkpoint's folder."""
+PUBLISHED_FILES = (*OWN_FILES, "*.png")
+"""Patterns of the files that go along when a folder is copied or published; a card may show pictures."""
 SPACE_FILE = "space.yaml"  # beside the weights where the search space is a user's own
 
 
@@ -38,14 +46,35 @@ def checkpoint_names() -> list[str]:
     return sorted(entry.name for entry in root.iterdir() if entry.joinpath("config.json").is_file())
 
 
+def bundled_path(name: str) -> Path:
+    """Folder of a bundled checkpoint."""
+    return Path(str(files("cate_hf.checkpoints").joinpath(name)))
+
+
 def remote_code_files() -> list:
-    """The code that travels with every checkpoint, as readable resources with a `name`."""
-    entries = [entry for package in REMOTE_CODE_PACKAGES for entry in files(package).iterdir()]
+    """The code that loads a checkpoint without this package, as readable resources with a `name`."""
+    entries = [entry for package in _REMOTE_CODE_PACKAGES for entry in files(package).iterdir()]
     return sorted((entry for entry in entries if entry.name.endswith("_cate.py")), key=lambda entry: entry.name)
 
 
-def set_auto_map(path: Path, auto_map: Mapping) -> None:
-    """Set the auto_map of a JSON file that transformers wrote."""
+def add_remote_code(folder: Path) -> None:
+    """Put the code into a checkpoint's folder, and name its classes in the two configurations."""
+    for source in remote_code_files():
+        (folder / source.name).write_bytes(source.read_bytes())
+    for name, auto_map in _AUTO_MAPS.items():
+        _set_auto_map(folder / name, auto_map)
+
+
+def remove_remote_code(folder: Path) -> None:
+    """Undo `add_remote_code`: the folder then loads where this package is installed."""
+    for source in remote_code_files():
+        (folder / source.name).unlink(missing_ok=True)
+    for name in _AUTO_MAPS:
+        _set_auto_map(folder / name, None)
+
+
+def _set_auto_map(path: Path, auto_map: Mapping | None) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
-    content["auto_map"] = dict(auto_map)
+    content.pop("auto_map", None)
+    content |= {"auto_map": auto_map} if auto_map else {}
     path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

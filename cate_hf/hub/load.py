@@ -2,25 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 from cate_hf.core.names import nearest
 from cate_hf.hub.checks import check_checkpoint_folder
-from cate_hf.hub.layout import WEIGHTS, checkpoint_names
+from cate_hf.hub.download import cached_checkpoint, download_encoder, is_repo_id
+from cate_hf.hub.errors import HubError
+from cate_hf.hub.layout import WEIGHTS, bundled_path, checkpoint_names
+from cate_hf.hub.registry import registered_encoders
 
 
 def checkpoint_path(name: str) -> Path:
-    """Folder of a checkpoint that is here: bundled, or in the cache under its name or its repository id.
+    """Return the folder of a checkpoint that is on this machine: bundled, or in the cache by name or repository id.
 
     Raises:
-        ValueError: there is none of that name here; the nearest name is told.
+        ValueError: there is none of that name; the message has the nearest name.
     """
-    from cate_hf.hub.download import cached_checkpoint
-    from cate_hf.hub.registry import registered_encoders
-
     if name in checkpoint_names():
-        return Path(str(files("cate_hf.checkpoints").joinpath(name)))
+        return bundled_path(name)
     if (cached := cached_checkpoint(str(name))) is not None:
         return cached
     names = sorted({*checkpoint_names(), *registered_encoders()})
@@ -38,10 +37,6 @@ def resolve_checkpoint(name_or_path: str | Path, revision: str | None = None) ->
     Raises:
         ValueError: none of these, or what `cate_hf.hub.download.download_checkpoint` raises.
     """
-    from cate_hf.hub.download import download_encoder, is_repo_id
-    from cate_hf.hub.errors import HubError
-    from cate_hf.hub.registry import registered_encoders
-
     name = str(name_or_path)
     if revision is None and name in checkpoint_names():
         return checkpoint_path(name)

@@ -1,19 +1,21 @@
-"""Checkpoint folders saved with all that the Hub and the Auto classes want of them."""
+"""Checkpoint folders, saved or copied with all that the Hub and the Auto classes look for in them."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from cate_hf.core.files import atomic_output
 from cate_hf.hub.cards import facts_text, render_model_card
+from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.layout import (
-    AUTO_MAP,
     CARD,
     CARD_FACTS,
     OWN_FILES,
+    PUBLISHED_FILES,
     SPACE_FILE,
-    TOKENIZER_AUTO_MAP,
-    remote_code_files,
-    set_auto_map,
+    add_remote_code,
+    remove_remote_code,
 )
 from cate_hf.hub.load import quiet_transformers
 
@@ -25,6 +27,7 @@ def save_checkpoint(
     card_facts: Mapping,
     overwrite: bool = False,
     space_definition: str | None = None,
+    remote_code: bool = True,
 ) -> Path:
     """Save a model with all that goes with it; the folder appears whole or not at all.
 
@@ -35,6 +38,7 @@ def save_checkpoint(
         card_facts: a `cate_hf.hub.cards.ModelCardFacts`, or a mapping with its fields.
         overwrite: replace the folder when it exists.
         space_definition: the YAML text of a user's own search space (`Space.definition`), stored with the model.
+        remote_code: whether to add the code that loads the folder without this package.
 
     Returns:
         The folder.
@@ -58,13 +62,40 @@ def save_checkpoint(
         tokenizer.save_pretrained(folder)
         for weights in folder.glob("*.safetensors"):
             weights.chmod((folder / "config.json").stat().st_mode)  # written readable by the owner alone
-        for source in remote_code_files():
-            (folder / source.name).write_bytes(source.read_bytes())
-        # save_pretrained only names the class that was saved; every Auto class has to find its own.
-        set_auto_map(folder / "config.json", AUTO_MAP)
-        set_auto_map(folder / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
+        # save_pretrained stores the code too, and names only the class that was saved; every Auto class has its own.
+        (add_remote_code if remote_code else remove_remote_code)(folder)
         (folder / CARD).write_text(card, encoding="utf-8")
         (folder / CARD_FACTS).write_text(facts_text(card_facts, parameters, card), encoding="utf-8")
         if space_definition is not None:
             (folder / SPACE_FILE).write_text(space_definition, encoding="utf-8")
     return Path(directory)
+
+
+def copy_files(folder: Path, target: Path, own_files: Sequence[str] = PUBLISHED_FILES) -> list[str]:
+    """Copy the files of these patterns, code aside, into a new folder; returns the sorted names of all others."""
+    target.mkdir(parents=True)
+    left_out = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix != ".py" and any(fnmatch(path.name, own) for own in own_files):
+            shutil.copyfile(path, target / path.name)
+        else:
+            left_out.append(path.name)
+    return left_out
+
+
+def export_checkpoint(folder: str | Path, output: str | Path, overwrite: bool = False) -> Path:
+    """Copy a checkpoint with the code that loads it without this package; code in its folder is neither run nor copied.
+
+    Args:
+        folder: of a checkpoint, or of a predictor.
+        output: the folder to make; it appears whole or not at all.
+
+    Raises:
+        ValueError: the folder is not a checkpoint of CATE.
+        FileExistsError: the output exists and `overwrite` is False, or it holds something else.
+    """
+    check_checkpoint_folder(folder)
+    with atomic_output(output, overwrite, PUBLISHED_FILES) as temporary:
+        copy_files(Path(folder), temporary)
+        add_remote_code(temporary)
+    return Path(output)

@@ -173,11 +173,16 @@ def _bundled():
     return resource_files("cate_hf.predictor").joinpath("bundled")
 
 
+def predictor_path(name: str) -> Path:
+    """Folder of a bundled predictor."""
+    return Path(str(_bundled().joinpath(name)))
+
+
 def _folder(name_or_path: str | os.PathLike) -> Path:
     from cate_hf.hub.load import resolve_checkpoint
 
     if str(name_or_path) in predictor_names() and not os.path.exists(name_or_path):
-        return Path(str(_bundled().joinpath(str(name_or_path))))
+        return predictor_path(str(name_or_path))
     path = resolve_checkpoint(name_or_path)
     if not path.is_dir():
         raise ValueError(f"{name_or_path}: no folder of a predictor")

@@ -1,15 +1,17 @@
 """The encoders that are known here, and copies of them."""
 
 import json
-import shutil
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cate_hf.hub.layout import CARD_FACTS, OWN_FILES, checkpoint_names
-from cate_hf.hub.load import checkpoint_path
+from cate_hf.core.names import unknown
+from cate_hf.hub.checks import CheckpointError, check_checkpoint_folder
+from cate_hf.hub.download import cached_checkpoint, download_encoder, is_repo_id
+from cate_hf.hub.layout import CARD_FACTS, bundled_path, checkpoint_names
+from cate_hf.hub.load import resolve_checkpoint
 from cate_hf.hub.registry import registered_encoders
+from cate_hf.predictor.files import predictor_names, predictor_path
 
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo
@@ -37,9 +39,7 @@ class KnownEncoder:
 
 def known_encoders() -> list[KnownEncoder]:
     """Bundled and registered encoders, and repositories of CATE in the cache of huggingface_hub, by name."""
-    from cate_hf.hub.download import cached_checkpoint
-
-    found = [_describe(name, checkpoint_path(name), "bundled") for name in checkpoint_names()]
+    found = [_describe(name, bundled_path(name), "bundled") for name in checkpoint_names()]
     for name, entry in registered_encoders().items():
         if name not in checkpoint_names():
             folder = cached_checkpoint(name)
@@ -74,8 +74,6 @@ def _model_type(folder: Path) -> str | None:
 
 
 def _describe(name: str, folder: Path, where: str) -> KnownEncoder:
-    from cate_hf.hub.checks import CheckpointError, check_checkpoint_folder
-
     try:
         checked = check_checkpoint_folder(folder)
     except CheckpointError as error:
@@ -124,32 +122,26 @@ def print_encoders(encoders: list[KnownEncoder]) -> None:
     console.print(table)
 
 
-def fetch_encoder(name: str, output: Path | None, revision: str | None = None, overwrite: bool = False) -> Path:
-    """The folder of an encoder, downloaded where it is not bundled, checked whole, and copied where `output` is given.
+def fetch_encoder(name: str, revision: str | None = None) -> Path:
+    """Return the checked folder of an encoder, downloaded where it is not bundled.
 
     Raises:
         ValueError: no such name or repository, it cannot be downloaded, or it is not a checkpoint of CATE.
-        FileExistsError: the folder exists and `overwrite` is false.
     """
-    from cate_hf.core.files import atomic_output, check_output
-    from cate_hf.core.names import unknown
-    from cate_hf.hub.checks import check_checkpoint_folder
-    from cate_hf.hub.download import download_encoder, is_repo_id
-
-    if output is not None:
-        check_output(output, overwrite, OWN_FILES)
     if revision is None and name in checkpoint_names():
-        folder = checkpoint_path(name)
+        folder = bundled_path(name)
     elif name in registered_encoders() or is_repo_id(name):
         folder = download_encoder(name, revision)
     else:
         raise unknown("encoder", name, {*registered_encoders(), *checkpoint_names()})
     check_checkpoint_folder(folder)
-    if output is None:
-        return folder
-    with atomic_output(output, overwrite, OWN_FILES) as temporary:
-        temporary.mkdir(parents=True)
-        for path in folder.iterdir():
-            if path.is_file() and any(fnmatch(path.name, own) for own in OWN_FILES):
-                shutil.copyfile(path, temporary / path.name)
-    return output
+    return folder
+
+
+def known_folder(name: str) -> Path:
+    """Return the folder of an encoder or a predictor by name: bundled, a path, or downloaded from the Hub.
+
+    Raises:
+        ValueError: there is none, or it cannot be downloaded.
+    """
+    return predictor_path(name) if name in predictor_names() and not Path(name).exists() else resolve_checkpoint(name)

@@ -6,23 +6,24 @@ folder is neither run nor published.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 
 from cate_hf.core.progress import progress_bar
+from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.checks_code import foreign_code
 from cate_hf.hub.checks_files import PICKLES
 from cate_hf.hub.download import bars_on_terminals, is_repo_id
 from cate_hf.hub.errors import hub_errors, without_secrets
+from cate_hf.hub.layout import PUBLISHED_FILES, add_remote_code
+from cate_hf.hub.save import copy_files
 from cate_hf.publishing.card_files import CARD, check_card, is_as_rendered, render_checkpoint_card, render_pairs_card
 
 _TOLERANCE = 1e-4  # between encodings by the package and by the remote code, both in float32
@@ -69,8 +70,6 @@ def publish_checkpoint(
         ValueError: the folder is not a complete checkpoint of CATE, a pickle is in it, its remote code does not load or
             encodes differently, its card is not valid; or the Hub refuses (HubError).
     """
-    from cate_hf.hub.checks import check_checkpoint_folder
-    from cate_hf.hub.layout import AUTO_MAP, OWN_FILES, TOKENIZER_AUTO_MAP, remote_code_files, set_auto_map
 
     folder = Path(folder)
     _check_repo_id(repo_id)
@@ -80,15 +79,11 @@ def publish_checkpoint(
     foreign = foreign_code(folder)
     card = _card(folder, render_checkpoint_card(folder), lambda: render_checkpoint_card(folder, repo_id))
     check_card(card, "model", str(folder / CARD))
-    published = (*OWN_FILES, "*.png")
-    with _staged(folder, published, card) as (staged, left_out):
-        for source in remote_code_files():
-            (staged / source.name).write_bytes(source.read_bytes())
+    with _staged(folder, PUBLISHED_FILES, card) as (staged, left_out):
+        add_remote_code(staged)
         left_out = tuple(n for n in left_out if n in foreign or not (staged / n).exists())
-        set_auto_map(staged / "config.json", AUTO_MAP)
-        set_auto_map(staged / "tokenizer_config.json", {"AutoTokenizer": TOKENIZER_AUTO_MAP})
         check_remote_code(staged, folder)
-        return _upload(staged, left_out, repo_id, "model", published, private, revision, dry_run)
+        return _upload(staged, left_out, repo_id, "model", PUBLISHED_FILES, private, revision, dry_run)
 
 
 def publish_pairs(
@@ -140,15 +135,10 @@ def _card(folder: Path, rendered: str, render_for_repository) -> str:
 
 @contextmanager
 def _staged(folder: Path, own_files: tuple[str, ...], card: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """A temporary copy of what is published of a folder, code aside, and the names of what is not."""
+    """Yield a temporary copy of what is published of a folder, code aside, and the names of what is not."""
     with tempfile.TemporaryDirectory(prefix="cate-publish-") as temporary:
-        staged, left_out = Path(temporary) / "repository", []
-        staged.mkdir()
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix != ".py" and any(fnmatch(path.name, own) for own in own_files):
-                shutil.copyfile(path, staged / path.name)
-            else:
-                left_out.append(path.name)
+        staged = Path(temporary) / "repository"
+        left_out = copy_files(folder, staged, own_files)
         (staged / CARD).write_text(card, encoding="utf-8")
         yield staged, tuple(left_out)
 

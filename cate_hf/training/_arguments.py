@@ -1,45 +1,48 @@
 """The command line of pre-training."""
 
 import argparse
+import shlex
+import sys
 from dataclasses import MISSING, fields
+from pathlib import Path
 
 from cate_hf.core.launching import LineParser
 from cate_hf.spaces.registry import SEPARATOR
-from cate_hf.training.settings import PRESETS, PretrainSettings
+from cate_hf.training.settings import PRESETS, PretrainSettings, RunOptions
 
-_DECIDED_BY_LAUNCH = ("mixed_precision", "processes", "sharding")
+_DECIDED_BY_LAUNCH = ("mixed_precision", "processes")
 _GIVEN_AGAIN = ("space", "statistics_cells")  # for each space of a mixed run
 
 _HELP = {
     "space": "search space to pre-train on: a name, or a YAML file; given more than once, a mixed run over all of them",
-    "input": "Parquet or JSON Lines file of architectures to pre-train on, in the place of the space's own",
-    "cost": "what pairs are made by: a cost of the space, or a column of --input; the space's own without it",
+    "input": "Parquet or JSON Lines file of architectures to pre-train on, instead of the space's own",
+    "cost": "cost that pairs are made by: one of the space's, or a column of --input (default: the space's own)",
     "preset": "default: our design; paper: the paper's model exactly",
     "pairs": "folder of pairs made by `cate pairs`; without it the space's own pairs are made",
     "epochs": "passes over the training pairs",
     "max_steps": "end after this many optimiser steps; the schedule decays to this end",
     "length_multiple": "0: batches of one shape, as TPUs want; 8: pairs of about one length together, padded to a "
     "multiple of it; without it 8 where architectures have more than 32 nodes",
-    "batch_size": "pairs an optimiser step, over all processes and accumulated micro-batches",
-    "gradient_accumulation_steps": "micro-batches an optimiser step",
+    "batch_size": "pairs in an optimiser step, over all processes and accumulated micro-batches",
+    "gradient_accumulation_steps": "micro-batches in an optimiser step",
     "learning_rate": "peak learning rate of AdamW",
-    "weight_decay": "of matrices; biases and LayerNorm weights have none",
+    "weight_decay": "weight decay of matrices; biases and LayerNorm weights have none",
     "adam_epsilon": "epsilon of AdamW",
     "warmup_steps": "steps of linear warm-up, at most half of all",
-    "max_grad_norm": "clip gradients to this norm; 0 does not",
-    "dropout": "in place of the preset's dropout (default design 0, paper 0.1)",
-    "masked_weight": "of the masked operations in the loss (1); 0 leaves them out",
-    "statistics_weight": "of the predicted statistics in the loss (default design 1, paper 0); 0 leaves them out",
-    "statistics_batch_size": "architectures an optimiser step whose statistics are predicted",
+    "max_grad_norm": "clip gradients to this norm; 0: do not clip",
+    "dropout": "dropout, instead of the preset's (default design 0, paper 0.1)",
+    "masked_weight": "weight of masked operations in the loss (default: 1); 0 leaves them out",
+    "statistics_weight": "weight of predicted statistics in the loss (default design 1, paper 0); 0 leaves them out",
+    "statistics_batch_size": "architectures of an optimiser step whose statistics are predicted",
     "statistics_cells": "architectures whose networks are measured at initialisation; 0 leaves their statistics out; "
     "in a mixed run of each space, or given once for each --space",
-    "initialisations": "of each of these networks, whose statistics are averaged",
-    "seed": "of weights, order, masks and dropout",
+    "initialisations": "initialisations of each of these networks, over which statistics are averaged",
+    "seed": "seed of weights, order, masks and dropout",
 }
 
 
-def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, dict]:
-    """The options, the fields of `PretrainSettings` that they set, and the keyword arguments of `pretrain`."""
+def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, RunOptions]:
+    """Return the options, the fields of `PretrainSettings` that they set, and the options of the run."""
     parser = LineParser(
         prog="accelerate launch -m cate_hf.training.pretrain",
         description="Pre-train CATE on computation-aware pairs of a search space.",
@@ -90,5 +93,14 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, dict]:
     if options.resume and options.overwrite:
         parser.error("--resume and --overwrite exclude each other")
     settings = {f.name: getattr(options, f.name) for f in fields(PretrainSettings) if f.name not in _DECIDED_BY_LAUNCH}
-    keys = ("output_dir", "resume", "overwrite", "save_every", "log_every", "evaluate_pairs")
-    return options, settings, {key: getattr(options, key) for key in keys}
+    words = [word for word in (sys.argv[1:] if argv is None else argv) if word not in ("--resume", "--overwrite")]
+    run = RunOptions(
+        Path(options.output_dir),
+        options.resume,
+        options.overwrite,
+        options.save_every,
+        options.log_every,
+        options.evaluate_pairs,
+        shlex.join(["accelerate", "launch", "-m", "cate_hf.training.pretrain", *words]),
+    )
+    return options, settings, run

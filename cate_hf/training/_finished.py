@@ -12,16 +12,15 @@ from cate_hf.hub.save import save_checkpoint
 from cate_hf.training.setup import finish_encoding
 
 if TYPE_CHECKING:
-    from cate_hf.training.pretrain import Pretraining
+    from cate_hf.training.run import Pretraining
 
 
-def write_checkpoint(run: "Pretraining", results: dict[str, float], command: str) -> None:
+def write_checkpoint(run: "Pretraining", results: dict[str, float]) -> None:
     """Write model, tokenizer, remote code and card beside the folder `training`. A run that is killed here does it
     again when it is resumed.
 
     Args:
         results: the last evaluation.
-        command: that makes the checkpoint, as its card states it.
     """
     if not run.accelerator.is_main_process:
         return
@@ -31,7 +30,7 @@ def write_checkpoint(run: "Pretraining", results: dict[str, float], command: str
         "space": run.space.name,
         "example": run.space.example().to_json(),
         "preset": settings.preset,
-        "command": command,
+        "command": run.options.command,
         "steps": run.step,
         "batch_size": settings.batch_size,
         "train_pairs": run.pair_facts["train_pairs"],
@@ -48,14 +47,14 @@ def write_checkpoint(run: "Pretraining", results: dict[str, float], command: str
         "losses": [entry for entry in run.log.entries if "loss" in entry][-1:],
         **results,
     }
-    with atomic_output(run.work / "facts.json", overwrite=True) as file:
+    with atomic_output(run.options.work / "facts.json", overwrite=True) as file:
         file.write_text(json.dumps(facts, indent=2) + "\n")  # what a card is made of
-    staged = run.work / ".checkpoint"
+    staged = run.options.work / ".checkpoint"
     shutil.rmtree(staged, ignore_errors=True)
     save_checkpoint(staged, run.model, run.tokenizer, facts, space_definition=run.space.definition())
     # config.json last: a folder without it is not taken for a checkpoint.
     for file in sorted(staged.iterdir(), key=lambda file: file.name == "config.json"):
-        os.replace(file, run.output_dir / file.name)
+        os.replace(file, run.options.output_dir / file.name)
     staged.rmdir()
 
 

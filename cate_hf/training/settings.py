@@ -1,13 +1,15 @@
 """What a pre-training run is, apart from where it runs."""
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cate_hf.modeling import CateConfig
 
 PRESETS = ("default", "paper")
+TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
 _LONG, _LENGTH_MULTIPLE = 32, 8  # nodes from which on batches have lengths of their own
 
 
@@ -60,7 +62,6 @@ class PretrainSettings:
     initialisations: int = 1
     mixed_precision: str = "no"
     processes: int = 1
-    sharding: str | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -122,10 +123,29 @@ class PretrainSettings:
             return self.learning_rate * (step + 1) / warmup
         return self.learning_rate * (total_steps - step) / max(total_steps - warmup, 1)
 
-    def difference(self, other: dict) -> str | None:
-        """The first field in which a saved run differs, in words; None where it is the same run."""
-        for field in fields(self):
-            mine, theirs = asdict(self)[field.name], other.get(field.name)
-            if mine != theirs:
-                return f"{field.name} is {mine!r} here and {theirs!r} there"
-        return None
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a pre-training runs to, and what it writes on the way; none of it decides the weights.
+
+    Attributes:
+        output_dir: folder of the checkpoint; its folder `training` holds the log and the resumable states.
+        resume: continue from the last state in the folder; overwrite: replace what the folder holds.
+        save_every: steps between states and evaluations; 0: only at the end.
+        log_every: steps between lines of the log.
+        evaluate_pairs: held-out pairs that an evaluation uses.
+        command: that makes the checkpoint, as its card states it.
+    """
+
+    output_dir: Path
+    resume: bool = False
+    overwrite: bool = False
+    save_every: int = 200
+    log_every: int = 10
+    evaluate_pairs: int = 8192
+    command: str = ""
+
+    @property
+    def work(self) -> Path:
+        """Folder of the log and the states."""
+        return self.output_dir / TRAINING_FOLDER

@@ -36,7 +36,7 @@ def test_it_is_there_without_training_and_is_what_its_facts_say(kind, name, monk
     vectors = encoding.transform(table)
     assert vectors.shape == (500, {"d-vae": 56, "arch2vec": 16}[kind])
     assert np.isfinite(vectors).all()
-    folder = Path(__file__).parents[2] / "cate_hf" / "encodings" / "bundled" / f"{kind}-{name}"
+    folder = Path(__file__).parents[2] / "cate_hf" / "autoencoders" / "bundled" / f"{kind}-{name}"
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "facts.json", "model.safetensors"]
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
 

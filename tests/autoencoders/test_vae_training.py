@@ -18,8 +18,8 @@ from cate_hf.autoencoders import base as vae_base
 from cate_hf.autoencoders import figures as vae_figures
 from cate_hf.autoencoders import settings as encoding_settings
 from cate_hf.autoencoders.settings import RECIPES, EncodingSettings
-from cate_hf.autoencoders.training import EncodingTraining, Interrupted
-from cate_hf.commands.pretraining import train_to_folder
+from cate_hf.autoencoders.training import EncodingTraining, train_to_folder
+from cate_hf.core.interruption import Interrupted
 from cate_hf.encodings import get_encoding
 from tests.encodings.conftest import TINY, space_of
 
@@ -120,7 +120,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(kind, small, tmp_path):
         step = run._train_step
 
         def stopping(run=run, step=step, stop=stop):
-            run.stop_requested = run.step + 1 == stop
+            run.stop.made = run.step + 1 == stop
             return step()
 
         run._train_step = stopping
@@ -164,9 +164,9 @@ def test_batches_are_a_function_of_seed_and_step(small, tmp_path):
 RUN = """
 import sys
 from functools import partial
-from cate_hf.commands.pretraining import train_to_folder
-from cate_hf.encodings import vae_figures
-from cate_hf.autoencoders.training import Interrupted
+from cate_hf.autoencoders import figures as vae_figures
+from cate_hf.autoencoders.training import train_to_folder
+from cate_hf.core.interruption import Interrupted
 vae_figures.measure = partial(vae_figures.measure, points=20)
 try:
     train_to_folder(sys.argv[1], sys.argv[2], sys.argv[3], resume="--resume" in sys.argv, save_every=3,
@@ -260,7 +260,7 @@ def test_fit_works_without_a_cache_folder_and_goes_on_where_it_was_interrupted(s
     run, step = EncodingTraining.run, EncodingTraining._train_step
 
     def stopping(self):
-        self.stop_requested = self.step == 7
+        self.stop.made = self.step == 7
         return step(self)
 
     monkeypatch.setattr(EncodingTraining, "_train_step", stopping)

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -90,12 +91,89 @@ def test_auto_classes_load_our_own_without_remote_code(checkpoint, tmp_path):
     assert load_encoder(poisoned).encode(CELLS).shape == (3, 16)
 
 
+@pytest.mark.parametrize("name", checkpoint_names())
+def test_bundled_folders_have_no_code_and_load(name):
+    folder = checkpoint_path(name)
+    assert not list(folder.rglob("*.py"))
+    for file in ("config.json", "tokenizer_config.json"):
+        assert "auto_map" not in json.loads((folder / file).read_text())
+    vectors = []
+    with warnings.catch_warnings(action="error"):
+        for options in ({}, {"trust_remote_code": False}, {"trust_remote_code": True}):
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+            model = AutoModel.from_pretrained(folder, **options).eval()
+            assert type(AutoConfig.from_pretrained(folder, **options)) is cate_hf.CateConfig
+            assert (type(tokenizer), type(model)) == (cate_hf.CateTokenizer, cate_hf.CateModel)
+            cells = [_chain(model.config.operations)]
+            with torch.inference_mode():
+                vectors.append(model(**tokenizer(cells, return_tensors="pt")).pooler_output.numpy())
+        encoder = load_encoder(name)
+    for vector in vectors:
+        np.testing.assert_allclose(vector, encoder.encode(cells), atol=1e-5)
+
+
+def _chain(operations):
+    return cate_hf.Architecture([operations[0], operations[1], operations[-1]], [[0, 1, 1], [0, 0, 1], [0, 0, 0]])
+
+
+def test_an_exported_checkpoint_loads_where_the_package_is_not(tmp_path, capsys):
+    from cate_hf.cli import main
+
+    folder = tmp_path / "copy"
+    assert main(["export", "nasbench101", str(folder)]) == 0
+    bundled = checkpoint_path("nasbench101")
+    code = {file.name for file in remote_code_files()}
+    assert {path.name for path in folder.iterdir()} == {path.name for path in bundled.iterdir()} | code
+    assert (folder / "model.safetensors").read_bytes() == (bundled / "model.safetensors").read_bytes()
+    result = load_without_the_package(folder, tmp_path)
+    np.testing.assert_allclose(result["encodings"], load_encoder("nasbench101").encode(CELLS), atol=1e-5)
+    assert main(["export", "nasbench101", str(folder)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    (folder / "modeling_cate.py").write_text("raise SystemExit(7)")
+    assert main(["export", str(folder), str(folder), "--overwrite"]) == 0  # code that was there is not copied
+    assert {file.read_bytes() for file in remote_code_files()} == {(folder / name).read_bytes() for name in code}
+    (folder / "notes.txt").write_text("mine")
+    assert main(["export", "nasbench101", str(folder), "--overwrite"]) == 2
+    assert "'notes.txt'" in capsys.readouterr().err
+    assert main(["export", "nasbench10l", str(tmp_path / "other")]) == 2
+    assert "did you mean 'nasbench101'" in capsys.readouterr().err
+    assert main(["export", "nasbench101-accuracy", str(tmp_path / "predictor")]) == 0
+    config = json.loads((tmp_path / "predictor" / "config.json").read_text())
+    assert config["auto_map"]["AutoModelForSequenceClassification"] == "modeling_cate.CateForSequenceClassification"
+    assert (tmp_path / "predictor" / "predictor.safetensors").is_file()
+
+
+def test_a_checkpoint_saved_without_code(tmp_path):
+    model = tiny_model()
+    tokenizer = cate_hf.CateTokenizer.from_config(model.config)
+    folder = save_checkpoint(tmp_path / "plain", model, tokenizer, {"space": "nasbench101"}, remote_code=False)
+    assert not list(folder.glob("*.py"))
+    assert "auto_map" not in (folder / "config.json").read_text() + (folder / "tokenizer_config.json").read_text()
+    model.save_pretrained(tmp_path / "saved")
+    tokenizer.save_pretrained(tmp_path / "saved")  # by transformers: both store their code
+    assert {file.name for file in remote_code_files()} <= {path.name for path in (tmp_path / "saved").iterdir()}
+    auto_map = json.loads((tmp_path / "saved" / "config.json").read_text())["auto_map"]
+    assert {"AutoConfig", "AutoModelForPreTraining"} <= set(auto_map)
+    for either in (folder, tmp_path / "saved"):
+        np.testing.assert_allclose(load_encoder(either).encode(CELLS), load_encoder(folder).encode(CELLS))
+
+
 def test_remote_code_loads_where_the_package_is_not(checkpoint, tmp_path):
+    result = load_without_the_package(checkpoint, tmp_path)
+    np.testing.assert_allclose(result["encodings"], load_encoder(checkpoint).encode(CELLS), atol=1e-6)
+    batch = cate_hf.CateTokenizer.from_pretrained(checkpoint)(CELLS, return_tensors="pt")
+    model = load_model(checkpoint, cate_hf.CateForPreTraining).eval()
+    with torch.inference_mode():
+        logits = model(**batch, **{f"pair_{name}": value for name, value in batch.items()}).logits
+    np.testing.assert_allclose(result["logits"], logits, atol=1e-5)
+
+
+def load_without_the_package(folder, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PYTHON", "TRANSFORMERS"))}
     environment |= {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
     cells = json.dumps([cell.to_dict() for cell in CELLS])
     done = subprocess.run(
-        [sys.executable, "-P", "-c", REMOTE_SCRIPT, str(checkpoint), cells],
+        [sys.executable, "-P", "-c", REMOTE_SCRIPT, str(folder), cells],
         capture_output=True,
         text=True,
         env=environment,
@@ -107,12 +185,7 @@ def test_remote_code_loads_where_the_package_is_not(checkpoint, tmp_path):
     assert result["classes"] == ["CateModel", "CateForPreTraining", "CateTokenizer"]
     assert not result["package"]
     assert result["operations"] == list(CELLS[0].operations)
-    np.testing.assert_allclose(result["encodings"], load_encoder(checkpoint).encode(CELLS), atol=1e-6)
-    batch = cate_hf.CateTokenizer.from_pretrained(checkpoint)(CELLS, return_tensors="pt")
-    model = load_model(checkpoint, cate_hf.CateForPreTraining).eval()
-    with torch.inference_mode():
-        logits = model(**batch, **{f"pair_{name}": value for name, value in batch.items()}).logits
-    np.testing.assert_allclose(result["logits"], logits, atol=1e-5)
+    return result
 
 
 @pytest.mark.parametrize("name", ["CateModel", "CateForPreTraining", "CateForSequenceClassification"])
@@ -226,5 +299,3 @@ def test_the_bundled_checkpoint():
     assert np.isfinite(encodings).all()
     card = (folder / "README.md").read_text()
     assert "accelerate launch -m cate_hf.training.pretrain" in card
-    for file in remote_code_files():
-        assert (folder / file.name).read_bytes() == file.read_bytes(), f"{file.name}: the bundled copy is out of date"

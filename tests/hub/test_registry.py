@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bench import register_checkpoints
+from cate_hf.core.files import sha256_of
 from cate_hf.hub import registry
 from cate_hf.hub.download import is_repo_id
 from cate_hf.hub.layout import CARD, checkpoint_names
@@ -22,7 +24,7 @@ import os
 from pathlib import Path
 from cate_hf.hub import registry
 os.environ[registry.NAMESPACE_VARIABLE] = "someone"
-registry._FILE = Path(file)
+registry.REGISTRY_FILE = Path(file)
 registry.registered_encoders.cache_clear()
 names = {}
 try:
@@ -30,7 +32,7 @@ try:
     result = names["result"]
 finally:
     del os.environ[registry.NAMESPACE_VARIABLE]
-    registry._FILE = Path(registry.__file__).with_name("registry.json")
+    registry.REGISTRY_FILE = Path(registry.__file__).with_name("registry.json")
     registry.registered_encoders.cache_clear()
 """
 LOAD = "from cate_hf import load_encoder; result = load_encoder('named').dim"
@@ -42,7 +44,7 @@ result = [[e.name, e.where, e.dim] for e in known_encoders()]
 
 @pytest.fixture
 def entry():
-    digests = {path.name: registry.file_sha256(path) for path in CHECKPOINT.iterdir()}
+    digests = {path.name: sha256_of(path) for path in CHECKPOINT.iterdir()}
     return {"repository": "cate-named", "revision": None, "sha256": digests}
 
 
@@ -86,9 +88,11 @@ def test_what_differs_from_the_registry_is_refused(hub, client, tmp_path, entry)
 def test_the_registry_is_that_of_the_bundled_checkpoints():
     entries = registry.registered_encoders()
     for name in checkpoint_names():
-        assert entries[name].sha256 == {
-            path.name: registry.file_sha256(path) for path in checkpoint_path(name).iterdir() if path.name != CARD
-        }, f"{name} has changed: run `python -m cate_hf.hub.registry`"
+        digests = register_checkpoints.published_digests(name)
+        assert {"config.json", "tokenizer_config.json", "model.safetensors", "vocab.json", "card.json"} == set(digests)
+        assert entries[name].sha256 == digests, f"{name} has changed: run `python bench/register_checkpoints.py`"
+        for unchanged in ("model.safetensors", "vocab.json", "card.json"):
+            assert digests[unchanged] == sha256_of(checkpoint_path(name) / unchanged)
 
 
 def test_cards_of_the_bundled_checkpoints_are_those_of_the_template():
@@ -102,18 +106,18 @@ def test_cards_of_the_bundled_checkpoints_are_those_of_the_template():
 def test_writing_the_registry(tmp_path, monkeypatch, capsys):
     name, commit = checkpoint_names()[0], "a" * 40
     output = tmp_path / "registry.json"
-    assert registry.main(["--output", str(output), "--revision", f"{name}={commit}"]) == 0
+    assert register_checkpoints.main(["--output", str(output), "--revision", f"{name}={commit}"]) == 0
     written = json.loads(output.read_text())
     assert written[name]["revision"] == commit
     assert {*written} == {*checkpoint_names()}
-    monkeypatch.setattr(registry, "_FILE", output)
+    monkeypatch.setattr(registry, "REGISTRY_FILE", output)
     registry.registered_encoders.cache_clear()
-    assert registry.main(["--output", str(output)]) == 0
+    assert register_checkpoints.main(["--output", str(output)]) == 0
     assert json.loads(output.read_text()) == written  # the commit stays while the files do
     monkeypatch.undo()
     registry.registered_encoders.cache_clear()
     for wrong in (f"{name}=main", f"nasbench=={commit}"):
-        assert registry.main(["--output", str(output), "--revision", wrong]) == 2
+        assert register_checkpoints.main(["--output", str(output), "--revision", wrong]) == 2
     assert "expected the 40 hexadecimal digits of a commit, not 'main'" in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.hub.conftest import Failed
 
-CHECKPOINT = Path(__file__).with_name("frozen") / "format_1"
+CHECKPOINT = Path(__file__).parents[1] / "hub" / "frozen" / "format_1"
 WITH_CACHE = """
 import os
 before = os.environ["CATE_HF_CACHE"]

@@ -3,8 +3,8 @@ import json
 import pytest
 from huggingface_hub import ModelCard
 
+from bench.bundle_checkpoint import bundle
 from cate_hf.encodings.cate import load_encoder
-from cate_hf.training._bundle import bundle
 from tests.tiny import CELLS, save_tiny
 
 

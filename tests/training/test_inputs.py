@@ -11,8 +11,8 @@ from cate_hf.encodings.files import encode_to_parquet
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.spaces.registry import register_space
 from cate_hf.training._arguments import parse
-from cate_hf.training.pretrain import Pretraining, pretrain
-from cate_hf.training.settings import PretrainSettings
+from cate_hf.training.run import Pretraining, pretrain
+from cate_hf.training.settings import PretrainSettings, RunOptions
 
 SMALL = {"max_steps": 2, "batch_size": 8, "statistics_batch_size": 8}
 LONG = """
@@ -42,14 +42,14 @@ def measured(tmp_path):
 
 def test_pairs_of_a_file_by_a_column(measured, tmp_path, accelerator):
     settings = PretrainSettings(space="nasbench201", input=str(measured), cost="latency", **SMALL)
-    run = Pretraining(settings, tmp_path / "run", accelerator)
+    run = Pretraining(settings, RunOptions(tmp_path / "run"), accelerator)
     latency = ArchitectureTable.from_parquet(measured).columns["latency"]
     assert len(run.tokens.input_ids) == 200
     gaps = latency[run.train_pairs[:, 0]] - latency[run.train_pairs[:, 1]]
     low, high = np.quantile(latency, [0.25, 0.75])
     assert 0 <= gaps.min() <= gaps.max() <= (high - low) / 4
     assert run.pair_facts["cost"] == "latency"
-    pretrain(settings, tmp_path / "run", accelerator, evaluate_pairs=16)
+    pretrain(settings, RunOptions(tmp_path / "run", evaluate_pairs=16), accelerator)
     assert load_encoder(tmp_path / "run").space == "nasbench201"
 
 
@@ -62,7 +62,7 @@ def test_costs_that_are_none(measured, tmp_path, accelerator):
     ):
         settings = PretrainSettings(**({"space": "nasbench201", "input": str(measured), **SMALL} | changes))
         with pytest.raises((ValueError, FileNotFoundError), match=message):
-            Pretraining(settings, tmp_path / "run", accelerator)
+            Pretraining(settings, RunOptions(tmp_path / "run"), accelerator)
     with pytest.raises(ValueError, match="leave input and cost out"):
         PretrainSettings(pairs="pairs", cost="latency")
 
@@ -74,7 +74,7 @@ def test_a_column_with_a_missing_cost_names_the_row(measured, tmp_path, accelera
     table.with_columns(latency=latency).to_parquet(measured, overwrite=True)
     settings = PretrainSettings(space="nasbench201", input=str(measured), cost="latency", **SMALL)
     with pytest.raises(ValueError, match="row 7"):
-        Pretraining(settings, tmp_path / "run", accelerator)
+        Pretraining(settings, RunOptions(tmp_path / "run"), accelerator)
 
 
 def test_graphs_of_two_hundred_nodes(tmp_path, accelerator):
@@ -82,10 +82,10 @@ def test_graphs_of_two_hundred_nodes(tmp_path, accelerator):
     settings = PretrainSettings(
         space=str(tmp_path / "long.yaml"), **(SMALL | {"batch_size": 4, "statistics_batch_size": 4})
     )
-    run = Pretraining(settings, tmp_path / "run", accelerator)
+    run = Pretraining(settings, RunOptions(tmp_path / "run"), accelerator)
     assert run.config.max_nodes == 200
     assert settings.length_multiple_of(run.config) == 8
-    pretrain(settings, tmp_path / "run", accelerator, evaluate_pairs=4)
+    pretrain(settings, RunOptions(tmp_path / "run", evaluate_pairs=4), accelerator)
     encoder = load_encoder(tmp_path / "run")
     table = encoder.search_space.pool()[:5]
     assert np.isfinite(encoder.encode(table)).all()
@@ -107,7 +107,7 @@ def test_one_encoder_of_several_spaces(tmp_path, accelerator, monkeypatch):
     options, fields, _ = parse(["--output-dir", "x", "--space", "mix-first", "--space", "mix-second"])
     assert options.space == fields["space"] == "mix-first+mix-second"
     settings = PretrainSettings(space=fields["space"], **SMALL)
-    run = Pretraining(settings, tmp_path / "run", accelerator)
+    run = Pretraining(settings, RunOptions(tmp_path / "run"), accelerator)
     rows = run.pair_facts["members"][0]["architectures"]
     for pairs in (run.train_pairs, run.validation_pairs):  # partners are of one space
         assert np.array_equal(pairs[:, 0] < rows, pairs[:, 1] < rows)
@@ -118,7 +118,7 @@ def test_one_encoder_of_several_spaces(tmp_path, accelerator, monkeypatch):
     assert not known[rows:, pool].any()
     assert known[rows:, skip].all()
     assert not known[:rows, skip].any()
-    pretrain(settings, tmp_path / "run", accelerator, evaluate_pairs=16)
+    pretrain(settings, RunOptions(tmp_path / "run", evaluate_pairs=16), accelerator)
     facts = json.loads((tmp_path / "run" / "training" / "facts.json").read_text())
     assert facts["space"] == "mix-first+mix-second"
 

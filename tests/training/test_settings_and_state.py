@@ -1,14 +1,16 @@
 import json
+import re
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
 
-from cate_hf.core.run_state import KEPT, latest_state, load_state, save_state
+from cate_hf.core.run_state import KEPT, latest_state, load_state, save_state, state_to_resume
 from cate_hf.training._arguments import parse
 from cate_hf.training._log import RunLog
-from cate_hf.training.settings import PretrainSettings
+from cate_hf.training.settings import PretrainSettings, RunOptions
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,8 @@ def test_schedule_warms_up_and_decays_to_zero():
 def test_arguments_become_settings(capsys):
     options, settings, run = parse(["--output-dir", "x", "--preset", "paper", "--epochs", "0.5", "--dropout", "0"])
     assert PretrainSettings(**settings) == PretrainSettings(preset="paper", epochs=0.5, dropout=0.0)
-    assert run["output_dir"] == "x"
+    assert run == RunOptions(Path("x"), command=run.command)
+    assert run.command.endswith("-m cate_hf.training.pretrain --output-dir x --preset paper --epochs 0.5 --dropout 0")
     assert options.mixed_precision == "auto"
     more = ["--space", "nasbench101", "--space", "darts", "--statistics-cells", "7", "--statistics-cells", "5"]
     settings = PretrainSettings(**parse(["--output-dir", "x", *more])[1])
@@ -98,14 +101,18 @@ def test_the_last_two_states_are_kept_and_a_damaged_one_is_passed_over(tmp_path)
         load_state(tmp_path / "step-00000010", model, optimizer)
 
 
-def test_a_run_with_other_settings_is_named():
-    saved = json.loads(json.dumps(asdict(PretrainSettings(seed=1))))
-    assert PretrainSettings(seed=1).difference(saved) is None
-    assert PretrainSettings(seed=2).difference(saved) == "seed is 2 here and 1 there"
-    for changed in ({"batch_size": 512}, {"processes": 2}, {"sharding": "FSDP"}, {"input": "cells.parquet"}):
+def test_a_run_with_other_settings_is_named(tmp_path):
+    with pytest.raises(ValueError, match="nothing to resume"):
+        state_to_resume(tmp_path, asdict(PretrainSettings(seed=1)))
+    saved = asdict(PretrainSettings(seed=1))
+    # Of a run of an earlier version, which had settings that there are no longer.
+    folder = save_state(tmp_path, 4, *model_and_optimizer(0), saved | {"sharding": None})
+    assert state_to_resume(tmp_path, saved) == (folder, {"step": 4, "settings": saved | {"sharding": None}})
+    for changed in ({"seed": 2}, {"batch_size": 512}, {"processes": 2}, {"input": "cells.parquet"}):
         name, value = next(iter(changed.items()))
-        expected = f"{name} is {value!r} here and {saved[name]!r} there"
-        assert PretrainSettings(seed=1, **changed).difference(saved) == expected
+        expected = f"another run: {name} is {value!r} here and {saved[name]!r} there; resume with the same settings"
+        with pytest.raises(ValueError, match=re.escape(expected) + "$"):
+            state_to_resume(tmp_path, asdict(PretrainSettings(**({"seed": 1} | changed))))
 
 
 def test_a_full_disk_leaves_the_states_before(tmp_path, monkeypatch):

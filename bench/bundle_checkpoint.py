@@ -1,6 +1,6 @@
-"""A finished pre-training run as a checkpoint that can be given away: the model, and a card with its measured τ.
+"""A finished pre-training run as a bundled checkpoint: the model, without code, and a card with its measured τ.
 
-    python -m cate_hf.training._bundle RUN OUTPUT --tau tau.json [more.json ...]
+    python bench/bundle_checkpoint.py RUN OUTPUT --tau tau.json [more.json ...]
 
 tau.json is what `bench/frozen_tau.py --output` wrote; its first encoding is the run's. More files of the same seeds and
 test cells add encodings to compare with. Of a mixed run there may be files of each of its spaces.
@@ -16,7 +16,7 @@ import numpy as np
 
 from cate_hf.hub.cards import ON_SPACE
 from cate_hf.spaces.registry import SEPARATOR
-from cate_hf.training.pretrain import TRAINING_FOLDER
+from cate_hf.training.settings import TRAINING_FOLDER
 
 
 def bundle(run: Path, output: Path, tau_files: Sequence[Path] = (), overwrite: bool = False) -> Path:
@@ -39,7 +39,8 @@ def bundle(run: Path, output: Path, tau_files: Sequence[Path] = (), overwrite: b
     model = load_model(run, CateForPreTraining)
     described = run / SPACE_FILE
     definition = described.read_text(encoding="utf-8") if described.is_file() else None
-    return save_checkpoint(output, model, load_tokenizer(run), facts, overwrite, space_definition=definition)
+    tokenizer = load_tokenizer(run)
+    return save_checkpoint(output, model, tokenizer, facts, overwrite, definition, remote_code=False)
 
 
 def _tau_facts(files: Sequence[Path], mixed: bool) -> dict:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from cate_hf.search import algorithm_names
+
 
 def compare(
     output: Annotated[Path, typer.Option(help="Folder of the comparison, a file a trial.", show_default=False)],
@@ -22,7 +24,8 @@ def compare(
         typer.Option(help="Names, checkpoints or files of cate encode, with commas.", show_default="cate,adjacency"),
     ] = None,
     algorithms: Annotated[
-        str | None, typer.Option(help="Names, with commas.", show_default="random,cate-dngo-ls")
+        str | None,
+        typer.Option(help=f"With commas, of {', '.join(algorithm_names())}.", show_default="random,cate-dngo-ls"),
     ] = None,
     preset: Annotated[
         str | None,

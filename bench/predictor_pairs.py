@@ -22,7 +22,7 @@ from cate_hf.predictor.report import measures
 from cate_hf.predictor.targets import Target
 from cate_hf.spaces import get_space
 from cate_hf.statistics.structure import structure
-from cate_hf.surrogates.process import Process
+from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
 from cate_hf.surrogates.trees import Trees
 
 TESTED, SPLIT_SEED = 4000, 123
@@ -59,7 +59,7 @@ def main() -> int:
                 key = {"method": name, "labels": n, "seed": seed, "oracle": benchmark.oracle(benchmark.default_field)}
                 if any(all(line.get(k) == v for k, v in key.items()) for line in lines):
                     continue
-                parts = {"gp": Process.fit(features[rows], wanted).predict(features[test])[:, 0]}
+                parts = {"gp": MultiTargetGaussianProcess.fit(features[rows], wanted).predict(features[test])[:, 0]}
                 parts["trees"] = Trees.fit(features[rows], wanted, seed).predict(features[test])[0][:, 0]
                 mean = sum(part / part.std() for part in parts.values())
                 found = {part: measures(of, values[test]) for part, of in parts.items()}

@@ -31,7 +31,7 @@ import numpy as np
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.encodings.cate import load_encoder
 from cate_hf.experiments.prediction import mean_and_spread
-from cate_hf.predictor import fit, fit_predictor
+from cate_hf.predictor import _training, fit_predictor
 from cate_hf.predictor.report import measures, report
 from cate_hf.spaces import get_space
 
@@ -242,7 +242,7 @@ def main() -> int:
     common |= {"development": options.development, "cells": options.cells, "every_cell": options.every_cell}
     tested = Tested(space, table[test])
     hashes = space.hash_many(table) if options.every_cell else None
-    fit.train_members = TrainedOnce(fit.train_members)
+    _training.train_members = TrainedOnce(_training.train_members)
     for seed in range(options.seeds):
         for n in options.labels:
             rows = np.random.default_rng([seed, n]).choice(rest, n, replace=False)

@@ -158,14 +158,12 @@ def predict_best(space: Space, table: ArchitectureTable) -> None:
 def search(output: Path) -> None:
     """Searches on NAS-Bench-201, by vectors and without, a file each and a figure of all."""
     from cate_hf.search.figure import draw_regret
-    from cate_hf.search.run import in_words, search_to_file
+    from cate_hf.search.run import SearchSettings, in_words, search_to_file
 
     results = {}
     for algorithm in ("random", "regularized-evolution", "cate-dngo-ls", "cate-predictor"):
         file = output / f"search-{algorithm}.json"
-        found = search_to_file(
-            "nasbench201", None, "cate", algorithm, QUERIES, TRIALS, seed=0, output=file, overwrite=True
-        )
+        found = search_to_file(SearchSettings("nasbench201", algorithm, QUERIES, TRIALS), file, overwrite=True)
         results[algorithm] = found
         end = found["summary"]["regret"][str(QUERIES)]
         mean = in_words("regret", found["report_field"], end["mean"], end["standard_error"])

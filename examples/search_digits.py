@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from cate_hf import Architecture, get_space
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings import get_encoding
-from cate_hf.search import algorithm_names, get_algorithm
+from cate_hf.search import Journal, algorithm_names, get_algorithm
 from cate_hf.search.runner import run
 from cate_hf.spaces import Space
 
@@ -74,7 +74,7 @@ def search(options: argparse.Namespace) -> None:
     data = digits(options.images)
     torch.set_num_threads(1)  # networks so small are ten times faster so
     optimizer = algorithm(space, candidates, options.seed, encodings)
-    optimizer.attach(options.output, about={name: getattr(options, name) for name in TRAINING})
+    Journal(optimizer, options.output, about={name: getattr(options, name) for name in TRAINING})
     found = len(optimizer.rows)
     if found:
         print(f"going on: {found} networks were trained before")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from cate_hf.search import algorithm_names
+
 
 def compare(
     output: Annotated[
@@ -26,7 +28,8 @@ def compare(
         ),
     ] = None,
     algorithms: Annotated[
-        str | None, typer.Option(help="Names, separated by commas.", show_default="random,cate-dngo-ls")
+        str | None,
+        typer.Option(help=f"With commas, of {', '.join(algorithm_names())}.", show_default="random,cate-dngo-ls"),
     ] = None,
     preset: Annotated[
         str | None,

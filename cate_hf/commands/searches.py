@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from cate_hf.search import algorithm_names
+
 
 def search(
     space: Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)],
@@ -27,9 +29,8 @@ def search(
     algorithm: Annotated[
         str,
         typer.Option(
-            help="random, regularized-evolution, local-search, neural-predictor, bo-dngo, bo-gp, bananas, "
-            "mlp-predictor, cate-dngo-ls or cate-predictor; with /encoding the steps of an evolution or a local search "
-            "are taken in the encoding; cate-predictor/trees, /ensemble: its predictors."
+            help=f"{', '.join(algorithm_names())}. With /encoding an evolution or a local search takes steps in the "
+            "encoding; cate-predictor/trees and /ensemble choose its predictors."
         ),
     ] = "cate-dngo-ls",
     queries: Annotated[int, typer.Option(min=1, help="Architectures that each trial queries.")] = 150,
@@ -60,7 +61,7 @@ def search(
 
       cate search --space nasbench101 --benchmark cells.parquet --algorithm random --trials 100 --output random.json
     """
-    from cate_hf.search.run import in_words, search_to_file
+    from cate_hf.search.run import SearchSettings, in_words, search_to_file
 
     def report(trial: dict) -> None:
         name = "best_so_far" if trial["regret"] is None else "regret"
@@ -70,22 +71,11 @@ def search(
         if trial["warning"]:
             typer.echo(f"seed {trial['seed']}: warning: {trial['warning']}", err=True)
 
-    result = search_to_file(
-        space,
-        benchmark,
-        encoding,
-        algorithm,
-        queries,
-        trials,
-        seed,
-        output,
-        overwrite=overwrite,
-        guide_field=guide_field,
-        report_field=report_field,
-        on_trial=report,
-        progress=True,
-        **({"trust_pickle": True} if trust_pickle else {}),
+    options = {"trust_pickle": True} if trust_pickle else {}
+    settings = SearchSettings(
+        space, algorithm, queries, trials, seed, benchmark, options, encoding, guide_field, report_field
     )
+    result = search_to_file(settings, output, overwrite, report, progress=True)
     name = "regret" if "regret" in result["summary"] else "best_so_far"
     for count, number in result["summary"].get(name, {}).items():
         end = in_words(name, result["report_field"], number["mean"], number["standard_error"])

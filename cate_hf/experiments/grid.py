@@ -16,7 +16,7 @@ from cate_hf.encodings import Encoding, encoding_names, get_encoding
 from cate_hf.experiments._ray_tasks import check_ray, run_on_ray
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings, check_folder, select
 from cate_hf.search.evaluation import Evaluation
-from cate_hf.search.run import run_trial
+from cate_hf.search.run import encode_candidates, run_trial
 from cate_hf.spaces import get_space
 
 TRIALS_FOLDER, VECTORS_FOLDER = "trials", "encodings"
@@ -61,8 +61,6 @@ def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> 
     Raises:
         ValueError: the folder holds something else, or a name, field or budget that does not fit.
     """
-    from cate_hf.search.run import encode_candidates
-
     encodings = list(dict.fromkeys(e for _, e in settings.arms() if e != NO_ENCODING))
     for encoding in settings.encodings:
         # A wrong name is told before any work, and leaves no folder. One that no arm needs may be a known one that this
@@ -102,7 +100,7 @@ def run_one(folder: Path, settings: CompareSettings, algorithm: str, encoding: s
         vectors = np.load(folder / VECTORS_FOLDER / f"{slug(encoding)}.npy", mmap_mode="r", allow_pickle=False)
     evaluation = _evaluation(settings)
     options = settings.settings_of(algorithm)
-    trial = run_trial(get_space(settings.space), evaluation, algorithm, settings.queries, seed, vectors, maker, options)
+    trial = run_trial(evaluation, algorithm, settings.queries, seed, vectors, maker, options)
     trial |= {"algorithm": algorithm, "encoding": encoding}
     with atomic_output(file, overwrite=True) as temporary:
         temporary.write_text(json.dumps(trial) + "\n", encoding="utf-8")

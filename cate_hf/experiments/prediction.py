@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from cate_hf.surrogates.measures import measures as common_measures
+
 SPLIT_SEED = 20210218  # of the test architectures, the same for every encoding
 TEST_SIZE = 4000
-TOP_SHARE = 0.01  # precision@k: k is this share of the test architectures
 
 
 def predictors(dim: int) -> dict[str, Any]:
@@ -50,17 +51,12 @@ def split(count: int, development: bool, test_size: int = TEST_SIZE) -> tuple[np
 
 
 def measures(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """Kendall τ, Spearman's ρ, and the share of the truly best `TOP_SHARE` among those predicted to be."""
-    from scipy.stats import kendalltau, spearmanr
-
-    k = max(1, round(TOP_SHARE * len(true)))
-    best = set(np.argsort(-true, kind="stable")[:k].tolist())
-    chosen = set(np.argsort(-predicted, kind="stable")[:k].tolist())
-    constant = np.ptp(predicted) == 0
+    """Kendall τ, Spearman's ρ, and the share of the truly best hundredth among those predicted to be."""
+    found = common_measures(predicted, true)
     return {
-        "kendall_tau": 0.0 if constant else float(kendalltau(predicted, true)[0]),
-        "spearman": 0.0 if constant else float(spearmanr(predicted, true)[0]),
-        "precision_at_k": len(best & chosen) / k,
+        "kendall_tau": found["kendall_tau"],
+        "spearman": found["spearman"],
+        "precision_at_k": found["precision_at_1_percent"],
     }
 
 

@@ -168,8 +168,12 @@ def markdown_table(rows: list[dict], field: str) -> str:
     header, body, best = _cells(rows, field)
     for row, column in best:
         body[row][column] = f"**{body[row][column]}**"
-    lines = [header, ["---"] * len(header), *body]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return markdown(header, body)
+
+
+def markdown(header: list[str], body: list[list[str]]) -> str:
+    """A table in Markdown."""
+    return "".join("| " + " | ".join(line) + " |\n" for line in (header, ["---"] * len(header), *body))
 
 
 def markdown_quartiles(rows: list[dict], field: str) -> str:
@@ -178,7 +182,7 @@ def markdown_quartiles(rows: list[dict], field: str) -> str:
     name = rows[0]["measure"].replace("_", " ")
     header = ["algorithm", "encoding", f"least {name}{unit}", "first quartile", "median", "third quartile", "most"]
     body = [[row["algorithm"], row["encoding"], *(f"{scale * q:.3f}" for q in row["quartiles"])] for row in rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in (header, ["---"] * len(header), *body))
+    return markdown(header, body)
 
 
 def latex_table(rows: list[dict], field: str, notes: list[str]) -> str:

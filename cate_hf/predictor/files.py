@@ -1,8 +1,4 @@
-"""Predictors on disk: a checkpoint's folder like any other, and beside it what the members are combined with.
-
-predictor.safetensors holds the forest, the weights of members and forest, what intervals are made of, and the frozen
-encoder; its metadata are JSON. Nothing is unpickled.
-"""
+"""Reading a predictor's folder, which `Predictor.save` wrote. Nothing is unpickled."""
 
 import json
 import math
@@ -14,85 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output, check_output
-from cate_hf.predictor._assemble import assemble, take_apart
+from cate_hf.predictor._assemble import take_apart
 from cate_hf.predictor._combine import Combination
 from cate_hf.predictor._features import Features
+from cate_hf.predictor._save import EXTRA_FILES, FORMAT, LABELS_FILE, PICTURE_FILE, PREDICTOR_FILE
 from cate_hf.predictor.labels import Labels
 from cate_hf.predictor.model import Predictor
 from cate_hf.predictor.targets import Target
-from cate_hf.surrogates.process import Process
+from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
 from cate_hf.surrogates.trees import Trees
 
-FORMAT = 1
-_OF_LABELS = ("folds", "residual_points")  # facts about single labels
-PREDICTOR_FILE, LABELS_FILE, PICTURE_FILE = "predictor.safetensors", "labels.parquet", "residuals.png"
-EXTRA_FILES = (PREDICTOR_FILE, LABELS_FILE, PICTURE_FILE)
-"""Names of the files that a predictor has beside those of a checkpoint."""
-
-
-def save_predictor(
-    predictor: Predictor, directory: str | os.PathLike, overwrite: bool = False, keep_labels: bool = True
-) -> Path:
-    """Write a predictor's folder, whole or not at all.
-
-    Args:
-        keep_labels: whether the labelled architectures are written too, without which it cannot be updated; where not,
-            nothing that is written shows a single label, but from a Gaussian process they can be computed.
-
-    Raises:
-        FileExistsError: the folder exists and `overwrite` is False, or holds something else.
-        OSError: it cannot be written.
-    """
-    from safetensors.numpy import save_file
-
-    from cate_hf.hub.layout import OWN_FILES, SPACE_FILE
-    from cate_hf.hub.save import save_checkpoint
-    from cate_hf.predictor.card import draw_residuals, render_card
-
-    own = (*OWN_FILES, *EXTRA_FILES)
-    check_output(directory, overwrite, own)
-    tensors = {}
-    if predictor.trees is not None:
-        tensors |= {f"trees.{name}": value for name, value in predictor.trees.arrays().items()}
-    if predictor.process is not None:
-        tensors |= {f"process.{name}": value for name, value in predictor.process.arrays().items()}
-    for i, combination in enumerate(predictor.combinations):
-        tensors |= {f"combination.{i}.{name}": value for name, value in combination.arrays().items()}
-    encoder = predictor.features.encoder
-    if encoder is not None and (predictor.trees is not None or predictor.process is not None):
-        tensors |= {f"encoder.{k}": v.float().cpu().numpy() for k, v in encoder.model.state_dict().items()}
-    about = {
-        "format": FORMAT,
-        "space": predictor.space.name,
-        "targets": [target.as_dict() for target in predictor.targets],
-        "statistics": predictor.features.statistics,
-        "initialisations": predictor.features.initialisations,
-        "process": predictor.process is not None,
-        "trees": predictor.trees is not None,
-        "members": len(predictor.models),
-        "facts": {k: v for k, v in predictor.facts.items() if keep_labels or k not in _OF_LABELS},
-    }
-    tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    with atomic_output(directory, overwrite, own) as folder:
-        if predictor.models:
-            model = assemble(predictor.models, predictor.targets, predictor.facts["lines"])
-            definition = predictor.space.definition()
-            facts = {"space": predictor.space.name}
-            save_checkpoint(folder, model, predictor.tokenizer, facts, space_definition=definition)
-        else:
-            folder.mkdir(parents=True)
-            if predictor.space.definition() is not None:
-                (folder / SPACE_FILE).write_text(predictor.space.definition(), encoding="utf-8")
-        save_file(tensors, folder / PREDICTOR_FILE, {"predictor": json.dumps(about)})
-        if keep_labels and predictor.labels is not None:
-            predictor.labels.table.with_columns(**_named(predictor.labels.columns)).to_parquet(folder / LABELS_FILE)
-        draw_residuals(predictor, folder / PICTURE_FILE, keep_labels)
-        picture = (folder / PICTURE_FILE).is_file()
-        (folder / "README.md").write_text(render_card(predictor, picture=picture), encoding="utf-8")
-        for file in folder.glob("*.safetensors"):
-            file.chmod(0o644 & (folder / "README.md").stat().st_mode)
-    return Path(directory)
+__all__ = ["EXTRA_FILES", "LABELS_FILE", "PICTURE_FILE", "PREDICTOR_FILE", "load_predictor", "predictor_names"]
 
 
 def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -> Predictor:
@@ -142,7 +70,9 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
     features = Features(space, about["statistics"], encoder, about["initialisations"])
     process = trees = None
     if about["process"]:
-        process = Process.from_arrays(_part(tensors, "process."), len(features.names), len(about["targets"]), source)
+        process = MultiTargetGaussianProcess.from_arrays(
+            _part(tensors, "process."), len(features.names), len(about["targets"]), source
+        )
     if about["trees"]:
         trees = Trees.from_arrays(_part(tensors, "trees."), len(features.names), source)
     try:
@@ -222,14 +152,13 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
-    needed = ("format", "space", "targets", "statistics", "initialisations", "process", "trees", "members", "facts")
     try:
         with safe_open(file, "np") as opened:
             about = json.loads((opened.metadata() or {})["predictor"])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{file}: damaged, or not of a predictor ({error})") from None
-    if not isinstance(about, dict) or (lacking := [name for name in needed if name not in about]):
+    if not isinstance(about, dict) or (lacking := [name for name in ("format", *_SOUND) if name not in about]):
         raise ValueError(f"{file}: its description lacks {'all' if not isinstance(about, dict) else lacking[0]!r}")
     if about["format"] != FORMAT:
         raise ValueError(f"{file}: format {about['format']!r:.80}, this version reads {FORMAT}")
@@ -241,10 +170,6 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _part(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _named(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"label:{name}": values for name, values in columns.items()}
 
 
 def _labels(folder: Path, space: Any, targets: list[Target]) -> Labels | None:

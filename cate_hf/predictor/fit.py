@@ -1,33 +1,18 @@
 """Fitting a predictor to labelled architectures."""
 
-import copy
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from cate_hf.core.progress import progress_bar
-from cate_hf.predictor._combine import NORMAL, Combination
 from cate_hf.predictor._features import Features
-from cate_hf.predictor.labels import Labels, as_labels
-from cate_hf.predictor.members import (
-    MemberSettings,
-    batches,
-    checked_training,
-    left_out,
-    make_members,
-    predict_members,
-    train_members,
-)
+from cate_hf.predictor._training import folds_of, train_parts
+from cate_hf.predictor.labels import as_labels
+from cate_hf.predictor.members import MemberSettings, checked_training, make_members
 from cate_hf.predictor.model import Predictor
 from cate_hf.predictor.targets import Target
 from cate_hf.spaces import get_space
-from cate_hf.surrogates.process import Process
-from cate_hf.surrogates.trees import Trees
 
 if TYPE_CHECKING:
     from cate_hf.encodings.cate import Encoder
@@ -35,10 +20,7 @@ if TYPE_CHECKING:
     from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces import Space
 
-_POINTS = 500  # of the picture of residuals
 _MANY_LABELS = 1000
-_FOLDS = 5  # of trees without members
-_MOST_LABELS = 5000  # of a Gaussian process, whose time grows with their cube
 
 
 def fit_predictor(
@@ -118,159 +100,10 @@ def fit_predictor(
         "updates": 0,
         "training": training,
     }
-    absent = _folds(len(labels), members, seed)
-    _fit(predictor, absent, settings, (gp, trees), device, progress)
+    absent = folds_of(len(labels), members, seed)
+    train_parts(predictor, absent, settings, (gp, trees), device, progress)
     predictor.facts["seconds"] = time.perf_counter() - start
     return predictor
-
-
-def update_predictor(
-    predictor: Predictor,
-    archs: "ArchitectureTable | Sequence[Architecture]",
-    values: "Mapping[str, Any] | Any",
-    progress: bool = False,
-) -> Predictor:
-    """See `Predictor.update`: members go on from their weights for a third of the epochs, the forest is a new one.
-
-    A label that a member left out stays left out, so that what calibrates the predictor stays unseen. An architecture
-    that was labelled before gets its new label.
-    """
-    if predictor.labels is None:
-        raise ValueError("this predictor was saved without its labels; fit a new one, with its folder as encoder")
-    new = as_labels(predictor.space, archs, values, least=1)
-    if set(new.columns) != set(predictor.target_names):
-        raise ValueError(
-            f"labels {', '.join(new.columns)} given, this predictor has {', '.join(predictor.target_names)}"
-        )
-    start = time.perf_counter()
-    updates = predictor.facts.get("updates", 0) + 1
-    seed = int(np.random.SeedSequence([predictor.facts["seed"], updates]).generate_state(1)[0])
-    old, members = predictor.labels, len(predictor.models)
-    fresh = ~np.isin(new.table.columns["hash"], old.table.columns["hash"])
-    by_hash = {h: i for i, h in enumerate(new.table.columns["hash"].tolist())}
-    again = np.array([by_hash.get(h, -1) for h in old.table.columns["hash"].tolist()])
-    columns = {}
-    for name, numbers in old.columns.items():
-        relabelled = np.where(again >= 0, new.columns[name][again], numbers)
-        columns[name] = np.concatenate([relabelled, new.columns[name][fresh]])
-    hashes = [table.columns["hash"] for table in (old.table, new.table[fresh])]
-    table = type(old.table).concatenate([t.replace_columns({}) for t in (old.table, new.table[fresh])])
-    changed = copy.copy(predictor)  # an interruption leaves the predictor as it was
-    changed.models, changed.facts = copy.deepcopy(predictor.models), dict(predictor.facts)
-    changed.labels = Labels(table.with_columns(hash=np.concatenate(hashes)), columns)
-    absent = _folds(len(table), members, seed, predictor.facts["folds"], len(old))
-    training = checked_training(predictor.facts.get("training", {}))
-    settings = MemberSettings(members=members, **training).for_labels(len(table))
-    settings = replace(settings, epochs=max(3, settings.epochs // 3))
-    device = str(next(predictor.models[0].parameters()).device) if members else "cpu"
-    kinds = (predictor.process is not None, predictor.trees is not None)
-    _fit(changed, absent, settings, kinds, device, progress, seed)
-    changed.facts |= {"updates": updates, "seconds": time.perf_counter() - start}
-    changed.facts.pop("report", None)  # of the predictor before, perhaps on what is now a label
-    predictor.__dict__.update(changed.__dict__)
-    return predictor
-
-
-def _fit(
-    predictor: Predictor,
-    absent: np.ndarray,
-    settings: MemberSettings,
-    kinds: tuple[bool, bool],
-    device: str,
-    progress: bool,
-    seed: int | None = None,
-) -> None:
-    """Train members, Gaussian process, forest (`kinds`: which of the two) and combination on the predictor's labels;
-    absent (F, n) bool is what is held out."""
-    labels, targets = predictor.labels, predictor.targets
-    seed = predictor.facts["seed"] if seed is None else seed
-    columns = [labels.columns[target.name] for target in targets]
-    wanted = np.column_stack([t.forward(v) for t, v in zip(targets, columns, strict=True)])
-    true = np.column_stack([t.standardised(v) for t, v in zip(targets, columns, strict=True)])
-    table = labels.table.replace_columns({})
-    held_out = [np.flatnonzero(row) for row in absent]
-    where = np.concatenate(held_out)
-    parts = []
-    if predictor.models:
-        settings = settings.for_labels(len(table))
-        steps = len(batches(absent, settings.epochs, settings.batch, seed))
-        inputs = predictor.tokenizer(table, return_tensors="pt")
-        with progress_bar("fine-tuning", steps, "steps", progress) as advance:
-            train_members(predictor.models, inputs, wanted, absent, settings, seed, device, advance)
-        scores = predict_members(predictor.models, predictor.tokenizer, table)
-        parts.append(np.concatenate([scores[k, rows] for k, rows in enumerate(held_out)]))
-    deviations = np.zeros((len(where), len(targets)))
-    gp, trees = kinds[0] and len(table) <= _MOST_LABELS, kinds[1]
-    predictor.process = predictor.trees = None
-    if gp or trees:
-        features = predictor.features(table, progress)
-    if gp:
-        predictor.process = process = Process.fit(features, wanted)
-        unseen = [
-            Process.fit(features[~absent[fold]], wanted[~absent[fold]], process.logs).predict(features[rows])
-            for fold, rows in enumerate(held_out)
-        ]
-        parts.append(np.concatenate(unseen))
-    if trees:
-        unseen = [
-            Trees.fit(features[~absent[fold]], wanted[~absent[fold]], seed).predict(features[rows])
-            for fold, rows in enumerate(held_out)
-        ]
-        mean, deviations = (np.concatenate(pair) for pair in zip(*unseen, strict=True))
-        parts.append(mean)
-        predictor.trees = Trees.fit(features, wanted, seed)
-    stacked = np.stack(parts)
-    predictor.combinations = [
-        Combination.fit(stacked[..., i], deviations[:, i], wanted[where, i], true[where, i], bool(predictor.models))
-        for i in range(len(targets))
-    ]
-    alone = [
-        Combination.fit(stacked[:1, :, i], 0 * deviations[:, i], wanted[where, i], true[where, i])
-        for i in range(len(targets))
-    ]
-    predictor.facts |= {
-        "labels": len(table),
-        "epochs": settings.epochs,
-        "batch": settings.batch,
-        "folds": [rows.tolist() for rows in held_out],
-        "lines": [(float(c.weights[0]), c.shift) for c in alone] if predictor.models else [],
-    }
-    _note_held_out(predictor, where, stacked, deviations, columns)
-
-
-def _note_held_out(
-    predictor: Predictor, where: np.ndarray, parts: np.ndarray, deviations: np.ndarray, columns: list[np.ndarray]
-) -> None:
-    """How well the labels held out were predicted, among the predictor's facts."""
-    from cate_hf.predictor.report import measures
-
-    found, points = {}, {}
-    for i, (target, combination) in enumerate(zip(predictor.targets, predictor.combinations, strict=True)):
-        mean, deviation = combination(parts[..., i], deviations[:, i])
-        half = deviation * combination.factor(NORMAL)
-        predicted, true = target.inverse(mean), columns[i][where]
-        spread = (target.inverse(mean + half) - target.inverse(mean - half)) / 2
-        found[target.name] = {"labels": len(where)} | measures(predicted, true)
-        kept = slice(_POINTS)
-        points[target.name] = [np.round(column[kept], 7).tolist() for column in (predicted, true, spread)]
-    predictor.facts |= {"held_out": found, "residual_points": points}
-
-
-def _folds(n: int, members: int, seed: int, before: Sequence[Sequence[int]] = (), known: int = 0) -> np.ndarray:
-    """(F, n) bool: the labels held out, by each member or, of trees alone, in each fold. Of those `known` before, what
-    was held out stays so; of the labels that came since, as large a part is added."""
-    rng = np.random.default_rng([seed, 0])
-    if not before:
-        if members:
-            return left_out(n, members, rng)
-        return rng.permutation(n) % min(_FOLDS, n) == np.arange(min(_FOLDS, n))[:, None]
-    result = np.zeros((len(before), n), dtype=bool)
-    for fold, rows in enumerate(before):
-        result[fold, list(rows)] = True
-    share = result.sum() / known
-    chosen = rng.permutation(np.arange(known, n))[: round(share * (n - known))]
-    result[rng.permutation(len(chosen)) % len(before), chosen] = True
-    return result
 
 
 def _knows(encoder: "Encoder", space: "Space") -> bool:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor.targets import as_columns
 
 if TYPE_CHECKING:
-    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
 
 LEAST_LABELS = 5
@@ -36,7 +36,7 @@ class Labels:
 
 def as_labels(
     space: "Space",
-    architectures: "ArchitectureTable | Sequence[Architecture]",
+    architectures: ArchitectureTable | Sequence[Architecture],
     values: "Mapping[str, Any] | Any",
     least: int = LEAST_LABELS,
 ) -> Labels:
@@ -50,7 +50,7 @@ def as_labels(
         ValueError: an architecture of another space, numbers that are none, too few labels, or labels that are all the
             same; it names the row or the column.
     """
-    table = _validated(space, listed(architectures))
+    table = as_table(space, architectures, "labelled architectures")
     columns = as_columns(values, len(table))
     hashes = space.hash_many(table)
     unique, first, group, counts = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
@@ -75,22 +75,20 @@ def as_labels(
     return Labels(kept, columns, merged)
 
 
-def listed(architectures: Any) -> "ArchitectureTable | list[Architecture]":
-    """A table as it is, anything else as a list. Raises ValueError naming the first item that is no architecture."""
-    from cate_hf.graphs.architecture import Architecture
+def as_table(space: "Space", architectures: Any, what: str = "architectures") -> ArchitectureTable:
+    """Return a table, a sequence of architectures or a single one as a table of the space, pruned.
 
-    if isinstance(architectures, ArchitectureTable):
-        return architectures
-    architectures = list(architectures)
-    for row, item in enumerate(architectures):
-        if not isinstance(item, Architecture):
-            raise ValueError(f"row {row}: expected an Architecture, of a single cell, got {type(item).__name__}")
-    return architectures
-
-
-def _validated(space: "Space", architectures: Any) -> ArchitectureTable:
-    """Rows of the space, pruned."""
+    Raises:
+        ValueError: an item is no `Architecture`, or is of another space; the row is named.
+    """
+    if isinstance(architectures, Architecture):
+        architectures = [architectures]
+    if not isinstance(architectures, ArchitectureTable):
+        architectures = list(architectures)
+        for row, item in enumerate(architectures):
+            if not isinstance(item, Architecture):
+                raise ValueError(f"row {row}: expected an Architecture, of a single cell, got {type(item).__name__}")
     try:
-        return space.validate_many(space.table(architectures), "labelled architectures")
+        return space.validate_many(space.table(architectures), what)
     except ValueError as error:
         raise ValueError(f"{error} (the predictor is of {space.name})") from None

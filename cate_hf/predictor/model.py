@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor._combine import NORMAL, Combination
 from cate_hf.predictor._features import Features
+from cate_hf.predictor._save import save_predictor
+from cate_hf.predictor._training import update_predictor
+from cate_hf.predictor.labels import Labels, as_table
 from cate_hf.predictor.members import predict_members
 from cate_hf.predictor.targets import Target
 
@@ -18,9 +22,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from cate_hf.predictor.labels import Labels
     from cate_hf.spaces import Space
-    from cate_hf.surrogates.process import Process
+    from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
     from cate_hf.surrogates.trees import Trees
 
 Architectures = "ArchitectureTable | Sequence[Architecture] | Architecture"
@@ -47,10 +50,10 @@ class Predictor:
         models: "Sequence[nn.Module]",
         tokenizer: Any,
         features: Features,
-        process: "Process | None" = None,
+        process: "MultiTargetGaussianProcess | None" = None,
         trees: "Trees | None" = None,
         combinations: Sequence[Combination] = (),
-        labels: "Labels | None" = None,
+        labels: Labels | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.space, self.targets, self.models, self.tokenizer = space, list(targets), list(models), tokenizer
@@ -154,19 +157,13 @@ class Predictor:
         Raises:
             ValueError: the labels that it was fitted to were not kept, or as `fit_predictor`.
         """
-        from cate_hf.predictor.fit import update_predictor
-
         return update_predictor(self, architectures, values, progress)
 
     def save(self, directory: "str | os.PathLike", overwrite: bool = False, keep_labels: bool = True) -> "Path":
-        """Write a checkpoint's folder (see `cate_hf.predictor.files`)."""
-        from cate_hf.predictor.files import save_predictor
-
+        """Write a checkpoint's folder (see `cate_hf.predictor._save`)."""
         return save_predictor(self, directory, overwrite, keep_labels)
 
     def _target(self, name: str | None) -> int:
-        from cate_hf.core.names import unknown
-
         if name is None:
             return 0
         if name not in self.target_names:
@@ -175,12 +172,7 @@ class Predictor:
 
     def table(self, architectures: Architectures) -> ArchitectureTable:
         """Architectures as a table of the space, pruned. Raises ValueError naming the row of one of another space."""
-        from cate_hf.graphs.architecture import Architecture
-        from cate_hf.predictor.labels import listed
-
-        if isinstance(architectures, Architecture):
-            architectures = [architectures]
-        return self.space.validate_many(self.space.table(listed(architectures)))
+        return as_table(self.space, architectures)
 
     def _scores(self, table: ArchitectureTable, progress: bool) -> np.ndarray:
         with progress_bar("predicting", len(table), "architectures", progress) as advance:

@@ -6,29 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.predictor.targets import as_columns
+from cate_hf.surrogates.measures import measures
 
 if TYPE_CHECKING:
     from cate_hf.predictor.model import Predictor
-
-_TOP = 0.01
-
-
-def measures(predicted: np.ndarray, true: np.ndarray, higher_is_better: bool = True) -> dict[str, float | None]:
-    """Kendall τ, Spearman's ρ, root mean squared error, and of the best hundredth by prediction the share that belongs
-    to the truly best hundredth. A correlation is None where all predictions, or all labels, are equal."""
-    from scipy.stats import kendalltau, spearmanr
-
-    equal = np.ptp(predicted) == 0 or np.ptp(true) == 0
-    count = max(1, round(_TOP * len(true)))
-    sign = -1.0 if higher_is_better else 1.0
-    best = set(np.argsort(sign * true, kind="stable")[:count].tolist())
-    chosen = set(np.argsort(sign * predicted, kind="stable")[:count].tolist())
-    return {
-        "kendall_tau": None if equal else float(kendalltau(predicted, true)[0]),
-        "spearman": None if equal else float(spearmanr(predicted, true)[0]),
-        "rmse": float(np.sqrt(np.mean((predicted - true) ** 2))),
-        "precision_at_1_percent": len(best & chosen) / count,
-    }
 
 
 def report(

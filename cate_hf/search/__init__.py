@@ -1,60 +1,28 @@
-"""Ask/tell searches over a table of candidates, by name. Adding one is a module and a line here."""
+"""Ask/tell searches over a table of candidates, by name. The names alone need no heavy import."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cate_hf.core.names import unknown
-from cate_hf.search.base import Optimizer
+from cate_hf.search._registry import algorithm_names, get_algorithm, parse_algorithm
 
-_ALGORITHMS = {
-    "bananas": "cate_hf.search.bananas:Bananas",
-    "bo-dngo": "cate_hf.search.bo_dngo:BayesianDngo",
-    "bo-gp": "cate_hf.search.bo_gp:BayesianGp",
-    "cate-dngo-ls": "cate_hf.search.cate_dngo_ls:CateDngoLs",
-    "cate-predictor": "cate_hf.search.cate_predictor:CatePredictor",
-    "local-search": "cate_hf.search.local_search:LocalSearch",
-    "mlp-predictor": "cate_hf.search.mlp_predictor:MlpPredictor",
-    "neural-predictor": "cate_hf.search.neural_predictor:NeuralPredictor",
-    "random": "cate_hf.search.random_search:RandomSearch",
-    "regularized-evolution": "cate_hf.search.regularized_evolution:RegularizedEvolution",
-}
+if TYPE_CHECKING:
+    from cate_hf.search.base import Optimizer
+    from cate_hf.search.journal import Journal
+    from cate_hf.search.storage import load_search, save_search
 
-
-def algorithm_names() -> list[str]:
-    return sorted(_ALGORITHMS)
+__all__ = [
+    "Journal",
+    "Optimizer",
+    "algorithm_names",
+    "get_algorithm",
+    "load_search",
+    "parse_algorithm",
+    "save_search",
+]
+_LAZY = {"Journal": "journal", "Optimizer": "base", "load_search": "storage", "save_search": "storage"}
 
 
-def get_algorithm(name: str) -> type[Optimizer]:
-    """The class of a search algorithm.
-
-    Raises:
-        ValueError: none of that name; the message has the nearest.
-    """
-    if name not in _ALGORITHMS:
-        raise unknown("search algorithm", name, _ALGORITHMS)
-    module, class_name = _ALGORITHMS[name].split(":")
-    return getattr(importlib.import_module(module), class_name)
-
-
-def parse_algorithm(text: str) -> tuple[type[Optimizer], dict[str, Any], bool]:
-    """A search algorithm as command lines name it: `NAME`, `NAME/encoding` for steps or draws in the encoding instead
-    of the space (`cate_hf.search._steps`, `cate_hf.search.random_search`), or `NAME/trees` for its predictors
-    (`cate_hf.search.cate_predictor`).
-
-    Returns:
-        the class, its settings, and whether it looks at encodings.
-
-    Raises:
-        ValueError: no such algorithm, or one that has no such steps or predictors.
-    """
-    name, slash, steps = text.partition("/")
-    algorithm = get_algorithm(name)
-    if not slash:
-        return algorithm, {}, algorithm.needs_encodings
-    for setting in ("perturb", "sample", "predictors"):
-        if steps in algorithm.choices.get(setting, ()):
-            return algorithm, {setting: steps}, algorithm.needs_encodings or steps == "encoding"
-    raise ValueError(f"search algorithm {text!r}: {name} has no steps {steps!r} to choose")
-
-
-__all__ = ["Optimizer", "algorithm_names", "get_algorithm", "parse_algorithm"]
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'cate_hf.search' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"cate_hf.search.{_LAZY[name]}"), name)

@@ -42,3 +42,14 @@ class Rounds(Optimizer):
         self._round += 1
         with one_thread_a_product():
             return self._next_round(rows, values)
+
+
+def best_of(scores: np.ndarray, free: np.ndarray, count: int) -> list[int]:
+    """Return the `count` free rows with the highest scores (N,), best first, ties by row."""
+    rows = np.flatnonzero(free)
+    scores = scores[rows]
+    count = min(count, len(rows))
+    if count < len(rows):
+        near = np.flatnonzero(scores >= np.partition(scores, len(rows) - count)[len(rows) - count])
+        rows, scores = rows[near], scores[near]
+    return rows[np.argsort(-scores, kind="stable")[:count]].tolist()

@@ -3,11 +3,10 @@ AAAI 2021), on any encoding."""
 
 import numpy as np
 
-from cate_hf.search._predictor import best_of, training_of
-from cate_hf.search._rounds import Rounds
+from cate_hf.search._rounds import Rounds, best_of
 from cate_hf.search._steps import Stepping
 from cate_hf.surrogates.acquisition import log_expected_improvement
-from cate_hf.surrogates.network import fit_networks
+from cate_hf.surrogates.network import Training, fit_networks
 
 
 class Bananas(Rounds, Stepping):
@@ -39,11 +38,7 @@ class Bananas(Rounds, Stepping):
         "scored": "mutations",
         "parents": 10,
         **Stepping.defaults,
-        "units": 64,
-        "epochs": 100,
-        "batch": 32,
-        "learning_rate": 1e-2,
-        "weight_decay": 0.0,
+        **Training(units=64, epochs=100, batch=32).settings(),
     }
     choices = {
         "perturb": ("space", "encoding"),
@@ -53,7 +48,7 @@ class Bananas(Rounds, Stepping):
 
     def _next_round(self, rows: np.ndarray, values: np.ndarray) -> list[int]:
         seeds = self.rng.integers(2**31, size=self.settings["members"]).tolist()
-        ensemble = fit_networks(self.encodings[rows], values, training_of(self.settings, "relu"), seeds)
+        ensemble = fit_networks(self.encodings[rows], values, Training.of(self.settings, "relu"), seeds)
         among = self._scored(rows, values)
         inputs = self.encodings if among is None else self.encodings[among]
         predictions = np.stack([network.predict(inputs) for network in ensemble]).astype(np.float64)

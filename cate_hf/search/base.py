@@ -2,7 +2,6 @@
 
 import copy
 import math
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +14,7 @@ from cate_hf.search.checks import check_encodings, check_settings
 if TYPE_CHECKING:
     from cate_hf.encodings import Encoding
     from cate_hf.graphs.architecture import Architecture
-    from cate_hf.search._journal import Journal
+    from cate_hf.search.journal import Journal
     from cate_hf.spaces import Space
 
 _UNSEEN, _ASKED, _TOLD = 0, 1, 2
@@ -38,6 +37,7 @@ class Optimizer(ABC):
     Attributes:
         rows, values: what was told so far, in that order; a failed evaluation has the value NaN.
         given: how many candidates there were at first; a search with open steps adds to them.
+        journal: the `Journal` that keeps each ask and tell on disk; None without one.
 
     Raises:
         ValueError: no candidate, encodings that do not fit, an unknown setting or a value that it cannot have.
@@ -80,7 +80,7 @@ class Optimizer(ABC):
         self._row_of_asked: dict[Architecture, int] = {}
         self._by_hash: np.ndarray | None = None  # of the candidates that were given
         self._added: dict[bytes, int] = {}  # hash -> row, of those that came to be candidates meanwhile
-        self._journal: Journal | None = None
+        self.journal: Journal | None = None
 
     @abstractmethod
     def _propose(self, n: int) -> list[int]:
@@ -96,20 +96,20 @@ class Optimizer(ABC):
         if n < 1:
             raise ValueError(f"ask: n must be at least 1, not {n}")
         rows: list[int] = []
-        before = self._changing()
+        small, arrays = self.small_state(), self.state_arrays()
         try:
             while len(rows) < n and (self._status == _UNSEEN).any():
                 proposed = self._propose(n - len(rows))
                 self._status[proposed] = _ASKED
                 self._pending.update(dict.fromkeys(proposed))
                 rows += proposed
-            if rows and self._journal is not None:
-                self._journal.asked(self, rows)
+            if rows and self.journal is not None:
+                self.journal.asked(self, rows)
         except BaseException:  # Ctrl-C too: nothing is asked that is not given out
             for row in rows:
                 self._status[row] = _UNSEEN
                 self._pending.pop(row, None)
-            self.restore(*before)
+            self.restore(small, arrays)
             raise
         return rows
 
@@ -130,8 +130,8 @@ class Optimizer(ABC):
             raise ValueError(f"tell: the value of candidate {row} is {value}; expected a number, or NaN for a failure")
         if self._status[row] == _TOLD:
             raise ValueError(f"tell: candidate {row} has been told already")
-        if self._journal is not None:
-            self._journal.told(int(row), number)
+        if self.journal is not None:
+            self.journal.told(int(row), number)
         self._note(int(row), number)
 
     def _note(self, row: int, value: float) -> None:
@@ -178,56 +178,6 @@ class Optimizer(ABC):
             self._status[row] = _ASKED
             self._pending[row] = None
 
-    def attach(self, folder: str | os.PathLike, about: Mapping[str, Any] | None = None) -> None:
-        """Keep a journal in a folder from now on, of each ask and each tell before it returns; where the folder has one
-        of this very search, go on from its end (see `cate_hf.search._journal`).
-
-        Args:
-            about: what else must be the same, such as settings of the evaluation; as JSON can hold it.
-
-        Raises:
-            ValueError: the journal is of another search (it says what differs), is damaged or in use; or there is one
-                and this search is not a new one.
-            OSError: it cannot be read or written.
-        """
-        from cate_hf.search._journal import Journal
-
-        self.detach()
-        self._journal = Journal.attach(self, folder, dict(about or {}))
-
-    def detach(self) -> None:
-        """Close the journal, where one is attached."""
-        if self._journal is not None:
-            self._journal.close()
-        self._journal = None
-
-    def save(self, folder: str | os.PathLike, overwrite: bool = True) -> None:
-        """Write the state: state.json, and arrays.safetensors where the algorithm keeps arrays (see
-        `cate_hf.search._storage`)."""
-        from cate_hf.search._storage import save
-
-        save(self, folder, overwrite)
-
-    @classmethod
-    def load(
-        cls,
-        folder: str | os.PathLike,
-        space: "Space",
-        candidates: ArchitectureTable,
-        encodings: np.ndarray | None = None,
-        encoding: "Encoding | None" = None,
-    ) -> "Optimizer":
-        """The search that `save` wrote, to the bit. Algorithm, seed and settings are the folder's.
-
-        Raises:
-            ValueError: it is of another space, other candidates or encodings, or of another algorithm than this class
-                (it says what differs), or damaged.
-            OSError: it cannot be read.
-        """
-        from cate_hf.search._storage import load
-
-        return load(cls, folder, space, candidates, encodings, encoding)
-
     def state_dict(self) -> dict:
         """All that changes but arrays, as JSON can hold it; candidates, encodings and seed are not part of it."""
         return {
@@ -273,9 +223,6 @@ class Optimizer(ABC):
 
     def extend_candidates(self, small: Mapping[str, Any]) -> None:  # noqa: B027, most searches have none
         """Add the candidates that a state has besides those that were given. None, but where steps are open."""
-
-    def _changing(self) -> tuple[dict, dict]:
-        return self.small_state(), self.state_arrays()
 
     def restore(self, small: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """The inverse of `small_state` and `state_arrays`."""

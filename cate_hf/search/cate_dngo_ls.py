@@ -5,13 +5,10 @@ neighbours in the encoding."""
 import numpy as np
 
 from cate_hf.search._nearest import Nearest
-from cate_hf.search._predictor import training_of
-from cate_hf.search._rounds import Rounds
-from cate_hf.surrogates.acquisition import most_expected_improvement
-from cate_hf.surrogates.dngo import SETTINGS, Dngo
+from cate_hf.search.bayesian import BayesianDngo
 
 
-class CateDngoLs(Rounds):
+class CateDngoLs(BayesianDngo):
     """The paper's search: 16 random candidates, then rounds of 5 by expected improvement and 5 by local search.
 
     What was queried is never proposed again (in the reference code it is).
@@ -24,9 +21,8 @@ class CateDngoLs(Rounds):
     """
 
     name = "cate-dngo-ls"
-    needs_encodings = True
-    defaults = {"initial": 16, "proposed": 5, "local": 5, "patience": 20, "target": 1.0, **SETTINGS}
-    _state = ("_queue", "_round", "_best", "_stale")
+    defaults = {**BayesianDngo.defaults, "local": 5, "patience": 20, "target": 1.0}
+    _state = (*BayesianDngo._state, "_best", "_stale")
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -41,11 +37,7 @@ class CateDngoLs(Rounds):
         if self._stale >= self.settings["patience"]:
             self._stale = 0
             return self._draw_unseen(self.settings["initial"])
-        seed = int(self.rng.integers(2**31))
-        surrogate = Dngo(seed, training_of(self.settings, "tanh")).fit(self.encodings[rows], values)
-        proposed = most_expected_improvement(
-            surrogate, self.encodings, self._is_free(), self.settings["proposed"], self.settings["target"], self.longest
-        )
+        proposed = super()._next_round(rows, values)
         return proposed + self._by_local_search(rows, values, proposed)
 
     def _by_local_search(self, rows: np.ndarray, values: np.ndarray, proposed: list[int]) -> list[int]:

@@ -9,8 +9,7 @@ from scipy.stats import rankdata
 
 from cate_hf.predictor.members import MemberSettings, make_members, predict_members, train_members
 from cate_hf.predictor.targets import Target
-from cate_hf.search._predictor import best_of
-from cate_hf.search._rounds import Rounds
+from cate_hf.search._rounds import Rounds, best_of
 from cate_hf.search._steps import Stepping
 from cate_hf.statistics.structure import structure
 from cate_hf.surrogates.gp import GaussianProcess, screening_means

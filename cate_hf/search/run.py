@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ import numpy as np
 from cate_hf.benchmarks import Benchmark, find_benchmark
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.search import parse_algorithm
+from cate_hf.search._registry import parse_algorithm
 from cate_hf.search.evaluation import Evaluation
+from cate_hf.search.runner import check_budget
 from cate_hf.spaces import Space, get_space
 
 if TYPE_CHECKING:
@@ -22,8 +24,45 @@ if TYPE_CHECKING:
 CHECKPOINTS = (50, 100, 150)  # queries at which regret is reported
 
 
+@dataclass(frozen=True)
+class SearchSettings:
+    """What a search is, apart from where its results go.
+
+    Attributes:
+        space: a search space's name, its YAML file, or a `Space`.
+        algorithm: as `parse_algorithm` reads it.
+        queries, trials: a trial's number of queries, and the number of trials, with the seeds seed, seed + 1, ….
+        benchmark: a name, a file, or None for the one that the space has anyway (`cate_hf.benchmarks.find_benchmark`);
+            benchmark_options: of it.
+        encoding: "adjacency"; "cate", the space's bundled checkpoint; the name or folder of another; or a Parquet file
+            made by `cate encode`.
+        guide_field, report_field: what the search is told, and what it is judged by, as `find_oracle` reads them.
+    """
+
+    space: str | os.PathLike | Space
+    algorithm: str = "cate-dngo-ls"
+    queries: int = 150
+    trials: int = 10
+    seed: int = 0
+    benchmark: str | os.PathLike | None = None
+    benchmark_options: Mapping[str, Any] = field(default_factory=dict)
+    encoding: str = "cate"
+    guide_field: str | None = None
+    report_field: str | None = None
+
+    def __post_init__(self) -> None:
+        parse_algorithm(self.algorithm)
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {self.seed}")
+
+    def check_budget(self, candidates: int | None) -> None:
+        """Raise ValueError for a budget that no search of that many candidates can spend."""
+        if self.trials < 1:
+            raise ValueError(f"trials must be at least 1, not {self.trials}")
+        check_budget(self.queries, candidates, "queries")
+
+
 def run_trial(
-    space: Space,
     evaluation: Evaluation,
     algorithm: str,
     queries: int,
@@ -32,13 +71,13 @@ def run_trial(
     encoding: "Encoding | None" = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict:
-    """One trial.
+    """Run one trial.
 
     Args:
         algorithm: as `parse_algorithm` reads it.
-        encodings: (N, D) of the candidates, where the algorithm looks at them; encoding: what made them, where it has
-            steps of its own.
-        settings: of the algorithm, besides those that its name says.
+        encodings: (N, D) of the candidates, where the algorithm uses them; encoding: what made them, where it has steps
+            of its own.
+        settings: of the algorithm, besides those that its name gives.
 
     Returns:
         {"seed", "seconds", "report_field", "warning", "queries": [{"hash", "value", "reported"}], "best_so_far",
@@ -46,13 +85,14 @@ def run_trial(
         distance to the best possible (None where that is not known).
     """
     candidates = evaluation.candidates
-    _check_budget(queries, 1, len(candidates))
+    check_budget(queries, len(candidates), "queries")
     start = time.perf_counter()
     optimizer_class, named, looks = parse_algorithm(algorithm)
     settings = {**(settings or {}), **named}
     if settings.get("perturb") == "open" and evaluation.benchmark.tabular:
         name = evaluation.benchmark.name
         raise ValueError(f"{algorithm}: open steps need a benchmark that computes its results; {name} is a table")
+    space = evaluation.benchmark.space
     optimizer = optimizer_class(space, candidates, seed, encodings if looks else None, encoding, **settings)
     while len(optimizer.rows) < queries:
         rows = optimizer.ask_rows(1)
@@ -83,56 +123,40 @@ def run_trial(
     }
 
 
-def _check_budget(queries: int, trials: int, candidates: int | None) -> None:
-    """Raise ValueError for a budget that no search of that many candidates can spend."""
-    if trials < 1:
-        raise ValueError(f"trials must be at least 1, not {trials}")
-    if queries < 1 or (candidates is not None and queries > candidates):
-        most = "at least 1" if candidates is None else f"1 to {candidates}, the number of candidates"
-        raise ValueError(f"queries must be {most}, not {queries}")
-
-
 def run_search(
-    space: str | os.PathLike | Space,
+    settings: SearchSettings,
     benchmark: Benchmark,
-    algorithm: str,
-    queries: int,
-    trials: int,
-    seed: int,
     encodings: np.ndarray | None = None,
     candidates: ArchitectureTable | None = None,
-    guide_field: str | None = None,
-    report_field: str | None = None,
     on_trial: Callable[[dict], None] | None = None,
 ) -> dict:
-    """Trials with the seeds seed, seed + 1, …; at Ctrl-C the finished ones are returned, marked incomplete.
+    """Run all trials; at Ctrl-C the finished ones are returned, marked incomplete.
 
     Args:
         encodings: (N, D) of the candidates, where the algorithm needs them.
-        candidates: those of the benchmark by default. Those without a value of `guide_field` are left out.
-        guide_field, report_field: what the search is told, and what it is judged by, as `find_oracle` reads them.
+        candidates: those of the benchmark by default. Those without a value of the guide's field are left out.
+        on_trial: called with each finished trial.
 
     Raises:
-        ValueError: an unknown name, a budget that does not fit, encodings that do not fit.
+        ValueError: an unknown field, a budget that does not fit, encodings that do not fit.
     """
-    parse_algorithm(algorithm)
-    space = get_space(space)
+    space = get_space(settings.space)
     if benchmark.space.name != space.name:
         raise ValueError(f"the benchmark is of {benchmark.space.name}, not of {space.name}")
     candidates = benchmark.candidates() if candidates is None else candidates
     if encodings is not None and len(encodings) != len(candidates):
         raise ValueError(f"{len(encodings)} encodings for {len(candidates)} candidates")
-    evaluation = Evaluation(benchmark, candidates, guide_field, report_field)
+    evaluation = Evaluation(benchmark, candidates, settings.guide_field, settings.report_field)
     if encodings is not None and not evaluation.known.all():
         encodings = encodings[evaluation.known]
-    _check_budget(queries, trials, len(evaluation.candidates))
+    settings.check_budget(len(evaluation.candidates))
     result = {
         "space": space.name,
         "benchmark": benchmark.name,
-        "algorithm": algorithm,
+        "algorithm": settings.algorithm,
         "candidates": len(evaluation.candidates),
-        "queries": queries,
-        "seed": seed,
+        "queries": settings.queries,
+        "seed": settings.seed,
         "guide_field": evaluation.guide_field,
         "report_field": evaluation.report_field,
         "guided_by": evaluation.guided_by.words,
@@ -142,8 +166,8 @@ def run_search(
         "trials": [],
     }
     try:
-        for number in range(trials):
-            trial = run_trial(space, evaluation, algorithm, queries, seed + number, encodings)
+        for seed in range(settings.seed, settings.seed + settings.trials):
+            trial = run_trial(evaluation, settings.algorithm, settings.queries, seed, encodings)
             result["trials"].append(trial)
             if on_trial:
                 on_trial(trial)
@@ -179,43 +203,21 @@ def summary(trials: list[dict]) -> dict:
 
 
 def search_to_file(
-    space: str | os.PathLike,
-    benchmark: str | os.PathLike | None,
-    encoding: str,
-    algorithm: str,
-    queries: int,
-    trials: int,
-    seed: int,
+    settings: SearchSettings,
     output: str | os.PathLike,
     overwrite: bool = False,
-    guide_field: str | None = None,
-    report_field: str | None = None,
     on_trial: Callable[[dict], None] | None = None,
     progress: bool = False,
-    **options: Any,
 ) -> dict:
-    """What `cate search` does: load, run, write one JSON file; returns what it wrote.
-
-    Args:
-        benchmark: a name, a file, or None for the one that the space has anyway (`cate_hf.benchmarks.find_benchmark`).
-        encoding: "adjacency"; "cate", the space's bundled checkpoint; the name or folder of another; or a Parquet file
-            made by `cate encode`.
-        **options: of the benchmark.
-    """
+    """Load what a search needs, run it, and write one JSON file: what `cate search` does. Returns what it wrote."""
     check_output(output, overwrite)
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or more, not {seed}")
-    looks = parse_algorithm(algorithm)[2]
-    _check_budget(queries, trials, get_space(space).size)
-    results = find_benchmark(space, benchmark, **options)
-    candidates = results.candidates(progress=progress)
-    encodings = None
-    if looks:
-        encodings = encode_candidates(encoding, space, candidates, progress)
-    result = run_search(
-        space, results, algorithm, queries, trials, seed, encodings, candidates, guide_field, report_field, on_trial
-    )
-    result["encoding"] = encoding if looks else None
+    settings.check_budget(get_space(settings.space).size)
+    benchmark = find_benchmark(settings.space, settings.benchmark, **settings.benchmark_options)
+    candidates = benchmark.candidates(progress=progress)
+    uses_encodings = parse_algorithm(settings.algorithm)[2]
+    encodings = encode_candidates(settings.encoding, settings.space, candidates, progress) if uses_encodings else None
+    result = run_search(settings, benchmark, encodings, candidates, on_trial)
+    result["encoding"] = settings.encoding if uses_encodings else None
     with atomic_output(output, overwrite) as temporary:
         temporary.write_text(json.dumps(result) + "\n")
     return result

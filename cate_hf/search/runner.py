@@ -8,10 +8,11 @@ if TYPE_CHECKING:
     from cate_hf.search.base import Optimizer
 
 
-def check_budget(budget: int, candidates: int) -> None:
-    """Raise ValueError for a budget that no search of so many candidates can spend."""
-    if not 1 <= budget <= candidates:
-        raise ValueError(f"the budget must be 1 to {candidates}, the number of candidates, not {budget}")
+def check_budget(budget: int, candidates: int | None, name: str = "the budget") -> None:
+    """Raise ValueError for a budget that no search of so many candidates (None: not known) can spend."""
+    if budget < 1 or (candidates is not None and budget > candidates):
+        most = "at least 1" if candidates is None else f"1 to {candidates}, the number of candidates"
+        raise ValueError(f"{name} must be {most}, not {budget}")
 
 
 def run(
@@ -26,7 +27,7 @@ def run(
     """Evaluate until `budget` candidates have been told, those of earlier runs included.
 
     What was asked for and not told, before an interruption, is evaluated first. With a journal
-    (`optimizer.attach(folder)`) nothing is evaluated again whose value was told, however the process ended.
+    (`Journal(optimizer, folder)`) nothing is evaluated again whose value was told, however the process ended.
 
     Args:
         evaluate: the value of an architecture, higher is better; NaN says that the evaluation failed.

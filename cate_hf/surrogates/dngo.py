@@ -8,9 +8,6 @@ from cate_hf.surrogates._regression import BayesianLinearRegression
 from cate_hf.surrogates.network import CHUNK, Network, Training
 
 TRAINING = Training(units=128, epochs=30, batch=10, learning_rate=1e-2)
-SETTINGS = {
-    name: getattr(TRAINING, name) for name in ("units", "epochs", "batch", "learning_rate", "weight_decay")
-}  # of a search, by default
 _DIRECTIONS = 32  # along which the variance is bounded exactly
 _EPSILON = 2.0**-24
 

@@ -1,9 +1,9 @@
 """A network with one hidden layer, trained on few points and applied to very many."""
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,6 +35,15 @@ class Training:
     def __post_init__(self) -> None:
         if self.activation not in self.activations:
             raise ValueError(f"activation must be one of {', '.join(self.activations)}, not {self.activation!r}")
+
+    def settings(self) -> dict[str, int | float]:
+        """Return everything but the activation, by name."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "activation"}
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], activation: str) -> "Training":
+        """Pick the training out of all settings of a search."""
+        return cls(**{name: settings[name] for name in cls().settings()}, activation=activation)
 
 
 @dataclass(frozen=True)

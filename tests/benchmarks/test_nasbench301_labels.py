@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cate_hf import Architecture, load_benchmark
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.benchmarks.nasbench301.benchmark import NasBench301
-from cate_hf.search.run import run_search
+from cate_hf.search.run import SearchSettings, run_search
 from cate_hf.spaces.darts.genotypes import CellPair
 from cate_hf.spaces.darts.pairs import CellPairTable
 from tests import nasbench301_files as files
@@ -76,7 +76,7 @@ def test_candidates_are_the_pairs(labels):
     assert len(few) == NUMBER // 2
     assert list(few)[3] == few[3]
     assert "30 pairs of cells; columns: hash, parameters, flops" in repr(few)
-    result = run_search("darts", bench, "random", queries=NUMBER, trials=1, seed=0)
+    result = run_search(SearchSettings("darts", "random", NUMBER, 1), bench)
     assert result["best_possible"] == columns["validation_accuracy"].max()
     assert result["trials"][0]["regret"][-1] == 0
 

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from cate_hf import load_benchmark
 from cate_hf.benchmarks.nasbench301._base import NasBench301Warning
-from cate_hf.search.run import run_search
+from cate_hf.search.run import SearchSettings, run_search
 from cate_hf.spaces.darts.genotypes import CellPair
 from tests import nasbench301_files as files
 from tests.nasbench301_files import SPACE
@@ -120,12 +120,12 @@ def test_unusual_cells_are_warned_of(bench):
 def test_a_search_says_that_its_best_is_unusual(bench):
     cells = SPACE.table([genotype(*["skip_connect"] * n, *["sep_conv_3x3"] * (8 - n)) for n in range(9)])
     cells = SPACE.with_costs(cells)
-    result = run_search("darts", bench, "random", queries=9, trials=1, seed=0, candidates=cells)
+    result = run_search(SearchSettings("darts", "random", 9, 1), bench, candidates=cells)
     trial = result["trials"][0]
     values = bench.query_many(cells)
     assert trial["best_so_far"][-1] == values.max()
     assert (trial["warning"] is None) == (values.argmax() < 6)
-    most = run_search("darts", bench, "random", queries=1, trials=1, seed=0, candidates=cells[8:])
+    most = run_search(SearchSettings("darts", "random", 1, 1), bench, candidates=cells[8:])
     assert "skip_connect" in most["trials"][0]["warning"]
     assert most["best_possible"] is None
 

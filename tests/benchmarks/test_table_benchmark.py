@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cate_hf import Architecture, ArchitectureTable, get_space, load_benchmark
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-from cate_hf.search.run import run_search
+from cate_hf.search.run import SearchSettings, run_search
 from cate_hf.spaces.custom.custom_space import CustomSpace
 
 SPACE = CustomSpace(name="table-space", operations={"a": {"weights": 3}, "b": {"weights": 5}}, nodes=[2, 5])
@@ -192,7 +192,7 @@ def test_a_search_on_it(tmp_path, architectures):
     score = np.random.default_rng(0).random(60)
     file = write(tmp_path / "a.csv", rows_of(architectures, score=score.tolist()))
     bench = find_benchmark(SPACE, file)
-    result = run_search(SPACE, bench, "random", queries=60, trials=1, seed=0)
+    result = run_search(SearchSettings(SPACE, "random", 60, 1), bench)
     assert result["trials"][0]["regret"][-1] == 0
     assert result["best_possible"] == pytest.approx(score.max())
     assert result["guided_by"] == "column score of a.csv"

@@ -6,10 +6,10 @@ import pytest
 from cate_hf import get_space
 from cate_hf.encodings import get_encoding
 from cate_hf.search import get_algorithm
-from cate_hf.search._predictor import best_of, training_of
+from cate_hf.search._rounds import best_of
 from cate_hf.surrogates.acquisition import log_expected_improvement
 from cate_hf.surrogates.dngo import Dngo
-from cate_hf.surrogates.network import Network
+from cate_hf.surrogates.network import Network, Training
 from tests.search.searches import ENCODINGS, SPACE, optimizer, synthetic
 
 VALUES = synthetic()
@@ -120,7 +120,7 @@ def test_predictors_propose_what_they_predict_to_be_best():
         rng = np.random.default_rng()
         rng.bit_generator.state = search.rng.bit_generator.state
         network = Network.fit(
-            ENCODINGS[first], VALUES[first], training_of(search.settings, "relu"), int(rng.integers(2**31))
+            ENCODINGS[first], VALUES[first], Training.of(search.settings, "relu"), int(rng.integers(2**31))
         )
         free = np.ones(300, bool)
         free[first] = False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from cate_hf.search._journal import JOURNAL_FILE
+from cate_hf.search.journal import JOURNAL_FILE
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "search_digits.py"
 SMALL = ["--images", "250", "--epochs", "1", "--channels", "4", "--algorithm", "regularized-evolution"]

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cate_hf.search._journal import JOURNAL_FILE
-from cate_hf.search._storage import from_line, to_line
+from cate_hf.search.journal import JOURNAL_FILE, Journal
 from cate_hf.search.runner import run
+from cate_hf.search.storage import from_line, to_line
 from tests.search.searches import CANDIDATES, NAMES, VARIANTS, go_on, optimizer, synthetic, value
 
 
@@ -23,19 +23,19 @@ def test_a_search_goes_on_from_its_journal_to_the_bit(name, chosen, tmp_path):
     whole = go_on(optimizer(name, chosen), 30)
     for stop in (0, 5, 13, 21):
         part = optimizer(name, chosen)
-        part.attach(tmp_path)
+        Journal(part, tmp_path)
         go_on(part, stop)
         asked = part.ask_rows(1)  # and ends here, before it is told
         del part
         part = optimizer(name, chosen)
-        part.attach(tmp_path)
+        Journal(part, tmp_path)
         assert part.pending_rows() == asked
         assert part.rows == whole.rows[:stop]
         row = asked[0]
         part.tell_row(row, value(part, row) if row % 7 else np.nan)
         del part
     last = optimizer(name, chosen)
-    last.attach(tmp_path)
+    Journal(last, tmp_path)
     assert go_on(last, 30).rows == whole.rows
     np.testing.assert_array_equal(last.values, whole.values)
     assert last.state_dict() == whole.state_dict()
@@ -44,28 +44,28 @@ def test_a_search_goes_on_from_its_journal_to_the_bit(name, chosen, tmp_path):
 
 def test_a_line_without_an_end_has_not_happened(tmp_path):
     search = optimizer("cate-dngo-ls")
-    search.attach(tmp_path)
+    Journal(search, tmp_path)
     go_on(search, 12)
-    search.detach()
+    search.journal.close()
     path = tmp_path / JOURNAL_FILE
     lines = path.read_bytes().splitlines(keepends=True)
     for cut in range(0, len(lines), 5):  # killed within the line after these
         for share in (1, len(lines[cut]) // 2, len(lines[cut]) - 1):
             path.write_bytes(b"".join(lines[:cut]) + lines[cut][:share])
             again = optimizer("cate-dngo-ls")
-            again.attach(tmp_path)
+            Journal(again, tmp_path)
             for row in again.pending_rows():
                 again.tell_row(row, synthetic()[row] if row % 7 else np.nan)
             assert go_on(again, 12).rows == search.rows
-            again.detach()
+            again.journal.close()
             assert [json.loads(line) for line in path.read_bytes().splitlines()] == [json.loads(x) for x in lines]
 
 
 def test_a_damaged_journal_names_its_line(tmp_path):
     search = optimizer("bo-dngo")
-    search.attach(tmp_path)
+    Journal(search, tmp_path)
     go_on(search, 9)
-    search.detach()
+    search.journal.close()
     path = tmp_path / JOURNAL_FILE
     lines = path.read_bytes().splitlines(keepends=True)
     ask, tell = from_line(lines[1], path), from_line(lines[2], path)
@@ -85,17 +85,17 @@ def test_a_damaged_journal_names_its_line(tmp_path):
         path.write_bytes(b"".join([*lines[: number - 1], line, *lines[number:]]))
         before = path.read_bytes()
         with pytest.raises(ValueError, match=message) as error:
-            optimizer("bo-dngo").attach(tmp_path)
+            Journal(optimizer("bo-dngo"), tmp_path)
         assert "\n" not in str(error.value)
         assert path.read_bytes() == before
     path.write_bytes(b"a file of somebody else")
     with pytest.raises(ValueError, match="not a journal"):
-        optimizer("bo-dngo").attach(tmp_path)
+        Journal(optimizer("bo-dngo"), tmp_path)
     assert path.read_bytes() == b"a file of somebody else"
 
 
 def test_a_journal_of_another_search_is_refused_naming_the_difference(tmp_path):
-    optimizer("bo-dngo", {"initial": 6}, seed=1).attach(tmp_path)
+    Journal(optimizer("bo-dngo", {"initial": 6}, seed=1), tmp_path)
     before = (tmp_path / JOURNAL_FILE).read_bytes()
     for other, message in (
         (optimizer("bo-gp", seed=1), "algorithm is 'bo-dngo' there, 'bo-gp' here"),
@@ -104,48 +104,48 @@ def test_a_journal_of_another_search_is_refused_naming_the_difference(tmp_path):
         (optimizer("bo-dngo", {"initial": 6}, seed=1, count=50), "candidates are '300, "),
     ):
         with pytest.raises(ValueError, match=message):
-            other.attach(tmp_path)
+            Journal(other, tmp_path)
         assert (tmp_path / JOURNAL_FILE).read_bytes() == before
     with pytest.raises(ValueError, match="epochs is None there, 8 here"):
-        optimizer("bo-dngo", {"initial": 6}, seed=1).attach(tmp_path, about={"epochs": 8})
+        Journal(optimizer("bo-dngo", {"initial": 6}, seed=1), tmp_path, about={"epochs": 8})
     used = go_on(optimizer("bo-dngo", {"initial": 6}, seed=1), 3)
     with pytest.raises(ValueError, match="only a search that nothing was asked or told"):
-        used.attach(tmp_path)
+        Journal(used, tmp_path)
 
 
 def test_a_journal_may_begin_in_the_middle_of_a_search(tmp_path):
     whole = go_on(optimizer("neural-predictor"), 30)
     part = go_on(optimizer("neural-predictor"), 15)
-    part.attach(tmp_path)
+    Journal(part, tmp_path)
     del part
     part = optimizer("neural-predictor")
-    part.attach(tmp_path)
+    Journal(part, tmp_path)
     assert len(part.rows) == 15
     assert go_on(part, 30).rows == whole.rows
 
 
 def test_one_search_at_a_time_has_a_journal(tmp_path):
     search = optimizer("random")
-    search.attach(tmp_path)
-    search.attach(tmp_path)  # its own, again
+    Journal(search, tmp_path)
+    Journal(search, tmp_path)  # its own, again
     search.ask_rows(2)
     with pytest.raises(ValueError, match="in use by another search of this process"):
-        optimizer("random").attach(tmp_path)
+        Journal(optimizer("random"), tmp_path)
     code = (
-        "import sys; from tests.search.searches import optimizer\n"
-        "try: optimizer('random').attach(sys.argv[1])\nexcept ValueError as error: print(error)"
+        "import sys; from cate_hf.search import Journal; from tests.search.searches import optimizer\n"
+        "try: Journal(optimizer('random'), sys.argv[1])\nexcept ValueError as error: print(error)"
     )
     told = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert "in use by another process" in told.stdout
-    search.detach()
+    search.journal.close()
     other = optimizer("random")
-    other.attach(tmp_path)
+    Journal(other, tmp_path)
     assert other.pending_rows() == search.pending_rows()
 
 
 def test_what_cannot_be_written_is_neither_asked_nor_told(tmp_path, monkeypatch):
     search = optimizer("cate-dngo-ls")
-    search.attach(tmp_path)
+    Journal(search, tmp_path)
     go_on(search, 8)
     (row,) = search.ask_rows()
     state, size = search.state_dict(), (tmp_path / JOURNAL_FILE).stat().st_size
@@ -153,7 +153,7 @@ def test_what_cannot_be_written_is_neither_asked_nor_told(tmp_path, monkeypatch)
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cate_hf.search._journal.os.fsync", full)
+    monkeypatch.setattr("cate_hf.search.journal.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         search.ask_rows(3)
     assert search.state_dict() == state
@@ -164,7 +164,7 @@ def test_what_cannot_be_written_is_neither_asked_nor_told(tmp_path, monkeypatch)
     with open(tmp_path / JOURNAL_FILE, "r+b") as file:
         file.truncate(size + 7)
     again = optimizer("cate-dngo-ls")
-    again.attach(tmp_path)
+    Journal(again, tmp_path)
     assert again.state_dict() == state
 
 
@@ -183,12 +183,12 @@ def test_run_spends_a_budget_and_begins_with_what_was_pending(tmp_path):
     seen = []
     while True:
         search = optimizer("local-search")
-        search.attach(tmp_path)
+        Journal(search, tmp_path)
         try:
             run(search, evaluate, 20, 3, (RuntimeError,), lambda cell, value: seen.append(cell))
         except KeyboardInterrupt:
             assert search.pending()[0] == evaluated[-1]
-            search.detach()
+            search.journal.close()
             continue
         break
     assert len(search.rows) == len(seen) == len(set(seen)) == 20
@@ -211,6 +211,7 @@ def test_run_spends_a_budget_and_begins_with_what_was_pending(tmp_path):
 WORKER = """
 import os, sys, time
 from pathlib import Path
+from cate_hf.search import Journal
 from cate_hf.search.runner import run
 from tests.search.searches import CANDIDATES, SPACE, optimizer
 
@@ -225,7 +226,7 @@ def evaluate(cell):
     return cell.num_edges / 10 + row / 1e5 if row % 7 else float("nan")
 
 search = optimizer(name)
-search.attach(folder)
+Journal(search, folder)
 print("ready", flush=True)
 run(search, evaluate, budget, batch)
 """

@@ -7,7 +7,7 @@ import pytest
 
 from cate_hf import load_benchmark
 from cate_hf.encodings import get_encoding
-from cate_hf.search.run import encode_candidates, run_search, search_to_file
+from cate_hf.search.run import SearchSettings, encode_candidates, run_search, search_to_file
 from tests.search.searches import CANDIDATES, ENCODINGS, synthetic
 
 
@@ -32,7 +32,7 @@ def benchmark_file(candidates, tmp_path):
 
 def test_run_search_reports_regret_and_its_oracle(candidates, encodings, tmp_path):
     bench = benchmark_file(candidates, tmp_path)
-    result = run_search("nasbench101", bench, "cate-dngo-ls", 30, 2, 5, encodings, candidates)
+    result = run_search(SearchSettings("nasbench101", "cate-dngo-ls", 30, 2, 5), bench, encodings, candidates)
     assert [t["seed"] for t in result["trials"]] == [5, 6]
     assert result["guided_by"] == result["reported"] == bench.oracle("test_accuracy")
     for trial in result["trials"]:
@@ -43,7 +43,7 @@ def test_run_search_reports_regret_and_its_oracle(candidates, encodings, tmp_pat
     assert set(result["summary"]["regret"]) == {"30"}
     for queries, trials, message in ((0, 1, "queries must be 1 to 300"), (301, 1, "not 301"), (5, 0, "trials must be")):
         with pytest.raises(ValueError, match=message):
-            run_search("nasbench101", bench, "random", queries, trials, 0, None, candidates)
+            run_search(SearchSettings("nasbench101", "random", queries, trials), bench, None, candidates)
 
 
 def test_finished_trials_survive_an_interrupt(candidates, tmp_path):
@@ -52,7 +52,7 @@ def test_finished_trials_survive_an_interrupt(candidates, tmp_path):
             raise KeyboardInterrupt
 
     bench = benchmark_file(candidates, tmp_path)
-    result = run_search("nasbench101", bench, "random", 5, 4, 0, None, candidates, on_trial=interrupt)
+    result = run_search(SearchSettings("nasbench101", "random", 5, 4), bench, None, candidates, interrupt)
     assert [t["seed"] for t in result["trials"]] == [0, 1]
     assert result["complete"] is False
     assert json.dumps(result)
@@ -61,7 +61,9 @@ def test_finished_trials_survive_an_interrupt(candidates, tmp_path):
 def test_budgets_are_checked_before_any_work(tmp_path):
     for queries, trials, message in ((0, 1, "queries must be 1 to 423624"), (-1, 1, "not -1"), (5, 0, "trials must")):
         with pytest.raises(ValueError, match=message):
-            search_to_file("nasbench101", "none", "adjacency", "random", queries, trials, 0, tmp_path / "out.json")
+            search_to_file(
+                SearchSettings("nasbench101", "random", queries, trials, benchmark="none"), tmp_path / "out.json"
+            )
 
 
 def test_encodings_by_name(candidates, tmp_path):
@@ -76,7 +78,8 @@ def test_encodings_by_name(candidates, tmp_path):
 
 def test_search_on_the_published_table(nasbench101_table, tmp_path):
     output = tmp_path / "search.json"
-    arguments = ("nasbench101", nasbench101_table, "adjacency", "cate-dngo-ls", 40, 1, 0, output)
+    settings = SearchSettings("nasbench101", queries=40, trials=1, benchmark=nasbench101_table, encoding="adjacency")
+    arguments = (settings, output)
     result = search_to_file(*arguments)
     assert json.loads(output.read_text()) == result
     assert result["candidates"] == 423_624
@@ -91,7 +94,7 @@ def test_regret_is_drawn_and_what_has_none_is_refused(candidates, tmp_path):
 
     bench = benchmark_file(candidates, tmp_path)
     results = {
-        name: run_search("nasbench101", bench, name, 12, 2, 0, None, candidates)
+        name: run_search(SearchSettings("nasbench101", name, 12, 2), bench, None, candidates)
         for name in ("random", "regularized-evolution")
     }
     draw_regret(results, tmp_path / "regret.png")
@@ -106,9 +109,9 @@ def test_regret_is_drawn_and_what_has_none_is_refused(candidates, tmp_path):
 
 def test_results_that_are_computed_when_asked_for(candidates, tmp_path):
     bench = benchmark_file(candidates, tmp_path)
-    table = run_search("nasbench101", bench, "random", 20, 1, 0, None, candidates)
+    table = run_search(SearchSettings("nasbench101", "random", 20, 1), bench, None, candidates)
     bench.tabular = False
-    asked = run_search("nasbench101", bench, "random", 20, 1, 0, None, candidates)
+    asked = run_search(SearchSettings("nasbench101", "random", 20, 1), bench, None, candidates)
     assert asked["best_possible"] is asked["trials"][0]["regret"] is None
     assert asked["trials"][0]["best_so_far"] == table["trials"][0]["best_so_far"]
     assert set(asked["summary"]) == {"best_so_far", "seconds_a_trial"}

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cate_hf.search import Optimizer, get_algorithm
-from cate_hf.search._storage import STATE_FILE
+from cate_hf.search import Optimizer, get_algorithm, load_search, save_search
+from cate_hf.search.storage import STATE_FILE, identity
 from tests.search.searches import CANDIDATES, ENCODINGS, NAMES, QUICK, SPACE, VARIANTS, go_on, optimizer
 
 
-def load(folder, cls=Optimizer, candidates=CANDIDATES, encodings=ENCODINGS, space=SPACE):
-    return cls.load(folder, space, candidates, encodings)
+def load(folder, cls=None, candidates=CANDIDATES, encodings=ENCODINGS, space=SPACE):
+    return load_search(folder, space, candidates, encodings, algorithm=cls)
 
 
 @pytest.mark.parametrize(("name", "chosen"), VARIANTS, ids=NAMES)
 def test_a_search_goes_on_to_the_bit(name, chosen, tmp_path):
     first = go_on(optimizer(name, chosen, seed=5), 17, batch=3)
     waiting = first.ask_rows(2)
-    first.save(tmp_path)
+    save_search(first, tmp_path)
     second = load(tmp_path)
     assert type(second) is type(first)
     assert second.settings == first.settings
@@ -32,7 +32,7 @@ def test_a_search_goes_on_to_the_bit(name, chosen, tmp_path):
         search.tell_row(waiting[1], 0.1 + 0.2)
         go_on(search, 30)
     assert second.state_dict() == first.state_dict()
-    second.save(tmp_path)  # replaces the older state and its arrays
+    save_search(second, tmp_path)  # replaces the older state and its arrays
     names = {path.name for path in tmp_path.iterdir()}
     assert len(names) == 1 + bool(second.state_arrays())
     assert load(tmp_path).rows == first.rows
@@ -41,7 +41,7 @@ def test_a_search_goes_on_to_the_bit(name, chosen, tmp_path):
 def test_arrays_are_kept_as_safetensors(tmp_path):
     search = go_on(optimizer("neural-predictor"), 20)
     assert set(search.state_arrays()) == {"_ranking"}
-    search.save(tmp_path)
+    save_search(search, tmp_path)
     (file,) = tmp_path.glob("*.safetensors")
     data = bytearray(file.read_bytes())
     data[-3] ^= 1
@@ -54,7 +54,7 @@ def test_arrays_are_kept_as_safetensors(tmp_path):
 
 
 def test_a_folder_of_another_search_is_refused_naming_the_difference(tmp_path):
-    go_on(optimizer("bo-dngo"), 8).save(tmp_path)
+    save_search(go_on(optimizer("bo-dngo"), 8), tmp_path)
     other = ENCODINGS.copy()
     other[5, 5] += 1
     for arguments, message in (
@@ -71,9 +71,9 @@ def test_a_folder_of_another_search_is_refused_naming_the_difference(tmp_path):
 
 
 def test_an_existing_state_is_kept_where_asked(tmp_path):
-    optimizer("random").save(tmp_path)
+    save_search(optimizer("random"), tmp_path)
     with pytest.raises(FileExistsError):
-        optimizer("random").save(tmp_path, overwrite=False)
+        save_search(optimizer("random"), tmp_path, overwrite=False)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none")
 
@@ -90,7 +90,7 @@ def test_a_class_of_ones_own_is_loaded_by_itself(tmp_path):
 
     search = Last(SPACE, CANDIDATES, 0, step=2)
     assert search.ask_rows(2) == [299, 297]
-    search.save(tmp_path)
+    save_search(search, tmp_path)
     assert load(tmp_path, Last).ask_rows(2) == [298, 295]
     with pytest.raises(ValueError, match="unknown search algorithm 'last'"):
         load(tmp_path)
@@ -98,12 +98,12 @@ def test_a_class_of_ones_own_is_loaded_by_itself(tmp_path):
 
 def test_saving_that_fails_leaves_the_older_state(tmp_path, monkeypatch):
     search = go_on(optimizer("neural-predictor"), 12)
-    search.save(tmp_path)
+    save_search(search, tmp_path)
     told = search.rows.copy()
     go_on(search, 20)
     monkeypatch.setattr(search, "state_dict", lambda: {"values": [float("nan")]})  # no JSON
     with pytest.raises(ValueError, match="not JSON compliant"):
-        search.save(tmp_path)
+        save_search(search, tmp_path)
     assert load(tmp_path).rows == told
 
 
@@ -111,7 +111,7 @@ def test_saving_that_fails_leaves_the_older_state(tmp_path, monkeypatch):
 @given(data=st.data())
 def test_a_damaged_state_is_one_clear_line(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("state")
-    go_on(optimizer("cate-dngo-ls"), 12).save(folder)
+    save_search(go_on(optimizer("cate-dngo-ls"), 12), folder)
     path = folder / STATE_FILE
     content = json.loads(path.read_text())
     if data.draw(st.booleans()):
@@ -129,8 +129,6 @@ def test_a_damaged_state_is_one_clear_line(data, tmp_path_factory):
 
 
 def test_every_algorithm_is_told_apart():
-    from cate_hf.search._storage import identity
-
     identities = [json.dumps(identity(optimizer(name, chosen)), sort_keys=True) for name, chosen in VARIANTS]
     assert len(set(identities)) == len(identities)
     assert json.dumps(identity(optimizer("random", QUICK["random"], seed=1))) not in identities

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesRegressor
 
-from cate_hf.surrogates.process import Process
+from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
 from cate_hf.surrogates.trees import Trees
 
 
@@ -52,10 +52,10 @@ def test_a_process_comes_back_and_follows_its_labels():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(60, 3)).astype(np.float32)
     wanted = np.column_stack([np.sin(features[:, 0]), features[:, 1]])
-    process = Process.fit(features, wanted)
+    process = MultiTargetGaussianProcess.fit(features, wanted)
     new = rng.normal(size=(40, 3)).astype(np.float32)
-    again = Process.from_arrays(process.arrays(), 3, 2)
+    again = MultiTargetGaussianProcess.from_arrays(process.arrays(), 3, 2)
     np.testing.assert_allclose(again.predict(new), process.predict(new), atol=1e-9)
     assert np.abs(process.predict(new)[:, 1] - new[:, 1]).mean() < 0.3
     with pytest.raises(ValueError, match="damaged"):
-        Process.from_arrays(process.arrays() | {"weights": np.zeros((2, 2))}, 3, 2)
+        MultiTargetGaussianProcess.from_arrays(process.arrays() | {"weights": np.zeros((2, 2))}, 3, 2)

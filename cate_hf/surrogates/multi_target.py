@@ -14,7 +14,7 @@ _MOST = 5.0  # standard deviations of the labelled architectures' features
 
 
 @dataclass(frozen=True)
-class Process:
+class MultiTargetGaussianProcess:
     """One Gaussian process (`cate_hf.surrogates.gp`) a target, on standardised features.
 
     Attributes:
@@ -27,7 +27,9 @@ class Process:
     targets: tuple[GaussianProcess, ...]
 
     @classmethod
-    def fit(cls, features: np.ndarray, targets: np.ndarray, logs: "list[list[float]] | None" = None) -> "Process":
+    def fit(
+        cls, features: np.ndarray, targets: np.ndarray, logs: "list[list[float]] | None" = None
+    ) -> "MultiTargetGaussianProcess":
         """features (n, F), targets (n, T); logs: hyper-parameters of each target, to be taken as they are.
 
         Of many labels the marginal likelihood is that of 400 of them: each of its steps takes a time that grows with
@@ -79,7 +81,7 @@ class Process:
     @classmethod
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], dim: int, targets: int, source: str = "process"
-    ) -> "Process":
+    ) -> "MultiTargetGaussianProcess":
         """The inverse of `arrays`, of `dim` features; its processes give means alone.
 
         Raises:

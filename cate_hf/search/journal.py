@@ -1,4 +1,4 @@
-"""A search's journal: what was asked and told, on disk before it counts, so that a killed search goes on.
+"""The journal of a search: what was asked and told, on disk before it counts, so that a killed search goes on.
 
 journal.jsonl holds one JSON object a line, each with a checksum: what the search is (as `identity` says) and the state
 that it starts from; then {"ask": rows, "hash": hashes, "state": what else changed} before an ask returns, and
@@ -13,10 +13,11 @@ import contextlib
 import math
 import os
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from cate_hf.search._storage import (
+from cate_hf.search.storage import (
     FORMAT,
     check_identity,
     from_line,
@@ -37,33 +38,47 @@ _open: "weakref.WeakValueDictionary[str, Journal]" = weakref.WeakValueDictionary
 
 
 class Journal:
-    """An open journal, which one search at a time has. Use `attach`."""
+    """Keeps each ask and each tell of a search in a folder, on disk before it returns.
 
-    def __init__(self, path: Path) -> None:
-        key = str(path.resolve())
+    Where the folder has a journal of this very search, the search goes on from its end. One search at a time has a
+    journal; `close` releases it.
+
+    Args:
+        optimizer: the search, a new one where the folder has a journal already; its earlier journal is closed.
+        folder: where the journal is; made where it is missing.
+        about: what else must be the same, such as settings of the evaluation; as JSON can hold it.
+
+    Raises:
+        ValueError: the journal is of another search (the message says what differs), damaged or in use; or there is
+            one and this search is not a new one.
+        OSError: it cannot be read or written.
+    """
+
+    def __init__(
+        self, optimizer: "Optimizer", folder: str | os.PathLike, about: Mapping[str, Any] | None = None
+    ) -> None:
+        if optimizer.journal is not None:
+            optimizer.journal.close()
+        own = {**identity(optimizer), "about": dict(about or {})}
+        self.path, self._closed, self._arrays = Path(folder) / JOURNAL_FILE, False, None
+        key = str(self.path.resolve())
         if key in _open:
-            raise ValueError(f"{path} is in use by another search of this process; detach that one first")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self._closed, self._arrays = path, False, None
-        self._lock = _lock(path)
-        self._file = open(path, "a+b")
+            raise ValueError(f"{self.path} is in use by another search of this process; close its journal first")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.path)
+        self._file = open(self.path, "a+b")
         _open[key] = self
-
-    @classmethod
-    def attach(cls, optimizer: "Optimizer", folder: str | os.PathLike, about: dict[str, Any]) -> "Journal":
-        """See `Optimizer.attach`."""
-        own = {**identity(optimizer), "about": about}
-        journal = cls(Path(folder) / JOURNAL_FILE)
         try:
-            lines = journal._lines()
-            if lines:
-                journal._arrays = _replay(optimizer, own, lines, journal.path)
+            if lines := self._lines():
+                self._arrays = _replay(optimizer, own, lines, self.path)
             else:
-                journal._begin(optimizer, own)
+                arrays = self._write_arrays(optimizer)
+                self._write({**own, "state": optimizer.state_dict(), "arrays": arrays})
+                _sync_folder(self.path.parent)
         except BaseException:
-            journal.close()
+            self._release()
             raise
-        return journal
+        optimizer.journal, self._optimizer = self, weakref.ref(optimizer)
 
     def asked(self, optimizer: "Optimizer", rows: list[int]) -> None:
         """Note an ask, with the state after it."""
@@ -78,7 +93,12 @@ class Journal:
         self._write({"tell": row, "value": None if math.isnan(value) else value})
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Stop keeping the search, and let others have the file."""
+        if (optimizer := self._optimizer()) is not None and optimizer.journal is self:
+            optimizer.journal = None
+        self._release()
+
+    def _release(self) -> None:
         if self._closed:
             return
         self._closed = True
@@ -87,11 +107,6 @@ class Journal:
             self._file.close()
         if self._lock is not None:
             self._lock.close()
-
-    def _begin(self, optimizer: "Optimizer", own: dict[str, Any]) -> None:
-        arrays = self._write_arrays(optimizer)
-        self._write({**own, "state": optimizer.state_dict(), "arrays": arrays})
-        _sync_folder(self.path.parent)
 
     def _write_arrays(self, optimizer: "Optimizer") -> str | None:
         arrays = write_arrays(optimizer.state_arrays(), self.path.parent, "journal")
@@ -112,13 +127,13 @@ class Journal:
 
     def _write(self, content: dict[str, Any]) -> None:
         if self._closed:
-            raise OSError(f"{self.path} is closed, or could not be written before; attach its folder to a new search")
+            raise OSError(f"{self.path} is closed, or could not be written before; make a new search with its folder")
         try:
             self._file.write(to_line(content).encode() + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except BaseException:
-            self.close()  # half a line may be there: nothing may follow it
+            self._release()  # half a line may be there: nothing may follow it
             raise
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.core.files import atomic_output, check_output
+from cate_hf.search._registry import get_algorithm
 
 if TYPE_CHECKING:
     from cate_hf.encodings import Encoding
@@ -90,8 +91,8 @@ def from_line(line: str | bytes, source: str | os.PathLike) -> dict[str, Any]:
     return content
 
 
-def save(optimizer: "Optimizer", folder: str | os.PathLike, overwrite: bool) -> None:
-    """See `Optimizer.save`."""
+def save_search(optimizer: "Optimizer", folder: str | os.PathLike, overwrite: bool = True) -> None:
+    """Write the state of a search: state.json, and a safetensors file where the algorithm keeps arrays."""
     folder = Path(folder)
     check_output(folder / STATE_FILE, overwrite)
     arrays = write_arrays(optimizer.state_arrays(), folder, "state")
@@ -101,26 +102,32 @@ def save(optimizer: "Optimizer", folder: str | os.PathLike, overwrite: bool) -> 
     remove_arrays(folder, "state", arrays)
 
 
-def load(
-    cls: "type[Optimizer]",
+def load_search(
     folder: str | os.PathLike,
     space: "Space",
     candidates: "ArchitectureTable",
-    encodings: np.ndarray | None,
-    encoding: "Encoding | None",
+    encodings: np.ndarray | None = None,
+    encoding: "Encoding | None" = None,
+    algorithm: "type[Optimizer] | None" = None,
 ) -> "Optimizer":
-    """See `Optimizer.load`."""
-    from cate_hf.search import get_algorithm
+    """Return the search that `save_search` wrote, to the bit. Seed and settings are the folder's.
 
+    Args:
+        algorithm: the class of the search; the registered one of the folder's name when None.
+
+    Raises:
+        ValueError: the search is of another space, other candidates or encodings, or of another algorithm (the message
+            says what differs), or damaged.
+        OSError: it cannot be read.
+    """
     path = Path(folder) / STATE_FILE
     content = from_line(path.read_bytes(), path)
     check_format(content, path)
-    algorithm = content["algorithm"]
-    if getattr(cls, "name", None) is None:
-        cls = get_algorithm(algorithm)
-    elif cls.name != algorithm:
-        raise ValueError(f"{path} is of another search: algorithm is {algorithm!r} there, {cls.name!r} here")
-    optimizer = cls(space, candidates, content["seed"], encodings, encoding, **content["settings"])
+    name = content["algorithm"]
+    algorithm = algorithm or get_algorithm(name)
+    if algorithm.name != name:
+        raise ValueError(f"{path} is of another search: algorithm is {name!r} there, {algorithm.name!r} here")
+    optimizer = algorithm(space, candidates, content["seed"], encodings, encoding, **content["settings"])
     check_identity(identity(optimizer), content, path)
     optimizer.load_state_dict(content["state"], read_arrays(path.parent, content["arrays"]))
     return optimizer

@@ -1,0 +1,88 @@
+"""Writing a predictor's folder: a checkpoint's like any other, and beside it what the members are combined with.
+
+predictor.safetensors holds the forest, the Gaussian process, the weights of the parts, what intervals are made of, and
+the frozen encoder; its metadata are JSON.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cate_hf.core.files import atomic_output, check_output
+from cate_hf.hub.layout import OWN_FILES, SPACE_FILE
+from cate_hf.hub.save import save_checkpoint
+from cate_hf.predictor._assemble import assemble
+from cate_hf.predictor.card import draw_residuals, render_card
+
+if TYPE_CHECKING:
+    from cate_hf.predictor.model import Predictor
+
+FORMAT = 1
+_OF_LABELS = ("folds", "residual_points")  # facts about single labels
+PREDICTOR_FILE, LABELS_FILE, PICTURE_FILE = "predictor.safetensors", "labels.parquet", "residuals.png"
+EXTRA_FILES = (PREDICTOR_FILE, LABELS_FILE, PICTURE_FILE)
+"""Names of the files that a predictor has beside those of a checkpoint."""
+
+
+def save_predictor(
+    predictor: "Predictor", directory: str | os.PathLike, overwrite: bool = False, keep_labels: bool = True
+) -> Path:
+    """Write a predictor's folder, whole or not at all.
+
+    Args:
+        keep_labels: whether the labelled architectures are written too, without which it cannot be updated; where not,
+            nothing that is written shows a single label, but from a Gaussian process they can be computed.
+
+    Raises:
+        FileExistsError: the folder exists and `overwrite` is False, or holds something else.
+        OSError: it cannot be written.
+    """
+    from safetensors.numpy import save_file
+
+    own = (*OWN_FILES, *EXTRA_FILES)
+    check_output(directory, overwrite, own)
+    tensors = {}
+    if predictor.trees is not None:
+        tensors |= {f"trees.{name}": value for name, value in predictor.trees.arrays().items()}
+    if predictor.process is not None:
+        tensors |= {f"process.{name}": value for name, value in predictor.process.arrays().items()}
+    for i, combination in enumerate(predictor.combinations):
+        tensors |= {f"combination.{i}.{name}": value for name, value in combination.arrays().items()}
+    encoder = predictor.features.encoder
+    if encoder is not None and (predictor.trees is not None or predictor.process is not None):
+        tensors |= {f"encoder.{k}": v.float().cpu().numpy() for k, v in encoder.model.state_dict().items()}
+    about = {
+        "format": FORMAT,
+        "space": predictor.space.name,
+        "targets": [target.as_dict() for target in predictor.targets],
+        "statistics": predictor.features.statistics,
+        "initialisations": predictor.features.initialisations,
+        "process": predictor.process is not None,
+        "trees": predictor.trees is not None,
+        "members": len(predictor.models),
+        "facts": {k: v for k, v in predictor.facts.items() if keep_labels or k not in _OF_LABELS},
+    }
+    tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    with atomic_output(directory, overwrite, own) as folder:
+        if predictor.models:
+            model = assemble(predictor.models, predictor.targets, predictor.facts["lines"])
+            definition = predictor.space.definition()
+            facts = {"space": predictor.space.name}
+            save_checkpoint(folder, model, predictor.tokenizer, facts, space_definition=definition)
+        else:
+            folder.mkdir(parents=True)
+            if predictor.space.definition() is not None:
+                (folder / SPACE_FILE).write_text(predictor.space.definition(), encoding="utf-8")
+        save_file(tensors, folder / PREDICTOR_FILE, {"predictor": json.dumps(about)})
+        if keep_labels and predictor.labels is not None:
+            columns = {f"label:{name}": values for name, values in predictor.labels.columns.items()}
+            predictor.labels.table.with_columns(**columns).to_parquet(folder / LABELS_FILE)
+        draw_residuals(predictor, folder / PICTURE_FILE, keep_labels)
+        picture = (folder / PICTURE_FILE).is_file()
+        (folder / "README.md").write_text(render_card(predictor, picture=picture), encoding="utf-8")
+        for file in folder.glob("*.safetensors"):
+            file.chmod(0o644 & (folder / "README.md").stat().st_mode)
+    return Path(directory)

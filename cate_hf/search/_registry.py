@@ -1,0 +1,63 @@
+"""The search algorithms by name. Adding one is a module and a line here."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from cate_hf.core.names import unknown
+
+if TYPE_CHECKING:
+    from cate_hf.search.base import Optimizer
+
+_ALGORITHMS = {
+    "bananas": "cate_hf.search.bananas:Bananas",
+    "bo-dngo": "cate_hf.search.bayesian:BayesianDngo",
+    "bo-gp": "cate_hf.search.bayesian:BayesianGp",
+    "cate-dngo-ls": "cate_hf.search.cate_dngo_ls:CateDngoLs",
+    "cate-predictor": "cate_hf.search.cate_predictor:CatePredictor",
+    "local-search": "cate_hf.search.local_search:LocalSearch",
+    "mlp-predictor": "cate_hf.search.neural_predictor:MlpPredictor",
+    "neural-predictor": "cate_hf.search.neural_predictor:NeuralPredictor",
+    "random": "cate_hf.search.random_search:RandomSearch",
+    "regularized-evolution": "cate_hf.search.regularized_evolution:RegularizedEvolution",
+}
+
+
+def algorithm_names() -> list[str]:
+    """Return the names of all search algorithms, sorted. None of them is imported."""
+    return sorted(_ALGORITHMS)
+
+
+def get_algorithm(name: str) -> "type[Optimizer]":
+    """Return the class of a search algorithm.
+
+    Raises:
+        ValueError: no algorithm has this name; the message names the nearest.
+    """
+    if name not in _ALGORITHMS:
+        raise unknown("search algorithm", name, _ALGORITHMS)
+    module, class_name = _ALGORITHMS[name].split(":")
+    return getattr(importlib.import_module(module), class_name)
+
+
+def parse_algorithm(text: str) -> "tuple[type[Optimizer], dict[str, Any], bool]":
+    """Read a search algorithm as the command line names it.
+
+    Args:
+        text: `NAME`; `NAME/encoding` for steps or draws in the encoding instead of the space
+            (`cate_hf.search._steps`, `cate_hf.search.random_search`); or `NAME/trees` for its predictors
+            (`cate_hf.search.cate_predictor`).
+
+    Returns:
+        The class, its settings, and whether it uses encodings.
+
+    Raises:
+        ValueError: no such algorithm, or one without such steps or predictors.
+    """
+    name, slash, steps = text.partition("/")
+    algorithm = get_algorithm(name)
+    if not slash:
+        return algorithm, {}, algorithm.needs_encodings
+    for setting in ("perturb", "sample", "predictors"):
+        if steps in algorithm.choices.get(setting, ()):
+            return algorithm, {setting: steps}, algorithm.needs_encodings or steps == "encoding"
+    raise ValueError(f"search algorithm {text!r}: {name} has no steps {steps!r} to choose")

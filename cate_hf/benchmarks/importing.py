@@ -12,8 +12,8 @@ from cate_hf.benchmarks.table._files import CSV_SUFFIXES
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar
+from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.graphs.table_io import JSON_SUFFIXES, PARQUET_SUFFIXES
 from cate_hf.spaces import Space, get_space
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def import_results(
         raise FileNotFoundError(f"{path}: no such file")
     found = reader.read(None if path is None else Path(path), None if space is None else get_space(space), progress)
     if isinstance(found.architectures, ArchitectureTable):
-        found.architectures.to_parquet(output, overwrite)
+        write_parquet(found.architectures, output, overwrite)
     else:
         import pyarrow.parquet as pq
 

@@ -22,7 +22,7 @@ from cate_hf.data.pairs import (
     write_splits,
 )
 from cate_hf.graphs.cache import cache_folder
-from cate_hf.graphs.table_parquet import write_parquet
+from cate_hf.graphs.io import write_parquet
 from cate_hf.spaces import space_names
 from cate_hf.spaces.base import Space
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings.inputs import ParquetRows, TableRows, rows_for
+from cate_hf.graphs.io import write_groups
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, to_arrow
-from cate_hf.graphs.table_parquet import write_groups
 from cate_hf.spaces import get_space
 
 if TYPE_CHECKING:

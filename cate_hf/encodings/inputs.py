@@ -80,7 +80,7 @@ class ParquetRows:
     cells = 1
 
     def __init__(self, space: "Space", path: str | os.PathLike):
-        from cate_hf.graphs.table_parquet import count_rows
+        from cate_hf.graphs.io import count_rows
 
         self.space, self.path = space, Path(path)
         self._rows = count_rows(path)
@@ -94,7 +94,7 @@ class ParquetRows:
 
     def operations(self) -> tuple[str, ...]:
         """Those of the first row, or all that the file names."""
-        from cate_hf.graphs.table_parquet import read_parts
+        from cate_hf.graphs.io import read_parts
 
         table, _ = next(read_parts(self.path, 0, min(len(self), 1), 1))
         return table.vocabulary
@@ -105,7 +105,7 @@ class ParquetRows:
         Raises:
             ValueError: an architecture that is not of the space, or a hash that is not its; file and row are named.
         """
-        from cate_hf.graphs.table_parquet import read_parts
+        from cate_hf.graphs.io import read_parts
 
         for table, others in read_parts(self.path, start, stop, size):
             given = given_hashes(others)
@@ -144,7 +144,7 @@ def rows_for(
         if space != own.name:
             raise ValueError(f"{model} is a checkpoint of {own.name}, not of {space}")
         return TableRows(own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress))
-    from cate_hf.graphs.table_io import PARQUET_SUFFIXES, read_architectures
+    from cate_hf.graphs.io import PARQUET_SUFFIXES, read_architectures
 
     if Path(input).suffix in PARQUET_SUFFIXES:
         from cate_hf.encodings._cell_pairs import PairRows, holds_pairs

@@ -104,7 +104,10 @@ def from_arrow(
 def from_dataset(
     dataset: "datasets.Dataset | datasets.IterableDataset", vocabulary: Sequence[str] | None = None
 ) -> ArchitectureTable:
-    """The architectures of a data set, in its order of rows.
+    """Return the table of a ``datasets.Dataset``: its operations are names or class labels, its rows in their order.
+
+    Args:
+        vocabulary: names of the operations, in the order of their codes; those of the data set when None.
 
     Raises:
         ValueError: naming row and field of what is wrong.

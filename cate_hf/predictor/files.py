@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cate_hf.core.files import atomic_output, check_output
+from cate_hf.graphs.io import read_parquet, write_parquet
 from cate_hf.predictor._assemble import assemble, take_apart
 from cate_hf.predictor._combine import Combination
 from cate_hf.predictor._features import Features
@@ -86,7 +87,7 @@ def save_predictor(
                 (folder / SPACE_FILE).write_text(predictor.space.definition(), encoding="utf-8")
         save_file(tensors, folder / PREDICTOR_FILE, {"predictor": json.dumps(about)})
         if keep_labels and predictor.labels is not None:
-            predictor.labels.table.with_columns(**_named(predictor.labels.columns)).to_parquet(folder / LABELS_FILE)
+            write_parquet(predictor.labels.table.with_columns(**_named(predictor.labels.columns)), folder / LABELS_FILE)
         draw_residuals(predictor, folder / PICTURE_FILE, keep_labels)
         picture = (folder / PICTURE_FILE).is_file()
         (folder / "README.md").write_text(render_card(predictor, picture=picture), encoding="utf-8")
@@ -243,12 +244,11 @@ def _named(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _labels(folder: Path, space: Any, targets: list[Target]) -> Labels | None:
-    from cate_hf.graphs.table import ArchitectureTable
 
     file = folder / LABELS_FILE
     if not file.is_file():
         return None
-    table = ArchitectureTable.from_parquet(file, space.vocabulary)
+    table = read_parquet(file, space.vocabulary)
     if missing := [t.name for t in targets if f"label:{t.name}" not in table.columns]:
         raise ValueError(f"{file}: no column 'label:{missing[0]}'")
     columns = {t.name: np.asarray(table.columns[f"label:{t.name}"], np.float64) for t in targets}

@@ -12,7 +12,7 @@ from cate_hf import get_space, load_benchmark
 from cate_hf.benchmarks.importing import FORMATS, format_of, import_results
 from cate_hf.benchmarks.nasbench101 import _cache as nasbench101_cache
 from cate_hf.cli import main
-from cate_hf.graphs.table_io import read_architectures
+from cate_hf.graphs.io import read_architectures
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.spaces.registry import CATALOG
 from tests import nasbench101_file, nasbench301_files

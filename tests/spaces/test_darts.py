@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from cate_hf import Architecture, ArchitectureTable, get_space
 from cate_hf.data.pairs import make_pairs
+from cate_hf.graphs import read_parquet, write_parquet
 from cate_hf.spaces.darts import genotypes as darts_genotypes
 from cate_hf.spaces.darts.genotypes import OPERATIONS, CellPair
 from tests.darts_cells import SECOND_ORDER, genotypes, redrawings
@@ -295,8 +296,8 @@ def test_unknown_operations_are_told():
 def test_tables_in_files(sample, tmp_path):
     part = sample[:1_000]
     for packed in (False, True):
-        part.to_parquet(tmp_path / f"{packed}.parquet", packed=packed)
-        read = ArchitectureTable.from_parquet(tmp_path / f"{packed}.parquet", SPACE.vocabulary)
+        write_parquet(part, tmp_path / f"{packed}.parquet", packed=packed)
+        read = read_parquet(tmp_path / f"{packed}.parquet", SPACE.vocabulary)
         assert np.array_equal(read.edge_bits, part.edge_bits)
         assert np.array_equal(read.operation_codes, part.operation_codes)
         assert np.array_equal(read.columns["flops"], part.columns["flops"])

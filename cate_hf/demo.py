@@ -153,7 +153,7 @@ def predict_best(space: Space, table: ArchitectureTable) -> None:
     for row, cell in enumerate(best):
         mean, deviation = best.columns["predicted"][row], best.columns["deviation"][row]
         operations = ", ".join(cell.operations[1:-1])
-        say(f"   {best.columns['hash'][row].decode()}  {mean:.4f} ± {deviation:.4f}  {operations}")
+        say(f"   {best.columns['hash'][row]}  {mean:.4f} ± {deviation:.4f}  {operations}")
 
 
 def search(output: Path) -> None:

@@ -255,7 +255,7 @@ def test_neighbours_of_an_encoded_space(checkpoint, jsonl, tmp_path, capsys, mon
     encoder = load_encoder(checkpoint)
     encodings = encoder.encode(cells)
     order = np.argsort(np.linalg.norm(encodings - encodings[7], axis=1), kind="stable")[1:4]
-    hashes = [h.decode() for h in cells.columns["hash"]]
+    hashes = [str(h) for h in cells.columns["hash"]]
     assert main(["neighbours", "--model", checkpoint, "--hash", hashes[7], "-k", "3"]) == 0
     text = capsys.readouterr().out
     positions = [text.rindex(hashes[row]) for row in order]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cate_hf.core.files import sha256_of
+from cate_hf.graphs.hashes import check_hashes, hash_bytes
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces.mixed import MixedSpace
 
@@ -51,7 +52,7 @@ class TableRows:
 
     def fingerprint(self) -> str:
         """A digest of all rows, but for the columns beside them."""
-        digest = hashlib.sha256(self.table.columns["hash"].tobytes())
+        digest = hashlib.sha256(hash_bytes(self.table.columns["hash"]).tobytes())
         digest.update(self.table.edge_bits.tobytes())
         return digest.hexdigest()
 
@@ -199,17 +200,3 @@ def checked_architectures(
     computed = space.hash_many(table)
     check_hashes(given, computed, source)
     return table.with_columns(hash=computed)
-
-
-def check_hashes(given: np.ndarray | None, computed: np.ndarray, source: str) -> None:
-    """Compare a file's column with the hashes of its architectures; ValueError names the first row that differs."""
-    if given is None:
-        return
-    if given.dtype == computed.dtype:
-        wrong = np.flatnonzero(given != computed)
-    else:  # objects: as S32 a longer text would lose its end, and look right
-        wrong = [row for row, text in enumerate(given) if text != computed[row].decode()]
-    if len(wrong):
-        row = int(wrong[0])
-        text = given[row].decode(errors="replace") if isinstance(given[row], bytes) else given[row]
-        raise ValueError(f"{source}, row {row}: hash is {text!r}, its architecture has {computed[row].decode()!r}")

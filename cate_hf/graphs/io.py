@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from cate_hf.core.files import atomic_output
 from cate_hf.core.names import printable
 from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.hashes import hash_bytes, hash_text
 from cate_hf.graphs.table import ArchitectureTable, unknown_operation
 from cate_hf.graphs.table_arrow import (
     GRAPH_COLUMNS,
@@ -214,7 +215,7 @@ def _to_packed(table: ArchitectureTable) -> pa.Table:
         "edge_bits": fixed_binary(table.edge_bits),
         "num_nodes": pa.array(table.num_nodes),
     }
-    columns |= {k: fixed_binary(v) if v.dtype.kind == "S" else pa.array(v) for k, v in table.columns.items()}
+    columns |= {k: fixed_binary(hash_bytes(v)) if k == "hash" else pa.array(v) for k, v in table.columns.items()}
     metadata = {_PACKED_KEY: b"1", VOCABULARY_KEY: json.dumps(table.vocabulary)}
     return pa.table(columns).replace_schema_metadata(metadata)
 
@@ -228,7 +229,7 @@ def _from_packed(arrow: pa.Table, source: str) -> ArchitectureTable:
             if name not in _PACKED:
                 packed = pa.types.is_fixed_size_binary(arrow[name].type)
                 raw = _bytes_of(arrow[name]) if packed else arrow[name].to_numpy()
-                columns[name] = raw.view(f"S{raw.shape[1]}").ravel() if packed else raw
+                columns[name] = hash_text(raw.view(f"S{raw.shape[1]}").ravel()) if packed else raw
         return ArchitectureTable(vocabulary, codes, bits, arrow["num_nodes"].to_numpy(), columns)
     except (KeyError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{source}: a packed table that cannot be read ({printable(error)})") from None

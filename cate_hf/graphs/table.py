@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.hashes import hash_text
 
 PADDING = 255
 """Operation code of an unused position."""
@@ -48,7 +49,7 @@ class ArchitectureTable(Sequence):
         operation_codes: (N, L) uint8, positions in the vocabulary; ``PADDING`` (255) after the last node.
         edge_bits: (N, ceil(L(L-1)/2 / 8)) uint8; edge x -> y (x < y) is bit x + y(y-1)/2, lowest bit first.
         num_nodes: (N,) uint8.
-        columns: name -> array with N along its first axis; ``hash`` is of dtype S32.
+        columns: name -> array with N along its first axis; ``hash`` is text (<U32).
     """
 
     def __init__(
@@ -262,9 +263,7 @@ class ArchitectureTable(Sequence):
 
 
 def _column(name: str, values: Any, n: int) -> np.ndarray:
-    values = np.asarray(values)
-    if values.dtype.kind == "U" and name == "hash":
-        values = values.astype("S32")
+    values = hash_text(values) if name == "hash" else np.asarray(values)
     if values.ndim == 0 or len(values) != n:
         raise ValueError(f"column {name!r}: expected {n} values, one a row, got shape {values.shape}")
     return values

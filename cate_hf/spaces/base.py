@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from cate_hf.graphs.cache import cached_table
+from cate_hf.graphs.hashes import check_hashes
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import _steps as steps
 from cate_hf.spaces._validation import check_ends, validate_rows
@@ -62,7 +63,7 @@ class Space(ABC):
 
     @abstractmethod
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
-        """(N,) S32: a hash that isomorphic architectures share."""
+        """(N,) text (<U32): a hash that isomorphic architectures share."""
 
     def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) int64: trainable parameters of the whole network."""
@@ -172,7 +173,7 @@ class Space(ABC):
 
     def hash(self, architecture: "Architecture") -> str:
         """The hash of one architecture, after `validate`."""
-        return self.hash_many(self.table([self.validate(architecture)]))[0].decode()
+        return str(self.hash_many(self.table([self.validate(architecture)]))[0])
 
     def parameters(self, architecture: "Architecture") -> int:
         """Trainable parameters of the whole network, after `validate`."""
@@ -204,12 +205,7 @@ class Space(ABC):
         Raises:
             ValueError: naming the first row that differs.
         """
-        computed = self.hash_many(self.table(table, source))
-        wrong = np.flatnonzero(computed != table.columns["hash"])
-        if len(wrong):
-            row = int(wrong[0])
-            given = table.columns["hash"][row].decode(errors="replace")
-            raise ValueError(f"{source}, row {row}: hash is {given}, its architecture has {computed[row].decode()}")
+        check_hashes(table.columns["hash"], self.hash_many(self.table(table, source)), source)
 
     def sample(self, n: int, seed: int, progress: bool = False) -> ArchitectureTable:
         """`n` architectures with columns hash and the costs, drawn as `distribution` says.
@@ -271,7 +267,7 @@ class Space(ABC):
             return self.validate(Architecture.from_json(text))
         if len(text) == _HASH_CHARACTERS and set(text) <= set("0123456789abcdef"):
             pool = self.pool(progress=progress)
-            rows = np.flatnonzero(pool.columns["hash"] == text.encode())
+            rows = np.flatnonzero(pool.columns["hash"] == text)
             if len(rows):
                 return pool[int(rows[0])]
             where = "" if self.size is not None else f"'s pool of {len(pool):,}"

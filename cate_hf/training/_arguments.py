@@ -4,7 +4,7 @@ import argparse
 from dataclasses import MISSING, fields
 
 from cate_hf.core.launching import LineParser
-from cate_hf.spaces.registry import SEPARATOR
+from cate_hf.spaces.mixed import SEPARATOR
 from cate_hf.training.settings import PRESETS, PretrainSettings
 
 _DECIDED_BY_LAUNCH = ("mixed_precision", "processes", "sharding")

@@ -44,7 +44,7 @@ def refused(path, content: bytes) -> str:
 
 def check_equal(results, table, runs):
     order = np.argsort(np.array(table["hash"].to_pylist()))
-    assert [h.decode() for h in results.hashes.tolist()] == sorted(table["hash"].to_pylist())
+    assert results.hashes.tolist() == sorted(table["hash"].to_pylist())
     assert np.array_equal(results.parameters, table["parameters"].to_numpy()[order])
     assert results.epochs == sorted(runs)
     for epochs, values in runs.items():

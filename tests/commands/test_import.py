@@ -137,7 +137,7 @@ def test_tables_of_ones_own(tmp_path, capsys, space_file, small, form):
 
 def test_a_table_of_hashes_becomes_one_of_architectures(tmp_path, capsys, small, space_file):
     source, output = tmp_path / "mine.csv", tmp_path / "out.parquet"
-    hashes = [h.decode() for h in small.columns["hash"]]
+    hashes = [str(h) for h in small.columns["hash"]]
     source.write_text("hash,score\n" + "".join(f"{h},{i}\n" for i, h in enumerate(hashes)), encoding="utf-8")
     run(capsys, source, "--space", space_file, "--output", output)
     table = read_architectures(output)

@@ -82,7 +82,7 @@ def plain_hash(architecture):
 
 
 def hashes(*graphs):
-    return [h.decode() for h in graph_hashes(ArchitectureTable.from_architectures(graphs))]
+    return [str(h) for h in graph_hashes(ArchitectureTable.from_architectures(graphs))]
 
 
 def test_all_cells_of_nasbench101_differ():

@@ -35,7 +35,7 @@ def test_every_cell_once(cells):
 def test_published_costs(cells):
     parameters = cells.columns["parameters"]
     assert (parameters.min(), parameters.max()) == (227_274, 49_979_274)
-    best = np.flatnonzero(cells.columns["hash"] == b"02e5a0247bbdcf2860b7e96f74961594")
+    best = np.flatnonzero(cells.columns["hash"] == "02e5a0247bbdcf2860b7e96f74961594")
     assert parameters[best].tolist() == [32_426_634]
     cell = cells[int(best[0])]
     assert SPACE.hash(cell) == "02e5a0247bbdcf2860b7e96f74961594"
@@ -123,8 +123,8 @@ def test_wrong_hashes_are_found(cells):
     part = cells[:50]
     SPACE.check_hashes(part, "x.parquet")
     hashes = part.columns["hash"].copy()
-    hashes[7] = b"0" * 32
-    with pytest.raises(ValueError, match=r"x.parquet, row 7: hash is 0{32}, its architecture has"):
+    hashes[7] = "0" * 32
+    with pytest.raises(ValueError, match=r"x.parquet, row 7: hash is '0{32}', its architecture has"):
         SPACE.check_hashes(part.with_columns(hash=hashes), "x.parquet")
 
 

@@ -184,7 +184,7 @@ def test_neighbours_are_one_operation_away_and_mutual(graphs, row):
     for edge in range(6):
         for operation in set(range(5)) - {codes[edge]}:
             expected.add(SPACE.hash(SPACE.cell("".join(map(str, [*codes[:edge], operation, *codes[edge + 1 :]])))))
-    assert expected - {SPACE.hash(graphs[row])} <= {hash_.decode() for hash_ in hashes}
+    assert expected - {SPACE.hash(graphs[row])} <= {str(hash_) for hash_ in hashes}
     back = SPACE.neighbours(neighbours[row % len(neighbours)])
     assert graphs.columns["hash"][row] in back.columns["hash"]
 

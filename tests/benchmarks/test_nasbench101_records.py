@@ -252,7 +252,7 @@ def test_runs_that_lack_and_a_fourth(table, runs, tmp_path):
     path = tmp_path / "x.tfrecord"
     path.write_bytes(b"".join(map(file.frame, kept)))
     results = read_runs(path)
-    row = results.hashes.tolist().index(first.encode())
+    row = results.hashes.tolist().index(first)
     assert results.num_runs(108)[row] == 2
     assert (np.delete(results.num_runs(108), row) == 3).all()
     assert np.isnan(results.runs[108][:, 2, row]).all()

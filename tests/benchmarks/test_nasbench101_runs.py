@@ -63,7 +63,7 @@ def test_queries_by_epochs_and_run(bench, runs):
     assert bench.query(CELLS[3], "halfway_test_accuracy", run=1) == column(runs, "halfway_test_accuracy")[3, 1]
     best, value = bench.best("validation_accuracy", run=0)
     row = column(runs, "validation_accuracy")[:, 0].argmax()
-    assert (best.encode(), value) == (CELLS.columns["hash"][row], column(runs, "validation_accuracy")[row, 0])
+    assert (best, value) == (CELLS.columns["hash"][row], column(runs, "validation_accuracy")[row, 0])
 
 
 def test_random_runs_follow_the_seed(bench, runs, published):

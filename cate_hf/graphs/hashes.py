@@ -71,5 +71,5 @@ def _prefixes(hashes: np.ndarray) -> np.ndarray:
     """(N,) uint64: the first eight characters."""
     if hashes.dtype.kind != "U" or hashes.dtype.itemsize < 32:
         hashes = hashes.astype("U8")
-    codes = np.ascontiguousarray(hashes).view(np.uint32).reshape(len(hashes), -1)[:, :8]
+    codes = np.ascontiguousarray(hashes).view(np.uint32).reshape(len(hashes), hashes.dtype.itemsize // 4)[:, :8]
     return np.minimum(codes, 255).astype(np.uint8).view(">u8").ravel().astype(np.uint64)

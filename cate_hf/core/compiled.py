@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import numba
-import numpy as np
+
+from cate_hf.core.numbers import splitmix64
 
 
 def compiled(**options) -> Callable:
@@ -18,9 +19,4 @@ def compiled(**options) -> Callable:
     return decorate
 
 
-@compiled(nogil=True)
-def mix(z):
-    """A bijection of 64 bits that spreads each over all (the finaliser of SplitMix64); `mix.py_func` takes arrays."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+mix = compiled(nogil=True)(splitmix64)

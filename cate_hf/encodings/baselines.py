@@ -5,14 +5,14 @@ from functools import cached_property
 
 import numpy as np
 
-from cate_hf.core.compiled import mix
+from cate_hf.core.numbers import splitmix64
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.graphs.hashes import hash_bytes
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 
 _CHUNK = 65_536
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # of SplitMix64, whose finaliser `_mix` is
+_STEP = np.uint64(0x9E3779B97F4A7C15)  # of SplitMix64
 
 
 class RandomEncoding(BaseEncoding):
@@ -47,8 +47,8 @@ class RandomEncoding(BaseEncoding):
             rows = slice(first, first + _CHUNK)
             low, high = _words(hashes[rows])
             with np.errstate(over="ignore"):
-                bits = mix.py_func(
-                    mix.py_func(low[:, None] + _STEP * np.arange(1, self.dim + 1, dtype=np.uint64)) ^ high[:, None]
+                bits = splitmix64(
+                    splitmix64(low[:, None] + _STEP * np.arange(1, self.dim + 1, dtype=np.uint64)) ^ high[:, None]
                 )
             # 23 bits, so that a half more is exact in float32 and neither 0 nor 1 comes out.
             uniform = ((bits >> np.uint64(41)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)

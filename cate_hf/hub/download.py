@@ -11,10 +11,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cate_hf.core.files import sha256_of
 from cate_hf.hub.checks_files import PICKLES, check_repo_names
 from cate_hf.hub.errors import HubError, hub_errors
-from cate_hf.hub.registry import git_blob_id, registered_encoders
+from cate_hf.hub.registry import file_sha256, git_blob_id, registered_encoders
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
@@ -125,7 +124,7 @@ def _download(repo_id: str, revision: str, info: "ModelInfo", sha256: Mapping[st
         if path.parent.name != info.sha:
             raise HubError(f"model {repo_id} on the Hub: changed while it was downloaded; run it again")
         expected = (sha256 or {}).get(name)
-        if not _matches(path, listed) or (expected is not None and sha256_of(path) != expected):
+        if not _matches(path, listed) or (expected is not None and file_sha256(path) != expected):
             _remove(path)
             whose = "pinned here" if expected is not None else "that the Hub lists"
             raise HubError(
@@ -164,7 +163,7 @@ def _matches(path: Path, listed: "RepoSibling") -> bool:
     """Whether a file is the one that the Hub lists: by SHA-256 of large files, by git's SHA-1 of others. So must be the
     name that the cache gave it, which the Hub told with the file."""
     digest, expected = (
-        (git_blob_id(path), listed.blob_id) if listed.lfs is None else (sha256_of(path), listed.lfs.sha256)
+        (git_blob_id(path), listed.blob_id) if listed.lfs is None else (file_sha256(path), listed.lfs.sha256)
     )
     blob = Path(os.path.realpath(path))
     return digest == expected and (blob.parent.name != "blobs" or blob.name == digest)
@@ -193,11 +192,11 @@ def _is_sound(folder: Path, sha256: Mapping[str, str] | None) -> bool:
         if not blob.is_file():
             good = False
         elif re.fullmatch("[0-9a-f]{64}", blob.name):
-            good = sha256_of(blob) == blob.name
+            good = file_sha256(blob) == blob.name
         else:
             good = not _COMMIT.fullmatch(blob.name) or git_blob_id(blob) == blob.name
         if good and expected is not None:
-            good = sha256_of(blob) == expected
+            good = file_sha256(blob) == expected
         if not good:
             _remove(path)
             sound = False

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from cate_hf.core.files import sha256_of
-
 NAMESPACE_VARIABLE = "CATE_HF_NAMESPACE"
 _DEFAULT_NAMESPACE = "cate-hf"
 _FILE = Path(__file__).with_name("registry.json")
@@ -55,6 +53,14 @@ def registered_encoders() -> dict[str, RegisteredEncoder]:
     return {name: RegisteredEncoder(name, **entry) for name, entry in entries.items()}
 
 
+def file_sha256(path: str | os.PathLike) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def git_blob_id(path: str | os.PathLike) -> str:
     """SHA-1 that git names a file's content by; the Hub tells it of files outside of large file storage."""
     digest = hashlib.sha1(b"blob %d\0" % os.path.getsize(path))
@@ -82,7 +88,7 @@ def register_bundled(revisions: Mapping[str, str]) -> dict[str, dict]:
     before, entries = registered_encoders(), {}
     for name in checkpoint_names():
         files = sorted(path for path in checkpoint_path(name).iterdir() if path.is_file() and path.name != CARD)
-        sha256 = {path.name: sha256_of(path) for path in files}
+        sha256 = {path.name: file_sha256(path) for path in files}
         known = before.get(name)
         kept = known.revision if known and known.sha256 == sha256 else None
         entries[name] = {

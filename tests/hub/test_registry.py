@@ -42,7 +42,7 @@ result = [[e.name, e.where, e.dim] for e in known_encoders()]
 
 @pytest.fixture
 def entry():
-    digests = {path.name: registry.sha256_of(path) for path in CHECKPOINT.iterdir()}
+    digests = {path.name: registry.file_sha256(path) for path in CHECKPOINT.iterdir()}
     return {"repository": "cate-named", "revision": None, "sha256": digests}
 
 
@@ -87,7 +87,7 @@ def test_the_registry_is_that_of_the_bundled_checkpoints():
     entries = registry.registered_encoders()
     for name in checkpoint_names():
         assert entries[name].sha256 == {
-            path.name: registry.sha256_of(path) for path in checkpoint_path(name).iterdir() if path.name != CARD
+            path.name: registry.file_sha256(path) for path in checkpoint_path(name).iterdir() if path.name != CARD
         }, f"{name} has changed: run `python -m cate_hf.hub.registry`"
 
 

@@ -125,7 +125,7 @@ def predict(trees: Trees, rows: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _adder() -> Callable[..., Any]:
-    from cate_hf.core.compiled import compiled
+    from cate_hf.graphs.graph_hash import compiled
 
     return compiled(nogil=True)(_add)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from cate_hf.hub.cards import ON_SPACE
-from cate_hf.spaces.registry import SEPARATOR
+from cate_hf.spaces.mixed import SEPARATOR
 from cate_hf.training.settings import TRAINING_FOLDER
 
 

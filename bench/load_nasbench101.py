@@ -79,7 +79,7 @@ def compare(path: Path, table) -> None:
     mean = benchmark.query_many(cells)
     seconds = time.perf_counter() - start
     published = table["test_accuracy"].to_numpy()
-    rows = np.searchsorted(cells.columns["hash"], np.array(table["hash"].to_pylist(), dtype="S32"))
+    rows = np.searchsorted(cells.columns["hash"], np.array(table["hash"].to_pylist(), dtype="U32"))
     counts = np.rint(mean[rows] * 3 * file.IMAGES) == np.rint(published * 3 * file.IMAGES)
     print(f"mean test accuracy of {len(rows):,} cells, in {seconds:.2f} s: {counts.sum():,} with the table's number of")
     print(f"  right images, largest difference {np.abs(mean[rows] - published).max():.1e} (float32 of each run)")

@@ -14,6 +14,7 @@ import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.core.files import check_output
+from cate_hf.graphs import write_parquet
 from cate_hf.spaces import get_space
 from cate_hf.statistics.initialisation import initialisation
 
@@ -33,7 +34,7 @@ def main() -> None:
     initialisation(space, table, progress=True)
     field = options.field or benchmark.default_field
     values = benchmark.query_many(table, field)
-    table.replace_columns({"hash": table.columns["hash"], field: values}).to_parquet(options.output)
+    write_parquet(table.replace_columns({"hash": table.columns["hash"], field: values}), options.output)
     print(f"wrote {options.output}: {len(table):,} cells with {benchmark.oracle(field)}")
 
 

@@ -15,6 +15,7 @@ from cate_hf.encodings.cate import load_encoder
 from cate_hf.encodings.files import read_encodings, write_encodings
 from cate_hf.encodings.neighbours import neighbours_in, print_neighbours
 from cate_hf.experiments.maps import principal_map
+from cate_hf.graphs import draw
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.hub.layout import WEIGHTS
@@ -109,7 +110,7 @@ def run(output: Path, model: str, steps: int) -> None:
 
     say("\n3. A famous cell, the residual block of ResNet, and the cells whose encodings are nearest to its own")
     query = space.with_costs(space.table([RESNET_LIKE]))
-    RESNET_LIKE.draw(output / "cell.png")
+    draw(RESNET_LIKE, output / "cell.png")
     found = neighbours_in(space, table, encodings, query, vector, 10)
     print_neighbours(found)
     say(f"   a picture of the cell is in {output / 'cell.png'}")
@@ -152,7 +153,7 @@ def predict_best(space: Space, table: ArchitectureTable) -> None:
     for row, cell in enumerate(best):
         mean, deviation = best.columns["predicted"][row], best.columns["deviation"][row]
         operations = ", ".join(cell.operations[1:-1])
-        say(f"   {best.columns['hash'][row].decode()}  {mean:.4f} ± {deviation:.4f}  {operations}")
+        say(f"   {best.columns['hash'][row]}  {mean:.4f} ± {deviation:.4f}  {operations}")
 
 
 def search(output: Path) -> None:

@@ -153,7 +153,7 @@ def made_up_table(cells, seed: int = 0) -> pa.Table:
         codes[row, : len(cell) - 2] = [_OPERATIONS.index(name) for name in cell.operations[1:-1]]
     known = rng.random(n) < 0.3
     columns = {
-        "hash": cells.columns["hash"].astype(str),
+        "hash": cells.columns["hash"],
         "num_vertices": cells.num_nodes,
         "adjacency_bits": bits,
         "operation_codes": pa.FixedSizeListArray.from_arrays(pa.array(codes.ravel()), 5),

@@ -15,6 +15,7 @@ import pytest
 
 from cate_hf import get_space, load_encoder
 from cate_hf.cli import main
+from cate_hf.graphs import write_parquet
 from tests.tiny import CELLS, LARGE, PLAIN, SKIP, save_tiny
 
 VERBS = ("enumerate", "pairs", "encode", "neighbours", "convert", "search", "show", "spaces")
@@ -229,7 +230,7 @@ def test_files_that_hold_no_architectures(checkpoint, jsonl, tmp_path, capsys):
     assert "empty.parquet" in refused(capsys, *arguments, tmp_path / "empty.parquet")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     assert "other.parquet" in refused(capsys, *arguments, tmp_path / "other.parquet")
-    get_space("nasbench101").table(CELLS).to_parquet(tmp_path / "good.parquet")
+    write_parquet(get_space("nasbench101").table(CELLS), tmp_path / "good.parquet")
     data = (tmp_path / "good.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(data[: len(data) // 2])
     assert "cut.parquet" in refused(capsys, *arguments, tmp_path / "cut.parquet")
@@ -254,7 +255,7 @@ def test_neighbours_of_an_encoded_space(checkpoint, jsonl, tmp_path, capsys, mon
     encoder = load_encoder(checkpoint)
     encodings = encoder.encode(cells)
     order = np.argsort(np.linalg.norm(encodings - encodings[7], axis=1), kind="stable")[1:4]
-    hashes = [h.decode() for h in cells.columns["hash"]]
+    hashes = [str(h) for h in cells.columns["hash"]]
     assert main(["neighbours", "--model", checkpoint, "--hash", hashes[7], "-k", "3"]) == 0
     text = capsys.readouterr().out
     positions = [text.rindex(hashes[row]) for row in order]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from cate_hf.graphs.hashes import HashIndex, hash_text
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
 
@@ -26,7 +27,7 @@ class Benchmark:
     Attributes:
         name, path, space: of the benchmark, its file and its search space.
         space_name: name of the search space; needs_path: whether it can only be read from a file of the user's.
-        hashes: (N,) S32, sorted.
+        hashes: (N,) text (<U32), sorted.
         oracles: field -> what the number is, in words.
     """
 
@@ -38,12 +39,14 @@ class Benchmark:
 
     def __init__(self, path, space: "str | Space", hashes: np.ndarray, columns: dict[str, np.ndarray]):
         self.path, self.space = path, get_space(space)
+        hashes = hash_text(hashes)
         order = None if (hashes[1:] > hashes[:-1]).all() else np.argsort(hashes, kind="stable")
         self.hashes = hashes if order is None else hashes[order]
         self._columns = columns if order is None else {k: v[order] for k, v in columns.items()}
+        self._index = HashIndex(self.hashes)
         twice = np.flatnonzero(self.hashes[1:] == self.hashes[:-1])
         if len(twice):
-            raise ValueError(f"{path}: hash {self.hashes[twice[0]].decode()} is in two rows, expected one a cell")
+            raise ValueError(f"{path}: hash {self.hashes[twice[0]]} is in two rows, expected one a cell")
 
     @classmethod
     def option_names(cls) -> list[str]:
@@ -119,9 +122,7 @@ class Benchmark:
             hashes = self._hashes(architectures)
             rows, absent = self._search(hashes)
         if len(absent):
-            raise ValueError(
-                f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]].decode()}) is not in {self.path}"
-            )
+            raise ValueError(f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]]}) is not in {self.path}")
         return rows
 
     def _hashes(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> np.ndarray:
@@ -138,15 +139,15 @@ class Benchmark:
 
     def _search(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of hashes, and the positions of those that are not in the benchmark."""
-        rows = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        return rows, np.flatnonzero(self.hashes[rows] != hashes)
+        rows = self._index.rows(hashes)
+        return rows, np.flatnonzero(rows < 0)
 
     def best(self, field: str | None = None) -> tuple[str, float]:
         """Hash and value of the highest value of a field, by default of `default_field`."""
         field = field or self.default_field
         self._check_field(field)
         row = int(np.nanargmax(self._columns[field]))
-        return self.hashes[row].decode(), float(self._columns[field][row])
+        return str(self.hashes[row]), float(self._columns[field][row])
 
     def check_best(self, architecture: "Architecture") -> str | None:
         """A warning for what a search calls its best, where this benchmark is known to be wrong there; else None."""

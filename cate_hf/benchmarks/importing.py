@@ -12,8 +12,9 @@ from cate_hf.benchmarks.table._files import CSV_SUFFIXES
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar
+from cate_hf.graphs.hashes import HashIndex
+from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.graphs.table_io import JSON_SUFFIXES, PARQUET_SUFFIXES
 from cate_hf.spaces import Space, get_space
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ def _table(path: Path | None, space: Space | None, progress: bool) -> Imported:
     table, remarks = results.architectures, []
     if table is None:
         pool = space.pool(progress=progress)
-        rows = np.minimum(np.searchsorted(pool.columns["hash"], results.hashes), len(pool) - 1)
-        absent = np.flatnonzero(pool.columns["hash"][rows] != results.hashes)
+        rows = HashIndex(pool.columns["hash"]).rows(results.hashes)
+        absent = np.flatnonzero(rows < 0)
         if len(absent):
             raise ValueError(
                 f"{path}: none of the {space.name} architectures that are drawn from has the hash "
-                f"{results.hashes[absent[0]].decode()}; give columns operations and adjacency"
+                f"{results.hashes[absent[0]]}; give columns operations and adjacency"
             )
         table = pool[rows]
     if results.duplicates:
@@ -108,7 +109,7 @@ def _genotypes(path: Path | None, space: Space | None, progress: bool) -> Import
     later = len(pairs) - len(hashes)
     remarks = [f"left out {later:,} genotypes of the same cells as earlier ones"] if later else []
     pairs = [pairs[row] for row in hashes.values()]
-    column = np.array(list(hashes), dtype="S32")
+    column = np.array(list(hashes))
     if all(darts.hash(pair.normal) == darts.hash(pair.reduction) for pair in pairs):
         table = darts.table([pair.normal for pair in pairs]).with_columns(hash=column)
         return Imported(darts.with_costs(table), darts, remarks)
@@ -184,7 +185,7 @@ def import_results(
         raise FileNotFoundError(f"{path}: no such file")
     found = reader.read(None if path is None else Path(path), None if space is None else get_space(space), progress)
     if isinstance(found.architectures, ArchitectureTable):
-        found.architectures.to_parquet(output, overwrite)
+        write_parquet(found.architectures, output, overwrite)
     else:
         import pyarrow.parquet as pq
 
@@ -216,5 +217,5 @@ def _pairs_to_arrow(pairs: "CellPairTable") -> "pa.Table":
         )
         columns[name] = pa.ListArray.from_arrays(pa.array(np.arange(len(cells) + 1, dtype=np.int32) * ENTRIES), entries)
     for name, values in pairs.columns.items():
-        columns[name] = pa.array(values.astype(str) if values.dtype.kind == "S" else values)
+        columns[name] = pa.array(values)
     return pa.table(columns)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cate_hf.graphs import draw
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -61,7 +63,7 @@ def show(
             check_output(path, overwrite)
     _print(cells, facts(found, search_space))
     for name, path in pictures.items():
-        cells[name].draw(path)
+        draw(cells[name], path)
         typer.echo(f"wrote {path}")
 
 

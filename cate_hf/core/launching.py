@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from cate_hf.core.parallel import THREADS_VARIABLE, available_processors
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-THREADS_VARIABLE = "CATE_HF_THREADS"  # threads for all processes of this machine together; its processors by default
 _SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 _TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
@@ -77,7 +78,7 @@ def share_threads(accelerator: "Accelerator") -> None:
     import torch
 
     if accelerator.device.type == "cpu":
-        threads = int(os.environ.get(THREADS_VARIABLE) or os.cpu_count() or 1)
+        threads = int(os.environ.get(THREADS_VARIABLE) or available_processors())
         torch.set_num_threads(max(1, threads // accelerator.num_processes))
 
 

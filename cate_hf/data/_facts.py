@@ -96,7 +96,7 @@ def license_of(space: Space) -> str | None:
     """The package's licence for what is computed from its own spaces; that of other spaces is not known here."""
     from importlib.metadata import metadata
 
-    if not type(space).__module__.startswith(_OWN_SPACES):
+    if space.definition() is not None or not type(space).__module__.startswith(_OWN_SPACES):
         return None
     stated = metadata("cate_hf")
     return (stated.get("License-Expression") or stated["License"]).lower()

@@ -23,7 +23,7 @@ from cate_hf.data._sources import (
     prepared,
     root,
 )
-from cate_hf.graphs.table_parquet import readable_parquet
+from cate_hf.graphs.io import readable_parquet
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
 

@@ -22,7 +22,8 @@ from cate_hf.data.pairs import (
     write_splits,
 )
 from cate_hf.graphs.cache import cache_folder
-from cate_hf.graphs.table_parquet import write_parquet
+from cate_hf.graphs.hashes import hash_bytes
+from cate_hf.graphs.io import write_parquet
 from cate_hf.spaces import space_names
 from cate_hf.spaces.base import Space
 
@@ -75,7 +76,7 @@ def _space_key(space: Space) -> list:
     """What a space's pool depends on. A described space may also have a condition in Python: there, the pool itself."""
     key = [_FORM, space.name, space.version, list(space.vocabulary), list(space.cost_names), space.pool_size]
     if space.definition() is not None:
-        key.append(hashlib.sha256(space.pool(progress=True).columns["hash"].tobytes()).hexdigest())
+        key.append(hashlib.sha256(hash_bytes(space.pool(progress=True).columns["hash"]).tobytes()).hexdigest())
     return key
 
 

@@ -24,9 +24,15 @@ from cate_hf.data._pairing import (
     split_by_first,
 )
 from cate_hf.graphs.conditions import where_rows
+from cate_hf.graphs.io import (
+    GROUP_ROWS,
+    read_architectures,
+    read_parquet,
+    readable_parquet,
+    write_groups,
+    write_parquet,
+)
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.graphs.table_io import read_architectures
-from cate_hf.graphs.table_parquet import GROUP_ROWS, readable_parquet, write_groups, write_parquet
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.mixed import MixedSpace
@@ -199,7 +205,7 @@ def read_pairs(folder: str | os.PathLike) -> tuple[ArchitectureTable, dict[str, 
         ValueError: naming the file, and the row, of what is missing or wrong.
     """
     facts = check_folder(folder)
-    table = ArchitectureTable.from_parquet(Path(folder) / ARCHITECTURES_FILE)
+    table = read_parquet(Path(folder) / ARCHITECTURES_FILE)
     return table, {split: _read_split(Path(folder) / f"{split}.parquet", len(table)) for split in SPLITS}, facts
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from cate_hf.core.files import sha256_of
-from cate_hf.encodings.inputs import Part, check_hashes, given_hashes
+from cate_hf.encodings.inputs import Part, given_hashes
+from cate_hf.graphs.hashes import check_hashes
 
 PAIR_COLUMNS = ("normal", "reduce")
 
 
 def holds_pairs(path: str | os.PathLike) -> bool:
     """Whether a Parquet file has the two columns of cells, and none of single architectures."""
+    from cate_hf.graphs.io import readable_parquet
     from cate_hf.graphs.table_arrow import GRAPH_COLUMNS
-    from cate_hf.graphs.table_parquet import readable_parquet
 
     with readable_parquet(path) as file:
         names = file.schema_arrow.names
@@ -35,7 +36,7 @@ class PairRows:
     """Of an architecture, each of which is encoded."""
 
     def __init__(self, path: str | os.PathLike):
-        from cate_hf.graphs.table_parquet import readable_parquet
+        from cate_hf.graphs.io import readable_parquet
         from cate_hf.spaces.darts.pairs import Cells, read_cell_column
 
         self.path = Path(path)
@@ -45,7 +46,7 @@ class PairRows:
             if self._table.column_names.count(name) > 1:
                 raise ValueError(f"{path}: has {self._table.column_names.count(name)} columns {name!r}")
         self._cells = Cells(*(read_cell_column(self.path, name, self._table[name]) for name in PAIR_COLUMNS))
-        self._hashes = self._cells.hashes() if len(self) else np.zeros(0, "S32")
+        self._hashes = self._cells.hashes() if len(self) else np.zeros(0, "U32")
         check_hashes(given_hashes(self._table), self._hashes, str(path))
 
     def __len__(self) -> int:

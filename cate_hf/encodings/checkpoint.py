@@ -9,7 +9,7 @@ from cate_hf.encodings.cate import load_encoder
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.hub.layout import checkpoint_names
 from cate_hf.spaces import Space
-from cate_hf.spaces.registry import SEPARATOR
+from cate_hf.spaces.mixed import SEPARATOR
 
 
 class CateEncoding(BaseEncoding):

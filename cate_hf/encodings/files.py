@@ -9,9 +9,10 @@ import pyarrow as pa
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings.inputs import ParquetRows, TableRows, rows_for
+from cate_hf.graphs.hashes import HashIndex
+from cate_hf.graphs.io import write_groups
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, to_arrow
-from cate_hf.graphs.table_parquet import write_groups
+from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, column_from_arrow, to_arrow
 from cate_hf.spaces import get_space
 
 if TYPE_CHECKING:
@@ -141,12 +142,11 @@ def read_encodings(path: str | os.PathLike, candidates: ArchitectureTable) -> np
         ValueError: no such columns, or a candidate that the file does not have.
     """
     hashes, encodings = _encoding_columns(path)
-    order = np.argsort(hashes, kind="stable")
     wanted = candidates.columns["hash"]
-    rows = order[np.minimum(np.searchsorted(hashes, wanted, sorter=order), len(hashes) - 1)]
-    absent = np.flatnonzero(hashes[rows] != wanted)
+    rows = HashIndex(hashes).rows(wanted)
+    absent = np.flatnonzero(rows < 0)
     if len(absent):
-        raise ValueError(f"{path}: no encoding of {len(absent)} candidates, the first {wanted[absent[0]].decode()}")
+        raise ValueError(f"{path}: no encoding of {len(absent)} candidates, the first {wanted[absent[0]]}")
     return encodings[rows]
 
 
@@ -172,21 +172,21 @@ def read_encoded(
         table = space.validate_many(table, str(path)).with_columns(hash=hashes)
         return space.with_costs(table), encodings
     pool = space.pool(progress=progress)
-    rows = np.minimum(np.searchsorted(pool.columns["hash"], hashes), len(pool) - 1)
-    absent = np.flatnonzero(pool.columns["hash"][rows] != hashes)
+    rows = HashIndex(pool.columns["hash"]).rows(hashes)
+    absent = np.flatnonzero(rows < 0)
     if len(absent):
         raise ValueError(f"{path}, row {absent[0]}: no architecture of {space.name} has that hash")
     return pool[rows], encodings
 
 
 def _encoding_columns(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes (N,) S32 and encodings (N, D) float32 of a file."""
+    """Hashes (N,) and encodings (N, D) float32 of a file."""
     import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(path, columns=["hash", "encoding"])
         flat = table["encoding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        hashes = np.array(table["hash"].to_pylist(), dtype="S32")
+        hashes = column_from_arrow(table["hash"])
     except (pa.ArrowException, OSError, AttributeError, KeyError) as error:
         raise ValueError(
             f"{path}: cannot be read as encodings, columns hash and encoding ({str(error).splitlines()[0]})"

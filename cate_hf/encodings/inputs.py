@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cate_hf.core.files import sha256_of
+from cate_hf.graphs.hashes import check_hashes, hash_bytes
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces.mixed import MixedSpace
 
@@ -51,7 +52,7 @@ class TableRows:
 
     def fingerprint(self) -> str:
         """A digest of all rows, but for the columns beside them."""
-        digest = hashlib.sha256(self.table.columns["hash"].tobytes())
+        digest = hashlib.sha256(hash_bytes(self.table.columns["hash"]).tobytes())
         digest.update(self.table.edge_bits.tobytes())
         return digest.hexdigest()
 
@@ -80,7 +81,7 @@ class ParquetRows:
     cells = 1
 
     def __init__(self, space: "Space", path: str | os.PathLike):
-        from cate_hf.graphs.table_parquet import count_rows
+        from cate_hf.graphs.io import count_rows
 
         self.space, self.path = space, Path(path)
         self._rows = count_rows(path)
@@ -94,7 +95,7 @@ class ParquetRows:
 
     def operations(self) -> tuple[str, ...]:
         """Those of the first row, or all that the file names."""
-        from cate_hf.graphs.table_parquet import read_parts
+        from cate_hf.graphs.io import read_parts
 
         table, _ = next(read_parts(self.path, 0, min(len(self), 1), 1))
         return table.vocabulary
@@ -105,7 +106,7 @@ class ParquetRows:
         Raises:
             ValueError: an architecture that is not of the space, or a hash that is not its; file and row are named.
         """
-        from cate_hf.graphs.table_parquet import read_parts
+        from cate_hf.graphs.io import read_parts
 
         for table, others in read_parts(self.path, start, stop, size):
             given = given_hashes(others)
@@ -144,7 +145,7 @@ def rows_for(
         if space != own.name:
             raise ValueError(f"{model} is a checkpoint of {own.name}, not of {space}")
         return TableRows(own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress))
-    from cate_hf.graphs.table_io import PARQUET_SUFFIXES, read_architectures
+    from cate_hf.graphs.io import PARQUET_SUFFIXES, read_architectures
 
     if Path(input).suffix in PARQUET_SUFFIXES:
         from cate_hf.encodings._cell_pairs import PairRows, holds_pairs
@@ -199,17 +200,3 @@ def checked_architectures(
     computed = space.hash_many(table)
     check_hashes(given, computed, source)
     return table.with_columns(hash=computed)
-
-
-def check_hashes(given: np.ndarray | None, computed: np.ndarray, source: str) -> None:
-    """Compare a file's column with the hashes of its architectures; ValueError names the first row that differs."""
-    if given is None:
-        return
-    if given.dtype == computed.dtype:
-        wrong = np.flatnonzero(given != computed)
-    else:  # objects: as S32 a longer text would lose its end, and look right
-        wrong = [row for row, text in enumerate(given) if text != computed[row].decode()]
-    if len(wrong):
-        row = int(wrong[0])
-        text = given[row].decode(errors="replace") if isinstance(given[row], bytes) else given[row]
-        raise ValueError(f"{source}, row {row}: hash is {text!r}, its architecture has {computed[row].decode()!r}")

@@ -103,7 +103,7 @@ def nearest_architectures(
     else:
         table, matrix = space.pool(progress=progress), None
     if hash is not None:
-        rows = np.flatnonzero(table.columns["hash"] == hash.encode())[:1]
+        rows = np.flatnonzero(table.columns["hash"] == hash)[:1]
         if not len(rows):
             where = space.name if encodings is None else encodings
             raise ValueError(f"no architecture of {where} has the hash {hash!r}")
@@ -147,7 +147,7 @@ def print_neighbours(neighbours: Neighbours) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    view = Table(title=f"nearest to {neighbours.query.columns['hash'][0].decode()}", show_header=True)
+    view = Table(title=f"nearest to {neighbours.query.columns['hash'][0]}", show_header=True)
     view.add_column("hash", no_wrap=True)
     edits = "edit_distance" in neighbours.found.columns
     costs = [name.replace("flops", "FLOPs") for name in neighbours.costs]
@@ -157,7 +157,7 @@ def print_neighbours(neighbours: Neighbours) -> None:
         for row in range(len(table)):
             column = {name: values[row] for name, values in table.columns.items()}
             view.add_row(
-                column["hash"].decode(),
+                column["hash"],
                 f"{column.get('distance', 0):.4f}",
                 *(f"{column[name]:,}" for name in neighbours.costs),
                 *([f"{column.get('edit_distance', 0)}"] if edits else []),

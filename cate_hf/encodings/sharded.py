@@ -21,8 +21,7 @@ from cate_hf.core.files import atomic_output, check_output
 from cate_hf.core.launching import main_process_first, on_main_process, wait_for_all
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings.files import ROW_GROUP, encoded_parts, encoder_and_rows
-from cate_hf.graphs.table_io import PARQUET_SUFFIXES
-from cate_hf.graphs.table_parquet import readable_parquet, write_groups
+from cate_hf.graphs.io import PARQUET_SUFFIXES, readable_parquet, write_groups
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

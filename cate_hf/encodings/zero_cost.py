@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from cate_hf.core.parallel import num_threads
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.encodings.structure import mean_and_spread
 from cate_hf.graphs.table import ArchitectureTable
@@ -75,9 +76,7 @@ class ZeroCostEncoding(BaseEncoding):
         return np.clip(standardised, -_MOST, _MOST).astype(np.float32)
 
     def _how_long(self, table: ArchitectureTable, networks: int) -> str:
-        import joblib
-
-        each, jobs = seconds_each(self.space, table, self.settings), self.jobs or joblib.cpu_count()
+        each, jobs = seconds_each(self.space, table, self.settings), self.jobs or num_threads()
         return (
             f"{networks:,} networks of {self.space.name} are still to be measured: about "
             f"{_in_words(networks * each / jobs)}, at {each * 1000:.0f} ms a network, {jobs} at a time. What is "

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from cate_hf.graphs.algorithms import find_cycle
+
 
 def check_operations(operations: Any) -> tuple[str, ...]:
     """At least two non-empty names, as a tuple of str."""
@@ -34,9 +36,6 @@ def check_adjacency(adjacency: Any, size: int) -> np.ndarray:
     lower = np.argwhere(np.tril(matrix))
     if not lower.size:
         return matrix
-
-    from cate_hf.graphs.algorithms import find_cycle
-
     loops = np.flatnonzero(np.diag(matrix))
     if loops.size:
         raise ValueError(f"architecture: node {loops[0]} has an edge to itself, {loops[0]} -> {loops[0]}")

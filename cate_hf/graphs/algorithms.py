@@ -1,11 +1,8 @@
-"""Algorithms on one architecture: cycles, isomorphism, paths, edit distance, networkx both ways.
-
-``Architecture`` offers them as methods; they are here to keep its file short.
-"""
+"""Algorithms on one architecture: cycles, isomorphism, paths, edit distance; ``Architecture`` has them as methods."""
 
 from functools import lru_cache
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -158,26 +155,3 @@ def to_networkx(architecture: "Architecture") -> "networkx.DiGraph":
     graph.add_nodes_from((node, {"operation": name}) for node, name in enumerate(architecture.operations))
     graph.add_edges_from(architecture.edges)
     return graph
-
-
-def from_networkx(graph: Any) -> tuple[list[str], np.ndarray]:
-    """Operations and adjacency (L, L) for ``Architecture.from_networkx``."""
-    import networkx
-
-    if not isinstance(graph, networkx.Graph) or not graph.is_directed() or graph.is_multigraph():
-        raise ValueError(f"architecture: expected a networkx.DiGraph, got {type(graph).__name__}")
-    added = {node: place for place, node in enumerate(graph)}
-    for node, operation in graph.nodes(data="operation"):
-        if operation is None:
-            raise ValueError(f"architecture: node {node!r} has no attribute 'operation'")
-    try:
-        order = list(networkx.lexicographical_topological_sort(graph, key=added.__getitem__))
-    except networkx.NetworkXUnfeasible:
-        cycle = find_cycle(networkx.to_numpy_array(graph, nodelist=list(graph)))
-        names = " -> ".join(repr(list(graph)[place]) for place in cycle)
-        raise ValueError(f"architecture: cycle {names}; the graph must be acyclic") from None
-    number = {node: place for place, node in enumerate(order)}
-    adjacency = np.zeros((len(order), len(order)), dtype=np.uint8)
-    for source, target in graph.edges:
-        adjacency[number[source], number[target]] = 1
-    return [graph.nodes[node]["operation"] for node in order], adjacency

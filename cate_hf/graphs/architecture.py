@@ -1,13 +1,14 @@
 """One neural architecture: a directed acyclic graph whose nodes carry operations."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.graphs import algorithms
 from cate_hf.graphs._checks import check_adjacency, check_operations
+from cate_hf.graphs.hashing import cell_hash
 
 if TYPE_CHECKING:
     import networkx
@@ -17,6 +18,8 @@ class Architecture:
     """An immutable labelled DAG; equal and hashable by its operations and edges as drawn (see ``is_isomorphic``).
 
     Nodes are in topological order: node 0 is the input (some spaces have two, nodes 0 and 1), the last node the output.
+    ``cate_hf.graphs`` reads and writes other forms (``from_onnx``, ``from_fx``, ``from_dot``, ``from_networkx``,
+    ``to_dot``) and draws pictures (``draw``); a notebook shows the picture of an architecture by itself.
 
     Args:
         operations: L >= 2 operation names, one a node.
@@ -143,8 +146,6 @@ class Architecture:
         Raises:
             ValueError: ``labels`` lacks an operation of this architecture.
         """
-        from cate_hf.graphs.hashing import cell_hash
-
         if labels is None:
             numbers = [int.from_bytes(name.encode("utf-8"), "big") for name in self._operations]
         else:
@@ -159,9 +160,7 @@ class Architecture:
 
     def is_isomorphic(self, other: "Architecture") -> bool:
         """Whether the nodes of one can be renumbered so that it becomes the other, operations included (exact)."""
-        from cate_hf.graphs.algorithms import is_isomorphic
-
-        return is_isomorphic(self, other)
+        return algorithms.is_isomorphic(self, other)
 
     def paths(self, num_inputs: int = 1, limit: int = 100_000) -> list[str]:
         """The operations along every path from an input to the output, e.g. "input|conv3x3-bn-relu|output".
@@ -176,10 +175,8 @@ class Architecture:
         Raises:
             ValueError: there are more than ``limit`` paths (their number can grow as 2^L).
         """
-        from cate_hf.graphs.algorithms import paths
-
         self._check_num_inputs(num_inputs)
-        return paths(self, num_inputs, limit)
+        return algorithms.paths(self, num_inputs, limit)
 
     def edit_distance(self, other: "Architecture", num_inputs: int = 1, timeout_seconds: float = 10.0) -> int:
         """Graph edit distance: the fewest unit changes that turn one into the other (up to isomorphism).
@@ -188,92 +185,13 @@ class Architecture:
         inputs and the output stays the output. Exact for up to 8 nodes between input and output; beyond that networkx
         searches for ``timeout_seconds`` and the result is then an upper bound.
         """
-        from cate_hf.graphs.algorithms import edit_distance
-
         self._check_num_inputs(num_inputs)
         other._check_num_inputs(num_inputs)
-        return edit_distance(self, other, num_inputs, timeout_seconds)
+        return algorithms.edit_distance(self, other, num_inputs, timeout_seconds)
 
     def to_networkx(self) -> "networkx.DiGraph":
-        """Nodes 0 .. L-1 with attribute ``operation``."""
-        from cate_hf.graphs.algorithms import to_networkx
-
-        return to_networkx(self)
-
-    @classmethod
-    def from_networkx(cls, graph: "networkx.DiGraph") -> "Architecture":
-        """From a directed graph whose nodes carry ``operation``; nodes of any name.
-
-        Nodes are numbered in topological order, those that could come next in the order in which they were added to the
-        graph, so that ``from_networkx(a.to_networkx()) == a``.
-
-        Raises:
-            ValueError: undirected, parallel edges, a cycle (named), or a node without ``operation``.
-        """
-        from cate_hf.graphs.algorithms import from_networkx
-
-        return cls(*from_networkx(graph))
-
-    def to_dot(self) -> str:
-        """DOT text, for Graphviz and for ``from_dot``: nodes 0 .. L-1 whose labels are the operations."""
-        from cate_hf.graphs.formats._dot import to_dot
-
-        return to_dot(self)
-
-    @classmethod
-    def from_dot(cls, text_or_path, label: str = "operation", start=None, end: str | None = None) -> "Architecture":
-        """From a directed graph in DOT; ``from_dot(a.to_dot()) == a``. Nodes are numbered as in ``from_networkx``.
-
-        Args:
-            text_or_path: DOT text, or a file of it.
-            label: a node's attribute that is its operation; where it is absent ``label`` is, else the node's name.
-            start, end: names of nodes (one end, any number of starts): only what is on paths between them.
-
-        Raises:
-            ValueError: not DOT (the line is named), undirected, a cycle, several nodes that lead nowhere of which
-                neither ``end`` nor the graph's attribute ``output`` names one, no path, or more than 254 nodes.
-        """
-        from cate_hf.graphs.formats._dot import from_dot
-
-        return cls(*from_dot(text_or_path, label, start, end))
-
-    @classmethod
-    def from_onnx(cls, model_or_path, start=None, end=None, label=None, drop=()) -> "Architecture":
-        """From an ONNX model or file: operators, after nodes "input" for the inputs and before one node "output".
-
-        Constants, and what is on no path from input to output, are left out. The weights, which may be in files of
-        their own, are not needed, and nothing is executed.
-
-        Args:
-            start, end: names of tensors or nodes (a tensor's goes first), each one or a list: only what lies between.
-                A start stands for an input: of the tensor's readers, or of that node. The graph's own when None.
-            label: ``onnx.NodeProto`` -> operation, or "detailed" for Conv3x3/s2 and such; the operator type when None.
-            drop: operator types to leave out, their inputs led on, such as ("Identity", "Dropout").
-
-        Raises:
-            ValueError: not an ONNX model, an unknown name (the nearest is told), no path, or more than 254 nodes.
-        """
-        from cate_hf.graphs.formats._onnx_model import from_onnx
-
-        return cls(*from_onnx(model_or_path, start, end, label, drop))
-
-    @classmethod
-    def from_fx(cls, module, start=None, end=None, label=None, drop=()) -> "Architecture":
-        """From a torch.fx.GraphModule, a torch.nn.Module (traced by torch.fx) or a torch.export.ExportedProgram.
-
-        Nodes are the calls, named by the class of the module, the function or the method; otherwise as ``from_onnx``.
-
-        Args:
-            start, end: names of graph nodes ("layer1_conv") or of modules called once ("layer1.conv").
-            label: ``torch.fx.Node`` -> operation, or "detailed": Conv3x3/s2 for modules with a kernel.
-            drop: classes and functions to leave out, such as ("Identity", "Dropout").
-
-        Raises:
-            ValueError: as ``from_onnx``, or torch.fx cannot trace the module.
-        """
-        from cate_hf.graphs.formats._fx import from_fx
-
-        return cls(*from_fx(module, start, end, label, drop))
+        """Return a graph of nodes 0 .. L-1 with the attribute ``operation``, which ``from_networkx`` reads."""
+        return algorithms.to_networkx(self)
 
     def to_dict(self) -> dict[str, list]:
         """``{"operations": [...], "adjacency": [[...], ...]}`` of Python strings and integers."""
@@ -311,26 +229,6 @@ class Architecture:
         except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"architecture: not valid JSON ({error})") from None
         return cls.from_dict(row)
-
-    def draw(self, target: "str | os.PathLike | Any" = None) -> Any:
-        """Draw the graph, layered left to right, operations coloured.
-
-        Args:
-            target: a file to write (format by its suffix: .png, .svg, .pdf), a matplotlib Axes to draw on, or None for
-                a new figure.
-
-        Returns:
-            the matplotlib Axes.
-        """
-        from cate_hf.graphs.drawing import draw
-
-        return draw(self, target)
-
-    def _repr_png_(self) -> bytes:
-        """A notebook shows the picture."""
-        from cate_hf.graphs.drawing import png
-
-        return png(self)
 
     def _check_num_inputs(self, num_inputs: int) -> None:
         if not 1 <= num_inputs < self.num_nodes:

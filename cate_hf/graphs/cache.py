@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cate_hf.core.files import atomic_output
+from cate_hf.graphs.io import read_parquet, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
 
 CACHE_VARIABLE = "CATE_HF_CACHE"
@@ -25,7 +26,7 @@ def cached_table(key: str, rows: int | None, compute: Callable[[], ArchitectureT
     path = cache_folder() / f"{key}.parquet"
     if path.is_file():
         try:
-            table = ArchitectureTable.from_parquet(path)
+            table = read_parquet(path)
             if rows is None or len(table) == rows:
                 return table
         except (ValueError, OSError):
@@ -33,7 +34,7 @@ def cached_table(key: str, rows: int | None, compute: Callable[[], ArchitectureT
     table = compute()
     try:
         with atomic_output(path, overwrite=True) as temporary:
-            table.to_parquet(temporary, packed=True)
+            write_parquet(table, temporary, packed=True)
     except OSError:
         pass
     return table

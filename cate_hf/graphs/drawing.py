@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cate_hf.core.files import atomic_output
+from cate_hf.graphs.architecture import Architecture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from cate_hf.graphs.architecture import Architecture
 
 # Pale, for dark text.
 _COLOURS = "#9ecae9 #ffbf79 #88d27a #fa9fb5 #d6bcf0 #f2cf5b #83d3cb #e5ae9d #c5d86d #b7bfe8 #e8c3a0 #f4b4e0".split()
@@ -32,8 +31,15 @@ _CROWD, _MOST_PASSES = 1_000, 200_000  # layers passed, by all edges together
 _DPI, _MOST_PIXELS, _LONGEST_SIDE = 150, 50_000_000, 20_000  # of pictures in pixels
 
 
-def draw(architecture: "Architecture", target: "str | os.PathLike | Axes | None" = None) -> "Axes":
-    """See ``Architecture.draw``.
+def draw(architecture: Architecture, target: "str | os.PathLike | Axes | None" = None) -> "Axes":
+    """Draw an architecture, layered left to right, operations coloured.
+
+    Args:
+        target: a file to write (format by its suffix: .png, .svg, .pdf), a matplotlib Axes to draw on, or None for a
+            new figure.
+
+    Returns:
+        the matplotlib Axes.
 
     Raises:
         ValueError: the file's suffix is not an image format that matplotlib writes, or the graph has too many edges.
@@ -65,8 +71,8 @@ def draw(architecture: "Architecture", target: "str | os.PathLike | Axes | None"
     return axes
 
 
-def png(architecture: "Architecture") -> bytes:
-    """The picture as the bytes of a PNG file."""
+def _png(architecture: Architecture) -> bytes:
+    """Return the picture as the bytes of a PNG file, for notebooks."""
     buffer = io.BytesIO()
     figure = draw(architecture).figure
     figure.savefig(buffer, format="png", dpi=_dpi(figure, 100))
@@ -98,7 +104,7 @@ def operation_colour(name: str) -> str:
     return _COLOURS[zlib.crc32(name.encode("utf-8"), _COLOUR_SEED) % len(_COLOURS)]
 
 
-def _layout(architecture: "Architecture") -> tuple[np.ndarray, list[list[int]]]:
+def _layout(architecture: Architecture) -> tuple[np.ndarray, list[list[int]]]:
     """Points (P, 2) and the chain of points of each edge.
 
     Sugiyama's method: a node's layer is the longest path that leads to it, the output's the last. An edge that passes
@@ -228,7 +234,7 @@ def _port(points: np.ndarray, point: int, others: set[int]) -> float:
 
 
 def _draw_nodes(
-    axes: "Axes", architecture: "Architecture", points: np.ndarray, labels: list[str], font_size: float
+    axes: "Axes", architecture: Architecture, points: np.ndarray, labels: list[str], font_size: float
 ) -> None:
     from matplotlib.patches import FancyBboxPatch
 
@@ -271,3 +277,6 @@ def _font_size(axes: "Axes", lines: set[str]) -> float:
     measure, font = TextToPath().get_text_width_height_descent, FontProperties(size=10)
     widest = max(measure(line, font, ismath=False)[0] for line in lines)
     return float(np.clip(0.86 * points_wide / max(widest / 10, 1e-3), 2, 10))
+
+
+Architecture._repr_png_ = _png  # type: ignore[attr-defined]  # a notebook shows the picture

@@ -15,15 +15,14 @@ All of it is arithmetic modulo 2^64 on numbers that depend on names alone: hashe
 every version, and of every space that uses the same names for its operations.
 """
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from hashlib import blake2b
 
-import numba
 import numpy as np
 
+from cate_hf.core.compiled import compiled, mix
+from cate_hf.core.parallel import over_chunks
+from cate_hf.graphs.hashes import hash_text
 from cate_hf.graphs.table import ArchitectureTable
 
 _CHUNK = 8192
@@ -43,20 +42,8 @@ _MARK, _IN, _OUT, _STEP, _END, _MARKED = (
 )
 
 
-def compiled(**options) -> Callable:
-    """`numba.njit` that keeps what it compiled on disk where there is a folder that it may write to."""
-
-    def decorate(function: Callable) -> Callable:
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # no such folder
-            return numba.njit(**options)(function)
-
-    return decorate
-
-
 def graph_hashes(table: ArchitectureTable, on_progress: Callable[[int], None] | None = None) -> np.ndarray:
-    """(N,) S32: 32 hexadecimal characters an architecture, equal for isomorphic ones.
+    """(N,) text: 32 hexadecimal characters an architecture, equal for isomorphic ones.
 
     Args:
         on_progress: called with the number of architectures finished, after each chunk.
@@ -64,34 +51,19 @@ def graph_hashes(table: ArchitectureTable, on_progress: Callable[[int], None] | 
     starts = _name_colours(table.vocabulary)
     digests = np.empty((len(table), 2), dtype=np.uint64)
 
-    def work(first: int) -> int:
-        part = slice(first, first + _CHUNK)
+    def work(part: slice) -> None:
         _hash_rows(table.operation_codes[part], table.edge_bits[part], table.num_nodes[part], starts, digests[part])
-        return len(digests[part])
+        if on_progress is not None:
+            on_progress(part.stop - part.start)
 
-    chunks = range(0, len(table), _CHUNK)
-    with ExitStack() as stack:
-        run = map
-        if len(chunks) > 1:  # compiled code lets threads run side by side
-            run = stack.enter_context(ThreadPoolExecutor(os.cpu_count())).map
-        for count in run(work, chunks):
-            if on_progress is not None:
-                on_progress(count)
-    return _HEX[digests.astype(">u8").view(np.uint8)].view("S32").ravel()
+    over_chunks(work, len(table), _CHUNK, products=False)
+    return hash_text(_HEX[digests.astype(">u8").view(np.uint8)].view("S32").ravel())
 
 
 def _name_colours(vocabulary: tuple[str, ...]) -> np.ndarray:
     """(V, 2) uint64 of the operations' names."""
     digests = b"".join(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest() for name in vocabulary)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64).reshape(-1, 2)
-
-
-@compiled(nogil=True)
-def mix(z):
-    """A bijection of 64 bits that spreads each over all (the finaliser of SplitMix64)."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 @compiled(nogil=True)

@@ -5,12 +5,13 @@ every vertex starts from (out-degree, in-degree, label), absorbs its neighbours'
 cell, and the sorted digests of all vertices give the cell's hash.
 """
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
 
 import numpy as np
+
+from cate_hf.core.parallel import over_chunks
+from cate_hf.graphs.hashes import hash_text
 
 
 def _digest(text: str) -> str:
@@ -56,7 +57,6 @@ _SINES = (np.abs(np.sin(np.arange(1, 65, dtype=np.float64))) * 2**32).astype(np.
 _SHIFTS = np.repeat(np.array([[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]]), 4, axis=0).ravel()
 _START = np.array([0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476], dtype=np.uint32)
 _FEW = 256  # cells of one size that are hashed faster one by one
-_FEW_FOR_THREADS = 1024  # starting threads takes longer than hashing so many cells
 _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype="<u2")
 
 
@@ -128,13 +128,13 @@ def _hexadecimal(digests: np.ndarray) -> np.ndarray:
 
 
 def text_hashes(texts: np.ndarray) -> np.ndarray:
-    """The MD5 (N,) S32, hexadecimal, of N texts of the same length: (N, length) bytes."""
+    """The MD5 (N,), hexadecimal text, of N texts of the same length: (N, length) bytes."""
     n, length = texts.shape
     if n < 128:  # too few for array operations to be worth it
-        return np.array([md5(row.tobytes(), usedforsecurity=False).hexdigest() for row in texts], dtype="S32")
+        return np.array([md5(row.tobytes(), usedforsecurity=False).hexdigest() for row in texts], dtype="U32")
     messages = _buffer(n, length)
     messages[:, :length] = texts
-    return _hexadecimal(_md5(messages, length))
+    return hash_text(_hexadecimal(_md5(messages, length)))
 
 
 def _sort_keys(digests: np.ndarray) -> np.ndarray:
@@ -205,7 +205,6 @@ def cell_hashes(
     labels: np.ndarray,
     num_nodes: np.ndarray,
     on_progress: Callable[[int], None] | None = None,
-    threads: int | None = None,
 ) -> np.ndarray:
     """The hash of ``cell_hash`` for N cells at once.
 
@@ -214,10 +213,9 @@ def cell_hashes(
         labels: (N, L) integers, as for ``cell_hash``; those of unused positions are ignored.
         num_nodes: (N,) number of vertices of each cell.
         on_progress: called with the number of cells finished, after each chunk.
-        threads: number of threads; the number of processors when None.
 
     Returns:
-        (N,) array of dtype S32, hexadecimal.
+        (N,) text (<U32), hexadecimal.
     """
     num_nodes = np.asarray(num_nodes)
     hashes = np.empty(len(num_nodes), dtype="S32")
@@ -226,22 +224,14 @@ def cell_hashes(
         rows = np.flatnonzero(num_nodes == size)
         chunks += [(size, rows[i : i + 16384]) for i in range(0, len(rows), 16384)]
 
-    def work(chunk):
-        size, rows = chunk
+    def work(chunk: slice) -> None:
+        size, rows = chunks[chunk.start]
         if len(rows) < _FEW:
             hashes[rows] = [cell_hash(adjacency[row, :size, :size], labels[row, :size]) for row in rows]
-            return len(rows)
-        hashes[rows] = _hash_same_size(adjacency[rows, :size, :size], labels[rows, :size])
-        return len(rows)
-
-    if len(num_nodes) < _FEW_FOR_THREADS:
-        for chunk in chunks:
-            work(chunk)
+        else:
+            hashes[rows] = _hash_same_size(adjacency[rows, :size, :size], labels[rows, :size])
         if on_progress is not None:
-            on_progress(len(num_nodes))
-        return hashes
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:  # NumPy lets threads run side by side
-        for count in pool.map(work, chunks):
-            if on_progress is not None:
-                on_progress(count)
-    return hashes
+            on_progress(len(rows))
+
+    over_chunks(work, len(chunks), 1, products=False)
+    return hash_text(hashes)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import datasets
-
-    from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.hashes import hash_text
 
 PADDING = 255
 """Operation code of an unused position."""
@@ -52,7 +49,7 @@ class ArchitectureTable(Sequence):
         operation_codes: (N, L) uint8, positions in the vocabulary; ``PADDING`` (255) after the last node.
         edge_bits: (N, ceil(L(L-1)/2 / 8)) uint8; edge x -> y (x < y) is bit x + y(y-1)/2, lowest bit first.
         num_nodes: (N,) uint8.
-        columns: name -> array with N along its first axis; ``hash`` is of dtype S32.
+        columns: name -> array with N along its first axis; ``hash`` is text (<U32).
     """
 
     def __init__(
@@ -211,8 +208,6 @@ class ArchitectureTable(Sequence):
         )
 
     def __iter__(self) -> Iterator[Architecture]:
-        from cate_hf.graphs.architecture import Architecture
-
         for start in range(0, len(self), 1024):
             part = slice(start, start + 1024)
             for n, codes, matrix in zip(
@@ -266,49 +261,9 @@ class ArchitectureTable(Sequence):
         edges[:, :bytes_] = self.edge_bits[:, :bytes_]
         return ArchitectureTable(self.vocabulary, codes, edges, self.num_nodes, self.columns)
 
-    def to_parquet(self, path: str | os.PathLike, overwrite: bool = False, packed: bool = False) -> None:
-        """Write the public form (operations, adjacency, columns), or the packed one of caches.
-
-        Raises:
-            OSError: the file exists and ``overwrite`` is false, or cannot be written.
-        """
-        from cate_hf.graphs.table_parquet import write_parquet
-
-        write_parquet(self, path, overwrite, packed)
-
-    @classmethod
-    def from_parquet(cls, path: str | os.PathLike, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
-        """Read either form. Raises ValueError naming file, row and field of what is wrong, OSError if unreadable."""
-        from cate_hf.graphs.table_parquet import read_parquet
-
-        return read_parquet(path, vocabulary)
-
-    def to_dataset(self) -> datasets.Dataset:
-        """A ``datasets.Dataset`` of the public form."""
-        import datasets
-
-        from cate_hf.graphs.table_arrow import to_arrow
-
-        return datasets.Dataset(to_arrow(self))
-
-    @classmethod
-    def from_dataset(
-        cls, dataset: datasets.Dataset | datasets.IterableDataset, vocabulary: Sequence[str] | None = None
-    ) -> ArchitectureTable:
-        """The inverse of ``to_dataset``, of operations as names or as class labels; a selection of rows is honoured.
-
-        Raises:
-            ValueError: as ``from_parquet``.
-        """
-        from cate_hf.graphs.table_arrow import from_dataset
-
-        return from_dataset(dataset, vocabulary)
-
 
 def _column(name: str, values: Any, n: int) -> np.ndarray:
-    values = np.asarray(values)
-    if values.dtype.kind == "U" and name == "hash":
-        values = values.astype("S32")
+    values = hash_text(values) if name == "hash" else np.asarray(values)
     if values.ndim == 0 or len(values) != n:
         raise ValueError(f"column {name!r}: expected {n} values, one a row, got shape {values.shape}")
     return values

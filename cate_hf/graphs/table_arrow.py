@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cate_hf.core.names import printable
+from cate_hf.graphs.hashes import hash_bytes, hash_text
 from cate_hf.graphs.table import PADDING, ArchitectureTable, unknown_operation
 
 if TYPE_CHECKING:
@@ -104,7 +105,10 @@ def from_arrow(
 def from_dataset(
     dataset: "datasets.Dataset | datasets.IterableDataset", vocabulary: Sequence[str] | None = None
 ) -> ArchitectureTable:
-    """The architectures of a data set, in its order of rows.
+    """Return the table of a ``datasets.Dataset``: its operations are names or class labels, its rows in their order.
+
+    Args:
+        vocabulary: names of the operations, in the order of their codes; those of the data set when None.
 
     Raises:
         ValueError: naming row and field of what is wrong.
@@ -288,7 +292,8 @@ def _offsets(counts: np.ndarray) -> pa.Array:
 
 
 def _column_to_arrow(name: str, values: np.ndarray, type_: pa.DataType | None) -> pa.Array | pa.ChunkedArray:
-    if values.dtype.kind == "S":
+    if _is_hashes(values):
+        values = hash_bytes(values)
         parts = (values[start : start + PART_ROWS] for start in range(0, len(values), PART_ROWS))
         return pa.chunked_array([fixed_binary(part).cast(pa.binary()).cast(pa.string()) for part in parts], pa.string())
     try:
@@ -303,13 +308,21 @@ def _column_to_arrow(name: str, values: np.ndarray, type_: pa.DataType | None) -
         raise ValueError(f"column {name!r}: expected values of one type, got {found} ({reason})") from None
 
 
+def _is_hashes(values: np.ndarray) -> bool:
+    """Whether all are texts of 32 ASCII characters, which are converted without a Python object for each."""
+    if values.dtype != "U32" or values.ndim != 1 or not len(values):
+        return values.dtype == "S32"
+    codes = np.ascontiguousarray(values).view(np.uint32)
+    return bool(codes.min() > 0 and codes.max() < 128)
+
+
 def column_from_arrow(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as a table holds it; hashes as S32."""
+    """A column as a table holds it; hashes as text of fixed width."""
     values = column.combine_chunks()
     if pa.types.is_string(values.type) and not values.null_count:
         lengths = pc.binary_length(values)
         if len(values) and pc.all(pc.equal(lengths, 32)).as_py():  # hashes
-            return values.cast(pa.binary(32)).to_numpy(zero_copy_only=False).astype("S32")
+            return hash_text(values.cast(pa.binary(32)).to_numpy(zero_copy_only=False).astype("S32"))
     return values.to_numpy(zero_copy_only=False)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cate_hf.core.files import atomic_output, check_output
+from cate_hf.graphs.io import write_parquet
 from cate_hf.hub.layout import OWN_FILES, SPACE_FILE
 from cate_hf.hub.save import save_checkpoint
 from cate_hf.predictor._assemble import assemble
@@ -79,7 +80,7 @@ def save_predictor(
         save_file(tensors, folder / PREDICTOR_FILE, {"predictor": json.dumps(about)})
         if keep_labels and predictor.labels is not None:
             columns = {f"label:{name}": values for name, values in predictor.labels.columns.items()}
-            predictor.labels.table.with_columns(**columns).to_parquet(folder / LABELS_FILE)
+            write_parquet(predictor.labels.table.with_columns(**columns), folder / LABELS_FILE)
         draw_residuals(predictor, folder / PICTURE_FILE, keep_labels)
         picture = (folder / PICTURE_FILE).is_file()
         (folder / "README.md").write_text(render_card(predictor, picture=picture), encoding="utf-8")

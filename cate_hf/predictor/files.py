@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cate_hf.graphs.io import read_parquet
 from cate_hf.predictor._assemble import take_apart
 from cate_hf.predictor._combine import Combination
 from cate_hf.predictor._features import Features
@@ -173,12 +174,11 @@ def _part(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
 
 
 def _labels(folder: Path, space: Any, targets: list[Target]) -> Labels | None:
-    from cate_hf.graphs.table import ArchitectureTable
 
     file = folder / LABELS_FILE
     if not file.is_file():
         return None
-    table = ArchitectureTable.from_parquet(file, space.vocabulary)
+    table = read_parquet(file, space.vocabulary)
     if missing := [t.name for t in targets if f"label:{t.name}" not in table.columns]:
         raise ValueError(f"{file}: no column 'label:{missing[0]}'")
     columns = {t.name: np.asarray(table.columns[f"label:{t.name}"], np.float64) for t in targets}

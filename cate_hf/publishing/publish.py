@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cate_hf.core.progress import progress_bar
+from cate_hf.graphs.io import read_parquet
 from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.checks_code import foreign_code
 from cate_hf.hub.checks_files import PICKLES
@@ -95,13 +96,12 @@ def publish_pairs(
 ) -> Published:
     """Publish a folder that `cate pairs` wrote, architectures and pairs, as a data set; as `publish_checkpoint`."""
     from cate_hf.data.pairs import OWN_FILES, check_pairs
-    from cate_hf.graphs.table import ArchitectureTable
 
     folder = Path(folder)
     _check_repo_id(repo_id)
     rendered = render_pairs_card(folder)
     check_pairs(folder)
-    ArchitectureTable.from_parquet(folder / "architectures.parquet")
+    read_parquet(folder / "architectures.parquet")
     card = _card(folder, rendered, lambda: render_pairs_card(folder, repo_id))
     check_card(card, "dataset", str(folder / CARD))
     with _staged(folder, OWN_FILES, card) as (staged, left_out):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search.checks import check_encodings, check_settings
 
@@ -78,7 +79,7 @@ class Optimizer(ABC):
         self._status = np.zeros(len(candidates), dtype=np.uint8)
         self._pending: dict[int, None] = {}  # rows that were asked and not told, in that order
         self._row_of_asked: dict[Architecture, int] = {}
-        self._by_hash: np.ndarray | None = None  # of the candidates that were given
+        self._by_hash: HashIndex | None = None  # of the candidates that were given
         self._added: dict[bytes, int] = {}  # hash -> row, of those that came to be candidates meanwhile
         self.journal: Journal | None = None
 
@@ -233,23 +234,21 @@ class Optimizer(ABC):
             setattr(self, name, arrays.get(name))
 
     def _find(self, architecture: "Architecture") -> int:
-        wanted = self.space.hash(architecture).encode()
+        wanted = self.space.hash(architecture)
         row = int(self._rows_of(np.array([wanted]))[0])
         if row < 0:
-            raise ValueError(f"tell: the architecture with hash {wanted.decode()} is not among the candidates")
+            raise ValueError(f"tell: the architecture with hash {wanted} is not among the candidates")
         return row
 
     def _rows_of(self, wanted: np.ndarray) -> np.ndarray:
-        """(n,) rows of the candidates with these hashes (n,) S32, -1 where there is none."""
+        """(n,) rows of the candidates with these hashes (n,), -1 where there is none."""
         hashes = self.candidates.columns["hash"][: self.given]
         if self._by_hash is None:
-            self._by_hash = np.argsort(hashes)
-        at = np.searchsorted(hashes, wanted, sorter=self._by_hash)
-        rows = self._by_hash[np.minimum(at, len(hashes) - 1)]
-        rows = np.where(hashes[rows] == wanted, rows, -1)
+            self._by_hash = HashIndex(hashes)
+        rows = self._by_hash.rows(wanted)
         if self._added:
             for place in np.flatnonzero(rows < 0):
-                rows[place] = self._added.get(bytes(wanted[place]), -1)
+                rows[place] = self._added.get(str(wanted[place]), -1)
         return rows
 
     def _add(self, table: ArchitectureTable) -> None:
@@ -258,7 +257,7 @@ class Optimizer(ABC):
         plain = [t.replace_columns({"hash": t.columns["hash"]}) for t in (self.candidates, table)]
         self.candidates = ArchitectureTable.concatenate(plain)
         self._status = np.concatenate([self._status, np.zeros(len(table), dtype=np.uint8)])
-        self._added |= {bytes(h): first + i for i, h in enumerate(table.columns["hash"])}
+        self._added |= {str(h): first + i for i, h in enumerate(table.columns["hash"])}
 
     def _is_free(self) -> np.ndarray:
         """(N,) bool: neither asked for nor told."""

@@ -83,7 +83,7 @@ class Journal:
     def asked(self, optimizer: "Optimizer", rows: list[int]) -> None:
         """Note an ask, with the state after it."""
         earlier, arrays = self._arrays, self._write_arrays(optimizer)
-        hashes = [h.decode() for h in optimizer.candidates.columns["hash"][rows]]
+        hashes = optimizer.candidates.columns["hash"][rows].tolist()
         self._write({"ask": rows, "hash": hashes, "state": optimizer.small_state(), "arrays": arrays})
         if arrays != earlier:
             remove_arrays(self.path.parent, "journal", arrays)

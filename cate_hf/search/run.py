@@ -114,7 +114,7 @@ def run_trial(
         "seconds": seconds,
         "report_field": evaluation.report_field,
         "queries": [
-            {"hash": h.decode(), "value": float(v), "reported": float(r)}
+            {"hash": str(h), "value": float(v), "reported": float(r)}
             for h, v, r in zip(hashes, values, reported, strict=True)
         ],
         "best_so_far": best_so_far.tolist(),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.core.files import atomic_output, check_output
+from cate_hf.graphs.hashes import hash_bytes
 from cate_hf.search._registry import get_algorithm
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _PLURAL = ("settings", "candidates", "encodings")
 
 def identity(optimizer: "Optimizer") -> dict[str, Any]:
     """What a search is, apart from what happened in it, as JSON can hold it."""
-    hashes, encodings = optimizer.candidates.columns["hash"][: optimizer.given], optimizer.encodings
+    hashes, encodings = hash_bytes(optimizer.candidates.columns["hash"][: optimizer.given]), optimizer.encodings
     return {
         "format": FORMAT,
         "algorithm": optimizer.name,

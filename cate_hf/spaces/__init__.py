@@ -1,4 +1,4 @@
-"""What may be built: search spaces by name. Adding one is one module in `catalog/`, or one YAML file of a user's."""
+"""Search spaces by name. A new one is a folder with a module `space` here, or a YAML file of the user."""
 
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.registry import get_space, register_space, space_names

@@ -1,4 +1,4 @@
-"""What every search space offers. A subclass states its vocabulary and limits, and computes over tables."""
+"""The interface of all search spaces. A subclass states its vocabulary and limits, and computes over tables."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from cate_hf.graphs.cache import cached_table
+from cate_hf.graphs.hashes import check_hashes
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import _steps as steps
 from cate_hf.spaces._validation import check_ends, validate_rows
@@ -21,26 +22,26 @@ _HASH_CHARACTERS = 32
 
 
 class Space(ABC):
-    """A search space: which architectures there are, and what they cost.
+    """A search space: its architectures and their costs.
 
-    A subclass whose architectures can be listed sets `size` and gives `_enumerate`; another gives `_draw`.
+    A subclass sets `size` and defines `_enumerate` if its architectures can be listed, else it defines `_draw`.
 
     Attributes:
-        name, version: the version changes when an enumeration or a cost would; caches are keyed by it.
+        name, version: the version changes whenever the enumeration or a cost changes; caches are keyed by it.
         vocabulary: operation names; the inputs come first, the output last.
-        num_inputs: how many input nodes an architecture starts with.
+        num_inputs: number of input nodes that an architecture starts with.
         max_nodes, max_edges: limits, inputs and output included.
         size: number of architectures that `enumerate` gives, None where they cannot be listed.
-        pool_size: how many samples stand for a space that cannot be listed (see `pool`).
+        pool_size: number of samples that represent a space that cannot be listed (see `pool`).
         cost_names: costs that `costs` computes.
         pairing: settings of computation-aware pairs (see `cate_hf.data.pairs.PairSettings`).
-        distribution: what `sample` draws from, in words.
-        free_edges: whether architectures may have any edges within the limits, rather than those of a fixed pattern.
-        transparent: operations that pass on what comes in: they are no part of a path's name in the path encodings.
-        path_lengths: the fewest and the most operations, transparent ones aside, on a path from an input to the output;
-            None where any number can be that `max_nodes` leaves.
-        small_network: settings of `build` that make a small network, whose statistics at initialisation are taken.
-        most_paths: the most different paths that an architecture has; None where it is not known.
+        distribution: description of the distribution that `sample` draws from.
+        free_edges: whether any edges within the limits are allowed, rather than a fixed pattern.
+        transparent: operations that pass their input on, such as sums; the path encodings leave them out of paths.
+        path_lengths: the fewest and the most operations, transparent ones not counted, on a path from an input to the
+            output; None for any number up to what `max_nodes` allows.
+        small_network: settings of `build` for the small network that statistics at initialisation measure.
+        most_paths: the most different paths in an architecture; None where unknown.
     """
 
     name: ClassVar[str]
@@ -62,7 +63,7 @@ class Space(ABC):
 
     @abstractmethod
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
-        """(N,) S32: a hash that isomorphic architectures share."""
+        """(N,) text (<U32): a hash that isomorphic architectures share."""
 
     def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) int64: trainable parameters of the whole network."""
@@ -84,11 +85,11 @@ class Space(ABC):
         raise NotImplementedError
 
     def enumerate(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
-        """All architectures with columns hash and the costs, sorted by hash; each once, where the space says no other.
+        """Return all architectures with columns hash and the costs, sorted by hash; each once unless the space says so.
 
         Args:
             use_cache: read the table from the user's cache folder, and write it there the first time.
-            progress: draw a progress bar while it is computed.
+            progress: show a progress bar while the table is computed.
 
         Raises:
             ValueError: the space is too large to be listed.
@@ -100,9 +101,9 @@ class Space(ABC):
         return cached_table(f"{self.name}-{self.version}", self.size, lambda: self._enumerate(progress))
 
     def pool(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
-        """The architectures that pairs, pre-training and searches draw from: unique, with columns hash and the costs.
+        """Return the unique architectures that pairs, pre-training and searches use, with columns hash and the costs.
 
-        All of the space where it can be listed; else `pool_size` unique samples of seed 0, sorted by hash.
+        The whole space if it can be listed; else `pool_size` unique samples with seed 0, sorted by hash.
         """
         if self.size is not None:
             return self.enumerate(use_cache, progress)
@@ -116,13 +117,13 @@ class Space(ABC):
         return cached_table(f"{self.name}-{self.version}-pool-{self.pool_size}", self.pool_size, compute)
 
     def with_costs(self, table: ArchitectureTable) -> ArchitectureTable:
-        """The table with columns hash and each of the costs, computed where it lacks them."""
+        """Return the table with columns hash and all costs; those it already has are kept."""
         columns = {"hash": table.columns["hash"] if "hash" in table.columns else self.hash_many(table)}
         columns |= {name: self.costs(table, name) for name in self.cost_names}
         return table.replace_columns(columns | {k: v for k, v in table.columns.items() if k not in columns})
 
     def table(self, architectures: "ArchitectureTable | Sequence[Architecture]", source: str = "architectures"):
-        """Architectures as a table over this space's vocabulary.
+        """Return architectures as a table over this space's vocabulary.
 
         Raises:
             ValueError: an operation is not of this space; names the row.
@@ -132,10 +133,10 @@ class Space(ABC):
         return ArchitectureTable.from_architectures(architectures, self.vocabulary)
 
     def validate(self, architecture: "Architecture") -> "Architecture":
-        """The architecture without nodes that are on no path from input to output.
+        """Return the architecture without the nodes that are on no path from input to output.
 
         Raises:
-            ValueError: it is not of this space; the message says why.
+            ValueError: it does not belong to this space; the message says why.
         """
         check_ends(self, architecture)
         pruned = architecture.prune(self.num_inputs)
@@ -146,7 +147,7 @@ class Space(ABC):
         return pruned
 
     def validate_many(self, table: ArchitectureTable, source: str = "architectures") -> ArchitectureTable:
-        """`validate` of every row of a table, by array operations where a row is in its plain form.
+        """Apply `validate` to every row of a table, by array operations where a row is in its plain form.
 
         Args:
             source: what the errors call the table.
@@ -158,7 +159,7 @@ class Space(ABC):
         return validate_rows(self, table, self._needs_a_look(table), source)
 
     def _needs_a_look(self, table: ArchitectureTable) -> np.ndarray:
-        """(N,) bool: rows that `validate` must see. The others are as it would give them back."""
+        """(N,) bool: the rows that must go through `validate`; it would return the others unchanged."""
         from cate_hf.spaces._validation import needs_a_look
 
         return needs_a_look(self, table)
@@ -171,19 +172,19 @@ class Space(ABC):
         return True
 
     def hash(self, architecture: "Architecture") -> str:
-        """The hash of one architecture, after `validate`."""
-        return self.hash_many(self.table([self.validate(architecture)]))[0].decode()
+        """Return the hash of one architecture, after `validate`."""
+        return str(self.hash_many(self.table([self.validate(architecture)]))[0])
 
     def parameters(self, architecture: "Architecture") -> int:
-        """Trainable parameters of the whole network, after `validate`."""
+        """Return the number of trainable parameters of the whole network, after `validate`."""
         return int(self.parameters_many(self.table([self.validate(architecture)]))[0])
 
     def flops(self, architecture: "Architecture") -> int:
-        """Multiply-adds of the whole network for one input image, after `validate`."""
+        """Return the multiply-adds of the whole network for one input image, after `validate`."""
         return int(self.flops_many(self.table([self.validate(architecture)]))[0])
 
     def costs(self, table: ArchitectureTable, name: str) -> np.ndarray:
-        """(N,) numbers: a cost by name, from the table's column where it has one.
+        """Return a cost (N,) by name, from the table's column if it has one.
 
         Raises:
             ValueError: the space has no such cost.
@@ -204,20 +205,15 @@ class Space(ABC):
         Raises:
             ValueError: naming the first row that differs.
         """
-        computed = self.hash_many(self.table(table, source))
-        wrong = np.flatnonzero(computed != table.columns["hash"])
-        if len(wrong):
-            row = int(wrong[0])
-            given = table.columns["hash"][row].decode(errors="replace")
-            raise ValueError(f"{source}, row {row}: hash is {given}, its architecture has {computed[row].decode()}")
+        check_hashes(table.columns["hash"], self.hash_many(self.table(table, source)), source)
 
     def sample(self, n: int, seed: int, progress: bool = False) -> ArchitectureTable:
-        """`n` architectures with columns hash and the costs, drawn as `distribution` says.
+        """Return `n` random architectures (see `distribution`), with columns hash and the costs.
 
-        Without repetition; only of a space that is listed whole may n be more than its number, and then they repeat.
+        They differ from each other, unless n exceeds the size of a space that can be listed: then they repeat.
 
         Raises:
-            ValueError: n is below 0, or so many different ones were not found.
+            ValueError: n is below 0, or not so many different architectures were found.
         """
         if n < 0:
             raise ValueError(f"sample: n must be 0 or more, not {n}")
@@ -228,8 +224,11 @@ class Space(ABC):
         return sample_unique(self, n, rng, progress)
 
     def neighbours(self, architecture: "Architecture") -> ArchitectureTable:
-        """All valid architectures one edge (added or removed between its nodes) or one operation away, each once, the
-        architecture itself excluded, with a column hash. They are pruned: one without an edge may lack nodes too."""
+        """Return all valid architectures that differ by one edge between its nodes or by one operation.
+
+        Each comes once, pruned (removing an edge may remove nodes), with a column hash; the architecture itself does
+        not.
+        """
 
         def plain(table: ArchitectureTable) -> tuple[ArchitectureTable, np.ndarray]:
             valid = ~self._needs_a_look(table)
@@ -238,7 +237,7 @@ class Space(ABC):
         return steps.neighbours(self, self.table([self.validate(architecture)]), plain)
 
     def example(self) -> "Architecture":
-        """A small architecture of the space: one operation between inputs and output where that is valid."""
+        """Return a small architecture: one operation between inputs and output if that is valid."""
         from cate_hf.graphs.architecture import Architecture
 
         inputs = self.num_inputs
@@ -248,19 +247,18 @@ class Space(ABC):
         return chain if self.is_valid(chain) else self.sample(1, seed=0)[0]
 
     def native(self, architecture: "Architecture") -> str | None:
-        """The space's own way to write an architecture down, None where it has none."""
+        """Return an architecture in the space's own notation, None if it has none."""
         return None
 
     def _parse_native(self, text: str) -> "Architecture | None":
-        """The inverse of `native`; None where the text does not look like it. Raises ValueError for a wrong one."""
+        """The inverse of `native`; None if the text does not look like it. Raises ValueError for a wrong one."""
         return None
 
     def parse(self, text: str, progress: bool = False) -> "Architecture":
-        """An architecture from text: the space's own notation, JSON of operations and adjacency, or a hash (of one in
-        the space's pool).
+        """Return an architecture from text: the space's own notation, JSON, or the hash of one in the pool.
 
         Raises:
-            ValueError: none of them, or an architecture that is not of the space.
+            ValueError: the text is none of them, or its architecture does not belong to the space.
         """
         from cate_hf.graphs.architecture import Architecture
 
@@ -271,7 +269,7 @@ class Space(ABC):
             return self.validate(Architecture.from_json(text))
         if len(text) == _HASH_CHARACTERS and set(text) <= set("0123456789abcdef"):
             pool = self.pool(progress=progress)
-            rows = np.flatnonzero(pool.columns["hash"] == text.encode())
+            rows = np.flatnonzero(pool.columns["hash"] == text)
             if len(rows):
                 return pool[int(rows[0])]
             where = "" if self.size is not None else f"'s pool of {len(pool):,}"
@@ -279,7 +277,7 @@ class Space(ABC):
         raise ValueError(f"{text!r:.80} is neither a {self.name} architecture, nor JSON of one, nor a hash")
 
     def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
-        """The network of an architecture, untrained.
+        """Return the untrained network of an architecture.
 
         Raises:
             ValueError: the space has no network.
@@ -287,7 +285,7 @@ class Space(ABC):
         raise ValueError(f"the search space {self.name} does not say how to build a network")
 
     def definition(self) -> str | None:
-        """The YAML text that describes the space, None for a space that is a Python class."""
+        """Return the YAML text that describes the space, None for a space that is a Python class."""
         return None
 
     def __repr__(self) -> str:

@@ -8,10 +8,12 @@ import numpy as np
 
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces.base import Space
-from cate_hf.spaces.registry import SEPARATOR
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
+
+SEPARATOR = "+"
+"""Between the names of the members in the name of a mixed space."""
 
 
 class MixedSpace(Space):

@@ -5,10 +5,9 @@ from functools import lru_cache
 
 from cate_hf.core.names import Catalog
 from cate_hf.spaces.base import Space
+from cate_hf.spaces.mixed import SEPARATOR, MixedSpace
 
 CATALOG = Catalog("cate_hf.spaces", "space", "SPACE", "search space")
-SEPARATOR = "+"
-"""Between the names of the members in the name of a mixed space."""
 FILE_SUFFIXES = (".yaml", ".yml")
 
 
@@ -54,8 +53,6 @@ def register_space(space: Space, replace: bool = False) -> Space:
 
 @lru_cache(maxsize=16)
 def _mixed(name: str) -> Space:
-    from cate_hf.spaces.mixed import MixedSpace
-
     return MixedSpace([get_space(member) for member in name.split(SEPARATOR)])
 
 

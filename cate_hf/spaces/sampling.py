@@ -32,7 +32,7 @@ def sample_unique(
     Raises:
         ValueError: so many different ones were not found.
     """
-    table = space._draw(0, rng).with_columns(hash=np.empty(0, "S32"))
+    table = space._draw(0, rng).with_columns(hash=np.empty(0, "U32"))
     dry = 0
     with progress_bar(f"sampling {space.name}", n, "architectures", progress) as advance:
         while len(table) < n:

@@ -4,12 +4,10 @@ The paths of a graph, up to 2^252 of them, are never listed: what is asked of th
 comes from what is known of each node's successors. A row takes about (edges · operations) steps.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
-from cate_hf.graphs.graph_hash import compiled
+from cate_hf.core.compiled import compiled
+from cate_hf.core.parallel import over_chunks
 
 _CHUNK = 8192
 NO_OPERATION, TRANSPARENT = -1, -2
@@ -42,12 +40,10 @@ def graph_numbers(
     """
     numbers = np.empty((len(codes), len(GRAPH) + len(INPUT) * inputs + (len(OPERATION) + inputs) * operations), "f4")
 
-    def work(first: int) -> None:
-        part = slice(first, first + _CHUNK)
+    def work(part: slice) -> None:
         _measure(codes[part], edge_bits[part], num_nodes[part], kinds, operations, inputs, numbers[part])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # compiled code lets threads run side by side
-        list(pool.map(work, range(0, len(codes), _CHUNK)))
+    over_chunks(work, len(codes), _CHUNK, products=False)
     return numbers
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.core.parallel import num_threads
+
 if TYPE_CHECKING:
     from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces.base import Space
@@ -64,12 +66,12 @@ def run_tasks(
     Args:
         row_numbers: (N,) what the errors call the rows of the table.
         tasks: rows of the table, and the numbers of initialisations (0 is the seed of the settings).
-        jobs: processes; as many as there are processors when None, and none besides this one for a few networks.
+        jobs: processes; `num_threads()` when None, and none besides this one for a few networks.
     """
     import joblib
 
     networks = sum(len(rows) * len(seeds) for rows, seeds in tasks)
-    jobs = min(joblib.cpu_count() if jobs is None else jobs, len(tasks))
+    jobs = min(num_threads() if jobs is None else jobs, len(tasks))
     parts = (
         (i, table[rows], row_numbers[rows], (settings.seed + seeds).tolist()) for i, (rows, seeds) in enumerate(tasks)
     )

@@ -7,8 +7,9 @@ import numpy as np
 
 from cate_hf.core.files import check_output
 from cate_hf.core.names import unknown
+from cate_hf.graphs.hashes import check_hashes
+from cate_hf.graphs.io import read_architectures, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.graphs.table_io import read_architectures
 from cate_hf.spaces import Space, get_space, space_names
 from cate_hf.spaces.sampling import different
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
@@ -68,7 +69,7 @@ def statistics_to_parquet(
     if kind != "structure":
         numbers = initialisation(space, table, settings, jobs, progress)
         columns |= _columns("initialisation", initialisation_names(), numbers)
-    table.with_columns(**columns).to_parquet(output, overwrite=overwrite)
+    write_parquet(table.with_columns(**columns), output, overwrite=overwrite)
     return space, len(table), list(columns)
 
 
@@ -87,8 +88,5 @@ def _read(path: Path, space: Space | None) -> tuple[Space, ArchitectureTable]:
         space = get_space(fitting[0])
     table = space.validate_many(table, str(path))
     hashes = space.hash_many(table)
-    for row, (given, own) in enumerate(zip(table.columns.get("hash", hashes).tolist(), hashes.tolist(), strict=True)):
-        given = given.decode(errors="replace") if isinstance(given, bytes) else given
-        if given != own.decode():
-            raise ValueError(f"{path}, row {row}: hash is {given!r}, its architecture has {own.decode()!r}")
+    check_hashes(table.columns.get("hash"), hashes, str(path))
     return space, table.with_columns(hash=hashes)

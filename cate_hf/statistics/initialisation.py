@@ -101,7 +101,7 @@ def initialisation(
 
     Args:
         table: N architectures that are of the space.
-        jobs: processes, of one thread each; as many as there are processors when None.
+        jobs: processes, of one thread each; `cate_hf.core.parallel.num_threads()` when None.
         progress: draw a progress bar.
 
     Returns:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from cate_hf.core.compiled import compiled
 from cate_hf.core.parallel import over_chunks
-from cate_hf.graphs.graph_hash import compiled
 
 CHUNK = 2048  # rows at a time: their activations stay in the processor's cache
 _scratch = threading.local()

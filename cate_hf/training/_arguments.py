@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 from cate_hf.core.launching import LineParser
-from cate_hf.spaces.registry import SEPARATOR
+from cate_hf.spaces.mixed import SEPARATOR
 from cate_hf.training.settings import PRESETS, PretrainSettings, RunOptions
 
 _DECIDED_BY_LAUNCH = ("mixed_precision", "processes")

@@ -86,7 +86,7 @@ def test_decoded_graphs_are_the_architectures_that_validation_finds(name, seed, 
     found, rows = as_architectures(space, decoded)
     expected = [slow_architecture(space, *graph) for graph in zip(types, adjacency.astype(np.uint8), strict=True)]
     assert rows.tolist() == [row for row, architecture in enumerate(expected) if architecture is not None]
-    hashes = [space.hash(architecture).encode() for architecture in expected if architecture is not None]
+    hashes = [space.hash(architecture) for architecture in expected if architecture is not None]
     assert found.columns["hash"].tolist() == hashes
     if spoilt == 0.0:
         assert len(found) == 40

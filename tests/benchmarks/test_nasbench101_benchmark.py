@@ -12,7 +12,7 @@ SPACE = get_space("nasbench101")
 def small_file(tmp_path_factory):
     """A table of our own making in the shape that the benchmark is read from."""
     cells = SPACE.sample(200, seed=1)
-    hashes = cells.columns["hash"].astype(str)
+    hashes = cells.columns["hash"]
     rng = np.random.default_rng(0)
     validation = np.where(np.arange(200) < 150, rng.random(200), np.nan)
     file = tmp_path_factory.mktemp("benchmark") / "cells.parquet"

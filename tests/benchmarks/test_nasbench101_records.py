@@ -44,7 +44,7 @@ def refused(path, content: bytes) -> str:
 
 def check_equal(results, table, runs):
     order = np.argsort(np.array(table["hash"].to_pylist()))
-    assert [h.decode() for h in results.hashes.tolist()] == sorted(table["hash"].to_pylist())
+    assert results.hashes.tolist() == sorted(table["hash"].to_pylist())
     assert np.array_equal(results.parameters, table["parameters"].to_numpy()[order])
     assert results.epochs == sorted(runs)
     for epochs, values in runs.items():
@@ -252,7 +252,7 @@ def test_runs_that_lack_and_a_fourth(table, runs, tmp_path):
     path = tmp_path / "x.tfrecord"
     path.write_bytes(b"".join(map(file.frame, kept)))
     results = read_runs(path)
-    row = results.hashes.tolist().index(first.encode())
+    row = results.hashes.tolist().index(first)
     assert results.num_runs(108)[row] == 2
     assert (np.delete(results.num_runs(108), row) == 3).all()
     assert np.isnan(results.runs[108][:, 2, row]).all()

@@ -16,7 +16,7 @@ from tests import nasbench101_file as file
 
 SPACE = get_space("nasbench101")
 CELLS = SPACE.sample(50, seed=1)
-HASHES = [h.decode() for h in CELLS.columns["hash"].tolist()]
+HASHES = CELLS.columns["hash"].tolist()
 FUZZ = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

@@ -32,7 +32,7 @@ def rows_of(table, how="graph", space=SPACE, **metrics):
     hashes = space.hash_many(table)
     rows = []
     for i, a in enumerate(table):
-        row = {"graph": a.to_dict(), "hash": {"hash": hashes[i].decode()}, "json": {"architecture": a.to_json()}}[how]
+        row = {"graph": a.to_dict(), "hash": {"hash": str(hashes[i])}, "json": {"architecture": a.to_json()}}[how]
         rows.append(row | {name: values[i] for name, values in metrics.items()})
     return rows
 
@@ -82,7 +82,7 @@ def test_every_form_gives_the_same(tmp_path, architectures, form, how):
         bench.query_many(architectures, "loss")
     assert np.isnan(bench.query_many(architectures, "loss", missing="nan")).sum() == 9
     best = int(np.argmax(accuracy))
-    assert bench.best("accuracy") == (architectures.columns["hash"][best].decode(), accuracy[best])
+    assert bench.best("accuracy") == (architectures.columns["hash"][best], accuracy[best])
     assert bench.oracle("loss") == f"column loss of mine.{form}"
     candidates = bench.candidates()
     assert np.array_equal(candidates.columns["hash"], bench.hashes)
@@ -170,7 +170,7 @@ def test_csv_as_data_frames_write_it(tmp_path, architectures):
 
 def test_a_table_by_hash_of_a_space_that_is_not_listed(tmp_path):
     pool = BIG.pool()
-    outside = next(a for a in BIG.sample(400, seed=9) if BIG.hash(a).encode() not in pool.columns["hash"])
+    outside = next(a for a in BIG.sample(400, seed=9) if BIG.hash(a) not in pool.columns["hash"])
     table = ArchitectureTable.concatenate([pool[:5].replace_columns({}), BIG.table([outside])])
     bench = TableBenchmark(write(tmp_path / "a.csv", rows_of(table, "hash", BIG, score=range(6))), BIG)
     assert bench.query(outside, "score") == 5
@@ -217,7 +217,7 @@ CHAIN = {"operations": ["input", "a", "output"], "adjacency": [[0, 1, 0], [0, 0,
         ([{"hash": "0" * 32, "score": 1}], "row 0: no architecture of table-space has the hash 0000"),
         ([{"architecture": "a|b", "score": 1}], "row 0: 'a|b' is neither a table-space architecture"),
         ([{"architecture": CHAIN["operations"][0] * 99}], "row 0: 'inputinput"),
-        ([PLAIN | {"hash": "0" * 32, "score": 1}], "row 0: hash is 0000.*, its architecture has"),
+        ([PLAIN | {"hash": "0" * 32, "score": 1}], "row 0: hash is '0000.*, its architecture has"),
         ([PLAIN], "no column of numbers beside the architectures"),
         ([PLAIN | {"score": "x"}], "no column of numbers beside the architectures; of column 'score', "),
         ([{"hash": None, "score": 1}, {"hash": "1" * 32, "score": 2}], "row 0: hash is missing"),

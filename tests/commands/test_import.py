@@ -12,7 +12,7 @@ from cate_hf import get_space, load_benchmark
 from cate_hf.benchmarks.importing import FORMATS, format_of, import_results
 from cate_hf.benchmarks.nasbench101 import _cache as nasbench101_cache
 from cate_hf.cli import main
-from cate_hf.graphs.table_io import read_architectures
+from cate_hf.graphs.io import read_architectures
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.spaces.registry import CATALOG
 from tests import nasbench101_file, nasbench301_files
@@ -137,7 +137,7 @@ def test_tables_of_ones_own(tmp_path, capsys, space_file, small, form):
 
 def test_a_table_of_hashes_becomes_one_of_architectures(tmp_path, capsys, small, space_file):
     source, output = tmp_path / "mine.csv", tmp_path / "out.parquet"
-    hashes = [h.decode() for h in small.columns["hash"]]
+    hashes = [str(h) for h in small.columns["hash"]]
     source.write_text("hash,score\n" + "".join(f"{h},{i}\n" for i, h in enumerate(hashes)), encoding="utf-8")
     run(capsys, source, "--space", space_file, "--output", output)
     table = read_architectures(output)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from cate_hf import Architecture, get_space
 from cate_hf.benchmarks.importing import import_results
 from cate_hf.commands.show import show
+from cate_hf.graphs import to_dot, write_parquet
 from tests.tiny import LARGE, PLAIN, SKIP
 
 BEST = "02e5a0247bbdcf2860b7e96f74961594"
@@ -57,12 +58,12 @@ def test_by_hash(shown, tmp_path):
 
 def test_files(shown, tmp_path):
     table = get_space("nasbench101").table([SKIP, PLAIN])
-    table.to_parquet(tmp_path / "cells.parquet")
+    write_parquet(table, tmp_path / "cells.parquet")
     row = SKIP.to_dict() | {"accuracy": 0.9}
     (tmp_path / "cells.jsonl").write_text(f"\n{json.dumps(row)}\n{PLAIN.to_json()}\n")
     (tmp_path / "cell.json").write_text(json.dumps(row, indent=2))
     (tmp_path / "one.JSON").write_text(json.dumps(row))
-    (tmp_path / "cell.dot").write_text(SKIP.to_dot())
+    (tmp_path / "cell.dot").write_text(to_dot(SKIP))
     expected = shown(SKIP.to_json())
     assert rows(expected) == [
         ["0", "input", "", "1, 2"],

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 
-from cate_hf import ArchitectureTable, get_space
+from cate_hf import get_space
 from cate_hf.cli import main
 from cate_hf.data import load_architectures
 from cate_hf.data.pairs import read_pairs
+from cate_hf.graphs import read_parquet
 from cate_hf.graphs.cache import CACHE_VARIABLE
 
 SMALL = "name: small\noperations: {conv: {latency: 1.5}, pool: {latency: 0.25}}\nnodes: [2, 5]\nedges: [1, 6]\n"
@@ -36,7 +37,7 @@ def refused(capsys, *arguments: str) -> str:
 
 def test_enumerate_a_space_of_ones_own(folder, capsys):
     assert main(["enumerate", "small.yaml", "--output", "cells.parquet"]) == 0
-    table, pool = ArchitectureTable.from_parquet(folder / "cells.parquet"), get_space("small.yaml").pool()
+    table, pool = read_parquet(folder / "cells.parquet"), get_space("small.yaml").pool()
     assert (
         f"{len(pool):,} architectures of small, columns operations, adjacency, hash, latency" in capsys.readouterr().out
     )
@@ -53,7 +54,7 @@ def test_enumerate_a_sample(folder, capsys):
         assert (
             main(["enumerate", "wide.yaml", "--output", f"{name}.parquet", "--sample", "50", "--seed", str(seed)]) == 0
         )
-    a, b, c = (ArchitectureTable.from_parquet(folder / f"{name}.parquet") for name in "abc")
+    a, b, c = (read_parquet(folder / f"{name}.parquet") for name in "abc")
     assert len(a) == len(set(a.columns["hash"])) == 50
     assert np.array_equal(a.columns["hash"], b.columns["hash"])
     assert not np.array_equal(a.columns["hash"], c.columns["hash"])

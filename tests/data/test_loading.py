@@ -11,6 +11,7 @@ from cate_hf import ArchitectureTable, get_space
 from cate_hf.data import load_architectures, load_pairs, write_pairs
 from cate_hf.data._builder import PairJoin
 from cate_hf.data.pairs import build_pairs, default_settings, write_splits
+from cate_hf.graphs import from_dataset, read_parquet, write_parquet
 from cate_hf.spaces.custom.custom_space import CustomSpace
 
 OPERATIONS = List(ClassLabel(names=["input", "conv", "pool", "output"]))
@@ -47,8 +48,8 @@ class TestArchitectures:
         assert OPERATIONS.feature.int2str(row["operations"]) == list(architecture.operations)
         assert np.array_equal(row["adjacency"], architecture.adjacency)
         assert row["hash"] == space.hash(architecture)
-        assert same_tables(ArchitectureTable.from_dataset(dataset), space.pool())
-        chosen = ArchitectureTable.from_dataset(dataset.select([9, 3, 3]))
+        assert same_tables(from_dataset(dataset), space.pool())
+        chosen = from_dataset(dataset.select([9, 3, 3]))
         assert same_tables(chosen, space.pool()[[9, 3, 3]])
 
     def test_stream_is_the_same(self, small):
@@ -56,7 +57,7 @@ class TestArchitectures:
         dataset = load_architectures(small)
         assert stream.features == dataset.features
         assert list(stream) == list(dataset)
-        assert same_tables(ArchitectureTable.from_dataset(stream), get_space(small).pool())
+        assert same_tables(from_dataset(stream), get_space(small).pool())
 
     def test_a_space_object_with_a_condition_in_python(self, small):
         def no_pool(architecture):
@@ -181,10 +182,10 @@ class TestFolders:
 
     def test_changed_architectures_are_seen(self, folder):
         path = folder / "architectures.parquet"
-        table = ArchitectureTable.from_parquet(path)
+        table = read_parquet(path)
         pairs = load_pairs(folder, architectures=True)["train"]
         before = pairs[0]
-        table[::-1].to_parquet(path, overwrite=True)
+        write_parquet(table[::-1], path, overwrite=True)
         after = PairJoin(str(path))({"first": [before["first"]], "second": [before["second"]]})
         assert np.array_equal(after["adjacency"][0], table[::-1][before["first"]].adjacency)
 

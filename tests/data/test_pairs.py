@@ -9,10 +9,11 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard
 
-from cate_hf import ArchitectureTable, get_space
+from cate_hf import get_space
 from cate_hf.data import write_pairs
 from cate_hf.data._sources import pairs_of_space
 from cate_hf.data.pairs import build_pairs, check_pairs, default_settings, read_pairs, space_of
+from cate_hf.graphs import read_parquet, write_parquet
 from cate_hf.spaces.custom.custom_space import CustomSpace
 
 # What a user does who has the library datasets alone.
@@ -118,7 +119,7 @@ def test_the_library_datasets_alone_reads_the_folder(folder, small, tmp_path):
     assert found["streamed"]
     pool = get_space(small).pool()
     for row, number in zip(found["row"], splits["train"][5], strict=True):
-        assert row["hash"] == pool.columns["hash"][number].decode()
+        assert row["hash"] == pool.columns["hash"][number]
         assert [pool.vocabulary[label] for label in row["operations"]] == list(pool[int(number)].operations)
 
 
@@ -197,8 +198,8 @@ class TestDamagedFolders:
             assert "\n" not in str(raised.value)
 
     def test_other_architectures(self, folder):
-        table = ArchitectureTable.from_parquet(folder / "architectures.parquet")
-        table[:100].to_parquet(folder / "architectures.parquet", overwrite=True)
+        table = read_parquet(folder / "architectures.parquet")
+        write_parquet(table[:100], folder / "architectures.parquet", overwrite=True)
         with pytest.raises(ValueError, match=r"not a row of architectures.parquet \(100 rows\)"):
             read_pairs(folder)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cate_hf import ArchitectureTable, get_space
 from cate_hf.encodings.inputs import ParquetRows, TableRows
+from cate_hf.graphs import write_parquet
 from cate_hf.graphs.table_arrow import to_arrow
 
 ROWS = 57
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
 def test_parts_are_slices(table, folder, packed, group, bounds, size):
     start, stop = bounds
     if packed:
-        table.to_parquet(folder / "cells.parquet", overwrite=True, packed=True)
+        write_parquet(table, folder / "cells.parquet", overwrite=True, packed=True)
     else:
         pq.write_table(to_arrow(table), folder / "cells.parquet", row_group_size=group)
     space = get_space("nasbench101")

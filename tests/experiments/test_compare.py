@@ -238,7 +238,7 @@ def test_oracles_by_name(tmp_path):
     assert all(query["value"] != query["reported"] for query in queries)
     benchmark = find_benchmark("nasbench201")
     cell = benchmark.candidates()[:1]
-    cell = cell.replace_columns({"hash": np.array([queries[0]["hash"]], dtype="S32")})
+    cell = cell.replace_columns({"hash": np.array([queries[0]["hash"]], dtype="U32")})
     assert queries[0]["value"] == benchmark.query_many(cell, "validation_accuracy", run=0)[0]
     report = write_report(tmp_path / "oracles", facts, settings)
     assert "run 0; of an architecture the mean of all cells with its graph. Judged by: validation" in report

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from cate_hf.graphs import from_dot, write_parquet
 from tests.fuzz import mutation
 from tests.fuzz.targets import target
 
@@ -18,10 +19,10 @@ def cells_of(space: str, count: int = 6):
 
 @target(".parquet")
 def parquet(scratch: Path):
-    from cate_hf.graphs.table_io import read_architectures
+    from cate_hf.graphs.io import read_architectures
 
     table, seeds = cells_of("nasbench201"), []
-    table.to_parquet(scratch / "packed.parquet", overwrite=True, packed=True)
+    write_parquet(table, scratch / "packed.parquet", overwrite=True, packed=True)
     seeds.append((scratch / "packed.parquet").read_bytes())
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -36,7 +37,7 @@ def parquet(scratch: Path):
 
 @target(".jsonl")
 def json_lines(scratch: Path):
-    from cate_hf.graphs.table_io import read_architectures
+    from cate_hf.graphs.io import read_architectures
 
     rows = [architecture.to_dict() for architecture in cells_of("nasbench201")]
     lines = [json.dumps(row | {"accuracy": 0.25 * i, "name": f"cell {i}"}).encode() for i, row in enumerate(rows)]
@@ -96,7 +97,6 @@ def tfrecord(scratch: Path):
 
 @target(".dot")
 def dot(scratch: Path):
-    from cate_hf import Architecture
 
     seeds = [
         b'strict digraph "a cell" {\n  node [operation=conv];\n  a [operation="in put"]; a -> b -> c [label="x"];\n'
@@ -123,7 +123,7 @@ def dot(scratch: Path):
         "+",
     ]
     words += ['"', "<", ">", "/*", "*/", "//", "\\", "label", "operation", ":"]
-    return seeds, lambda rng, corpus: mutation.mutate_text(rng, corpus, words), Architecture.from_dot
+    return seeds, lambda rng, corpus: mutation.mutate_text(rng, corpus, words), from_dot
 
 
 @target(".txt")

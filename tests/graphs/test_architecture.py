@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import Architecture
+from cate_hf.graphs import from_networkx
 from tests.strategies import VOCABULARY, architectures, redrawings
 
 relaxed = settings(deadline=None, max_examples=60)
@@ -115,7 +116,7 @@ class TestPersistence:
     def test_round_trips(self, arch):
         assert Architecture.from_dict(arch.to_dict()) == arch
         assert Architecture.from_json(arch.to_json()) == arch
-        assert Architecture.from_networkx(arch.to_networkx()) == arch
+        assert from_networkx(arch.to_networkx()) == arch
         assert pickle.loads(pickle.dumps(arch)) == arch
         assert copy.deepcopy(arch) == arch
         assert "\n" not in arch.to_json()
@@ -170,7 +171,7 @@ class TestPruneAndClosure:
                 arch.prune()
             return
         pruned = arch.prune()
-        assert pruned == Architecture.from_networkx(graph.subgraph(sorted(keep)))
+        assert pruned == from_networkx(graph.subgraph(sorted(keep)))
         assert pruned.prune() == pruned
         assert pruned.paths() == arch.paths()
 
@@ -303,18 +304,18 @@ class TestNetworkx:
         graph.add_node("right", operation="b")
         graph.add_node("left", operation="a")
         graph.add_edges_from([("start", "left"), ("start", "right"), ("left", "end"), ("right", "end")])
-        assert Architecture.from_networkx(graph).operations == ("input", "b", "a", "output")
+        assert from_networkx(graph).operations == ("input", "b", "a", "output")
 
     def test_errors(self):
         graph = networkx.DiGraph([("x", "y"), ("y", "z"), ("z", "y")])
         with pytest.raises(ValueError, match="node 'x' has no attribute 'operation'"):
-            Architecture.from_networkx(graph)
+            from_networkx(graph)
         networkx.set_node_attributes(graph, "conv", "operation")
         with pytest.raises(ValueError, match="cycle 'y' -> 'z' -> 'y'"):
-            Architecture.from_networkx(graph)
+            from_networkx(graph)
         with pytest.raises(ValueError, match=r"expected a networkx.DiGraph, got Graph"):
-            Architecture.from_networkx(networkx.Graph())
+            from_networkx(networkx.Graph())
         with pytest.raises(ValueError, match=r"expected a networkx.DiGraph, got MultiDiGraph"):
-            Architecture.from_networkx(networkx.MultiDiGraph())
+            from_networkx(networkx.MultiDiGraph())
         with pytest.raises(ValueError, match="at least 2 nodes"):
-            Architecture.from_networkx(networkx.DiGraph())
+            from_networkx(networkx.DiGraph())

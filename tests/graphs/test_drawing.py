@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from cate_hf import Architecture, get_space
+from cate_hf.graphs import draw
 from cate_hf.graphs.drawing import _HEIGHT, _WIDTH, _layout, operation_colour
 from tests.strategies import VOCABULARY, architectures
 
@@ -17,20 +18,20 @@ CELL = Architecture(
 
 @pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_files(tmp_path, suffix, start):
-    CELL.draw(tmp_path / f"cell.{suffix}")
+    draw(CELL, tmp_path / f"cell.{suffix}")
     assert (tmp_path / f"cell.{suffix}").read_bytes().startswith(start)
-    CELL.draw(str(tmp_path / f"again.{suffix.upper()}"))
+    draw(CELL, str(tmp_path / f"again.{suffix.upper()}"))
 
 
 def test_names_and_numbers_are_written(tmp_path):
-    CELL.draw(tmp_path / "cell.svg")
-    texts = {text.get_text() for text in CELL.draw().texts}
+    draw(CELL, tmp_path / "cell.svg")
+    texts = {text.get_text() for text in draw(CELL).texts}
     assert {"input", "conv1x1-\nbn-relu", "conv3x3-\nbn-relu", "maxpool3x3", "output", *"01234"} <= texts
 
 
 def test_unknown_suffix(tmp_path):
     with pytest.raises(ValueError, match=r"cannot draw to .*cell.xyz: expected a suffix of .*png"):
-        CELL.draw(tmp_path / "cell.xyz")
+        draw(CELL, tmp_path / "cell.xyz")
     assert not list(tmp_path.iterdir())
 
 
@@ -38,7 +39,7 @@ def test_on_axes_given():
     from matplotlib.figure import Figure
 
     axes = Figure(figsize=(4, 3)).subplots()
-    assert CELL.draw(axes) is axes
+    assert draw(CELL, axes) is axes
     arrows = [patch for patch in axes.patches if type(patch).__name__ == "FancyArrowPatch"]
     assert len(arrows) == CELL.num_edges
 
@@ -50,11 +51,11 @@ def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    CELL.draw(tmp_path / "cell.png")
+    draw(CELL, tmp_path / "cell.png")
     before = (tmp_path / "cell.png").read_bytes()
     monkeypatch.setattr(Figure, "savefig", full)
     with pytest.raises(OSError, match="No space left"):
-        CELL.draw(tmp_path / "cell.png")
+        draw(CELL, tmp_path / "cell.png")
     assert [path.name for path in tmp_path.iterdir()] == ["cell.png"]
     assert (tmp_path / "cell.png").read_bytes() == before
 
@@ -71,13 +72,13 @@ def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):
     ],
 )
 def test_labels(name, label):
-    axes = Architecture([name, "output"], [[0, 1], [0, 0]]).draw()
+    axes = draw(Architecture([name, "output"], [[0, 1], [0, 0]]))
     assert label in {text.get_text() for text in axes.texts}
 
 
 @pytest.mark.parametrize("name", ["c_{k-2}", "LayerNormalization", "W" * 60, "dil_conv_5x5"])
 def test_labels_fit_their_nodes(name):
-    axes = Architecture([name, "output"], [[0, 1], [0, 0]]).draw()
+    axes = draw(Architecture([name, "output"], [[0, 1], [0, 0]]))
     axes.figure.canvas.draw()
     label = max(axes.texts, key=lambda text: len(text.get_text())).get_window_extent()
     box = next(patch for patch in axes.patches if type(patch).__name__ == "FancyBboxPatch").get_window_extent()
@@ -100,14 +101,14 @@ def test_crowded_graphs():
     assert len(points) == 24 + sum(range(23))  # one place a node and a layer that its edges pass
     assert len(chains) == dense.num_edges
     with pytest.raises(ValueError, match="cannot draw 200 nodes and 19,900 edges: too many"):
-        Architecture(["node"] * 200, np.triu(np.ones((200, 200), dtype=int), 1)).draw()
+        draw(Architecture(["node"] * 200, np.triu(np.ones((200, 200), dtype=int), 1)))
 
 
 def test_large_pictures_have_fewer_pixels(tmp_path):
     from matplotlib.image import imread
 
     chain = Architecture(["node"] * 254, np.eye(254, k=1, dtype=int))
-    chain.draw(tmp_path / "chain.png")
+    draw(chain, tmp_path / "chain.png")
     assert 15_000 < imread(tmp_path / "chain.png").shape[1] <= 20_000
 
 
@@ -117,8 +118,8 @@ def test_notebook_picture():
 
 def test_pyplot_is_not_touched():
     code = (
-        "from cate_hf import Architecture; import sys;"
-        "Architecture(['input', 'output'], [[0, 1], [0, 0]]).draw(); sys.exit('matplotlib.pyplot' in sys.modules)"
+        "from cate_hf.graphs import Architecture, draw; import sys;"
+        "draw(Architecture(['input', 'output'], [[0, 1], [0, 0]])); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

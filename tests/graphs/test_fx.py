@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from cate_hf import Architecture, CateModel, CateTokenizer
+from cate_hf import CateModel, CateTokenizer
+from cate_hf.graphs import from_dot, from_fx, from_networkx, read_parquet, to_dot, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
 from tests.graphs.blocks import Attention, ResidualBlock
 from tests.tiny import tiny_model
@@ -16,7 +17,7 @@ def same_graph(arch, operations, edges):
     expected = networkx.DiGraph()
     expected.add_nodes_from((i, {"operation": name}) for i, name in enumerate(operations))
     expected.add_edges_from(edges)
-    assert arch.is_isomorphic(Architecture.from_networkx(expected)), arch
+    assert arch.is_isomorphic(from_networkx(expected)), arch
 
 
 EXAMPLE = (torch.zeros(1, 2, 8, 8),)
@@ -28,24 +29,24 @@ class TestReading:
         operations = "input Conv2d BatchNorm2d relu Conv2d BatchNorm2d Dropout mul add Conv2d Identity relu output"
         block = ResidualBlock()
         for module in (block, torch.fx.symbolic_trace(block)):
-            same_graph(Architecture.from_fx(module), operations.split(), RESIDUAL)
+            same_graph(from_fx(module), operations.split(), RESIDUAL)
 
     def test_exported_program(self):
         # Parameters are inputs of such a graph, and must not become nodes.
-        arch = Architecture.from_fx(torch.export.export(ResidualBlock().eval(), EXAMPLE), drop="dropout")
+        arch = from_fx(torch.export.export(ResidualBlock().eval(), EXAMPLE), drop="dropout")
         operations = "input conv2d batch_norm relu conv2d batch_norm mul add conv2d relu output"
         edges = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7), (0, 8), (8, 7), (7, 9), (9, 10)]
         same_graph(arch, operations.split(), edges)
 
     def test_exported_program_that_changes_buffers(self):
         # In training BatchNorm returns new statistics as well: outputs of the graph, not of the block.
-        arch = Architecture.from_fx(torch.export.export(ResidualBlock().train(), EXAMPLE))
+        arch = from_fx(torch.export.export(ResidualBlock().train(), EXAMPLE))
         assert arch.operations.count("output") == arch.operations.count("input") == 1
         assert arch.prune() == arch
         assert sum(arch.adjacency[:, -1]) == 1
 
     def test_transformer_block(self):
-        arch = Architecture.from_fx(Attention(), label="detailed", drop=("view", "transpose", "reshape", "getitem"))
+        arch = from_fx(Attention(), label="detailed", drop=("view", "transpose", "reshape", "getitem"))
         assert arch.prune(num_inputs=2) == arch
         counted = {name: arch.operations.count(name) for name in set(arch.operations)}
         kinds = {"LayerNorm": 2, "Linear": 4, "GELU": 1, "matmul": 2, "softmax": 1, "add": 3, "chunk": 1}
@@ -56,16 +57,16 @@ class TestReading:
         assert "input|LayerNorm|Linear|chunk|matmul|add|softmax|matmul|Linear|add|add|output" in attention
 
     def test_labels(self):
-        arch = Architecture.from_fx(ResidualBlock(), label="detailed")
+        arch = from_fx(ResidualBlock(), label="detailed")
         assert {"Conv3x3/s2", "Conv3x3/dw", "Conv1x1/s2", "BatchNorm2d"} < set(arch.operations)
-        arch = Architecture.from_fx(ResidualBlock(), label=lambda node: node.op)
+        arch = from_fx(ResidualBlock(), label=lambda node: node.op)
         assert set(arch.operations) == {"input", "call_module", "call_function", "output"}
         with pytest.raises(ValueError, match="GraphModule|ResidualBlock: node 'conv1': the operation must be a name"):
-            Architecture.from_fx(ResidualBlock(), label=lambda node: None)
+            from_fx(ResidualBlock(), label=lambda node: None)
 
     def test_detailed_kernels(self):
         layers = [nn.Conv1d(4, 4, 5, dilation=2, groups=2), nn.MaxPool1d(3, 2), nn.ConvTranspose1d(4, 4, 3, groups=4)]
-        arch = Architecture.from_fx(nn.Sequential(*layers, nn.AvgPool2d((2, 1), stride=(2, 1))), label="detailed")
+        arch = from_fx(nn.Sequential(*layers, nn.AvgPool2d((2, 1), stride=(2, 1))), label="detailed")
         assert arch.operations[1:-1] == ("Conv5/d2/g2", "MaxPool3/s2", "ConvTranspose3/dw", "AvgPool2x1/s2x1")
 
     def test_several_inputs_and_outputs(self):
@@ -73,7 +74,7 @@ class TestReading:
             def forward(self, a, b, unused=None):
                 return {"sum": operator.add(a, b), "parts": [a, b.neg()]}
 
-        arch = Architecture.from_fx(Two())
+        arch = from_fx(Two())
         assert arch.operations == ("input", "input", "add", "neg", "output")
         assert arch.edges == [(0, 2), (0, 4), (1, 2), (1, 3), (2, 4), (3, 4)]
 
@@ -81,13 +82,13 @@ class TestReading:
 class TestPart:
     def test_by_modules_and_by_nodes(self):
         block = ResidualBlock()
-        arch = Architecture.from_fx(block, start="bn1", end="conv2")
+        arch = from_fx(block, start="bn1", end="conv2")
         assert arch.operations == ("input", "BatchNorm2d", "relu", "Conv2d", "output")
-        arch = Architecture.from_fx(block, start="shortcut.0", end="add")
+        arch = from_fx(block, start="shortcut.0", end="add")
         assert arch.operations == ("input", "Conv2d", "Identity", "add", "output")
-        assert Architecture.from_fx(block, start="shortcut_0", end="add") == arch
-        assert Architecture.from_fx(block, start="x", end="relu_1") == Architecture.from_fx(block)
-        arch = Architecture.from_fx(block, start=["mul", "shortcut.1"])
+        assert from_fx(block, start="shortcut_0", end="add") == arch
+        assert from_fx(block, start="x", end="relu_1") == from_fx(block)
+        arch = from_fx(block, start=["mul", "shortcut.1"])
         assert arch.operations == ("input", "input", "mul", "Identity", "add", "relu", "output")
 
     @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ class TestPart:
     )
     def test_errors(self, arguments, message):
         with pytest.raises(ValueError, match=message) as caught:
-            Architecture.from_fx(ResidualBlock(), **arguments)
+            from_fx(ResidualBlock(), **arguments)
         assert "\n" not in str(caught.value)
 
     def test_a_module_called_twice(self):
@@ -116,9 +117,9 @@ class TestPart:
             def forward(self, x):
                 return self.relu(self.relu(x) + 1)
 
-        assert Architecture.from_fx(Shared()).operations == ("input", "ReLU", "add", "ReLU", "output")
+        assert from_fx(Shared()).operations == ("input", "ReLU", "add", "ReLU", "output")
         with pytest.raises(ValueError, match=r"'layer.act' is called 2 times; name one of 'layer_act', 'layer_act_1'"):
-            Architecture.from_fx(nested(), start="layer.act")
+            from_fx(nested(), start="layer.act")
 
 
 def nested():
@@ -147,7 +148,7 @@ def test_a_module_that_cannot_be_traced():
             return x if x.sum() > 0 else -x
 
     with pytest.raises(ValueError, match=r"^Branches: torch.fx cannot trace it \(TraceError: .*torch.export") as caught:
-        Architecture.from_fx(Branches())
+        from_fx(Branches())
     assert "\n" not in str(caught.value)
 
 
@@ -157,33 +158,33 @@ def test_modules_without_a_way_through():
             return torch.zeros(1)
 
     with pytest.raises(ValueError, match="no path leads from the inputs to the outputs"):
-        Architecture.from_fx(Constant())
+        from_fx(Constant())
 
 
 def test_other_objects():
     with pytest.raises(ValueError, match=r"expected a torch.nn.Module, .*, got str"):
-        Architecture.from_fx("model.pt")
+        from_fx("model.pt")
 
 
 def test_too_many_nodes():
     deep = nn.Sequential(*(nn.ReLU() for _ in range(300)))
     with pytest.raises(ValueError, match="Sequential: 302 nodes, an architecture has at most 254"):
-        Architecture.from_fx(deep)
-    assert len(Architecture.from_fx(deep, start="10", end="261")) == 254
+        from_fx(deep)
+    assert len(from_fx(deep, start="10", end="261")) == 254
 
 
 def test_from_torch_to_an_encoding(tmp_path):
     """What comes out is an architecture like any other: hash, closure, table, files, and a model that reads it."""
     blocks = [ResidualBlock(), ResidualBlock(stride=1), Attention(), nn.Sequential(nn.Linear(2, 2), nn.ReLU())]
-    archs = [Architecture.from_fx(block, drop=("Dropout", "Identity")) for block in blocks]
+    archs = [from_fx(block, drop=("Dropout", "Identity")) for block in blocks]
     assert archs[0] == archs[1]
     assert len({arch.hash() for arch in archs}) == 3
     for arch in archs:
         assert arch.closure()[0, -1] == 1
-        assert Architecture.from_dot(arch.to_dot()) == arch
+        assert from_dot(to_dot(arch)) == arch
     table = ArchitectureTable.from_architectures(archs)
-    table.to_parquet(tmp_path / "blocks.parquet")
-    table = ArchitectureTable.from_parquet(tmp_path / "blocks.parquet")
+    write_parquet(table, tmp_path / "blocks.parquet")
+    table = read_parquet(tmp_path / "blocks.parquet")
     assert list(table) == archs
     space = SimpleNamespace(name="blocks", vocabulary=table.vocabulary, max_nodes=table.max_nodes)
     model = tiny_model(space, model_class=CateModel)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import Architecture
+from cate_hf.graphs import from_dot, from_fx, from_onnx, to_dot
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -61,31 +62,31 @@ def same_graph(arch, operations, edges):
 
 class TestReading:
     def test_residual_block(self):
-        arch = Architecture.from_onnx(residual())
+        arch = from_onnx(residual())
         operations = ["input", "Conv", "Identity", "Relu", "Conv", "Conv", "Mul", "Add", "Relu", "output"]
         same_graph(arch, operations, {(0, 1), (0, 2), (1, 3), (3, 4), (4, 6), (2, 5), (5, 7), (6, 7), (7, 8), (8, 9)})
 
     def test_drop(self):
-        whole = Architecture.from_onnx(residual())
-        arch = Architecture.from_onnx(residual(), drop=("Identity", "Dropout", "Mul"))
+        whole = from_onnx(residual())
+        arch = from_onnx(residual(), drop=("Identity", "Dropout", "Mul"))
         same_graph(
             arch,
             ["input", "Conv", "Relu", "Conv", "Conv", "Add", "Relu", "output"],
             {(0, 1), (0, 3), (1, 2), (2, 4), (4, 5), (3, 5), (5, 6), (6, 7)},
         )
-        assert Architecture.from_onnx(residual(), drop="Dropout") == whole
+        assert from_onnx(residual(), drop="Dropout") == whole
 
     def test_labels(self):
-        arch = Architecture.from_onnx(residual(), label="detailed", drop="Identity")
+        arch = from_onnx(residual(), label="detailed", drop="Identity")
         assert sorted(arch.operations) == sorted(
             ["input", "Conv3x3/s2", "Relu", "Conv3x3/dw", "Mul", "Conv1x1/s2", "Add", "Relu", "output"]
         )
-        arch = Architecture.from_onnx(residual(), label=lambda node: f"{node.op_type}/{len(node.input)}")
+        arch = from_onnx(residual(), label=lambda node: f"{node.op_type}/{len(node.input)}")
         assert {"Conv/3", "Conv/2", "Add/2"} < set(arch.operations)
         with pytest.raises(ValueError, match="ONNX model: node 'conv1': the operation must be a name, got 3"):
-            Architecture.from_onnx(residual(), label=lambda node: 3)
+            from_onnx(residual(), label=lambda node: 3)
         with pytest.raises(ValueError, match="label must be a function of a node, 'detailed' or None, got 'detail'"):
-            Architecture.from_onnx(residual(), label="detail")
+            from_onnx(residual(), label="detail")
 
     def test_detailed_kernels(self):
         nodes = [
@@ -97,13 +98,13 @@ class TestReading:
             node("GlobalAveragePool", "e", "y"),
         ]
         made = model(nodes, inputs=("x", "computed"), constants=[tensor("w", 4, 2, 5, 5), tensor("t", 4, 1, 3, 3)])
-        arch = Architecture.from_onnx(made, start="x", label="detailed")
+        arch = from_onnx(made, start="x", label="detailed")
         kernels = ("MaxPool3x2/s2x1", "Conv5x5/d2/g2", "ConvTranspose3x3/dw", "AveragePool2x2")
         assert arch.operations == ("input", *kernels, "Conv", "GlobalAveragePool", "output")
 
     def test_several_inputs_and_outputs(self):
         nodes = [node("Add", "a b", "s"), node("Relu", "s", "r"), node("Split", "r", "p q"), node("Neg", "q", "n")]
-        arch = Architecture.from_onnx(model(nodes, inputs=("a", "unused", "b"), outputs=("p", "s", "n")))
+        arch = from_onnx(model(nodes, inputs=("a", "unused", "b"), outputs=("p", "s", "n")))
         assert arch.operations == ("input", "input", "Add", "Relu", "Split", "Neg", "output")
         assert arch.edges == [(0, 2), (1, 2), (2, 3), (2, 6), (3, 4), (4, 5), (4, 6), (5, 6)]
 
@@ -119,7 +120,7 @@ class TestReading:
             node("Cast", "most", "condition", to=TensorProto.BOOL),
             node("If", "condition", "y", then_branch=branch("then", "Add"), else_branch=branch("else", "Mul")),
         ]
-        arch = Architecture.from_onnx(model(nodes, checked=False))
+        arch = from_onnx(model(nodes, checked=False))
         assert arch.operations == ("input", "Relu", "ReduceMax", "Cast", "If", "output")
         assert arch.edges == [(0, 1), (0, 2), (1, 4), (2, 3), (3, 4), (4, 5)]
 
@@ -130,33 +131,33 @@ class TestReading:
             node("Abs", "b", "c"),
             node("Exp", "c", "y"),
         ]
-        assert Architecture.from_onnx(model(nodes)).operations == ("input", "Relu", "Neg", "Abs", "Exp", "output")
+        assert from_onnx(model(nodes)).operations == ("input", "Relu", "Neg", "Abs", "Exp", "output")
 
 
 class TestPart:
     def test_between_tensors(self):
-        arch = Architecture.from_onnx(residual(), start="r1", end="m")
+        arch = from_onnx(residual(), start="r1", end="m")
         assert arch.operations == ("input", "Conv", "Mul", "output")
         assert arch.edges == [(0, 1), (1, 2), (2, 3)]
 
     def test_between_nodes(self):
-        arch = Architecture.from_onnx(residual(), start="relu1", end="add")
+        arch = from_onnx(residual(), start="relu1", end="add")
         assert arch.operations == ("input", "Relu", "Conv", "Mul", "Add", "output")
         assert arch.num_edges == 5
 
     def test_from_several_tensors(self):
-        arch = Architecture.from_onnx(residual(), start=["m", "short"], end=["sum"])
+        arch = from_onnx(residual(), start=["m", "short"], end=["sum"])
         assert arch.operations == ("input", "input", "Add", "output")
         assert arch.edges == [(0, 2), (1, 2), (2, 3)]
 
     def test_a_start_cuts_what_comes_before_it(self):
         # c1 leads to m; once m is an input of its own, it does not.
-        arch = Architecture.from_onnx(residual(), start=["c1", "m", "short"], end=["unused", "sum"])
+        arch = from_onnx(residual(), start=["c1", "m", "short"], end=["unused", "sum"])
         assert arch.operations == ("input", "input", "input", "Add", "Sigmoid", "output")
         assert arch.edges == [(0, 4), (1, 3), (2, 3), (3, 5), (4, 5)]
 
     def test_a_tensor_alone(self):
-        arch = Architecture.from_onnx(residual(), start="r1", end="r1")
+        arch = from_onnx(residual(), start="r1", end="r1")
         assert arch == Architecture(["input", "output"], [[0, 1], [0, 0]])
 
     @pytest.mark.parametrize(
@@ -177,55 +178,55 @@ class TestPart:
     )
     def test_errors(self, arguments, message):
         with pytest.raises(ValueError, match=message) as caught:
-            Architecture.from_onnx(residual(), **arguments)
+            from_onnx(residual(), **arguments)
         assert "\n" not in str(caught.value)
 
     def test_several_nodes_of_a_name(self):
         made = model([node("Relu", "x", "a", "same"), node("Neg", "a", "y", "same")])
         with pytest.raises(ValueError, match="2 nodes have the name 'same'; give the name of a tensor"):
-            Architecture.from_onnx(made, end="same")
+            from_onnx(made, end="same")
 
 
 class TestFiles:
     def test_external_data_is_not_loaded(self, tmp_path):
         made = residual()
-        expected = Architecture.from_onnx(made)
+        expected = from_onnx(made)
         path = tmp_path / "block.onnx"
         onnx.save(made, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
         assert (tmp_path / "weights.bin").stat().st_size > 0
         (tmp_path / "weights.bin").unlink()
-        assert Architecture.from_onnx(path) == expected
-        assert Architecture.from_onnx(str(path), label="detailed").operations[1].startswith("Conv3x3")
+        assert from_onnx(path) == expected
+        assert from_onnx(str(path), label="detailed").operations[1].startswith("Conv3x3")
 
     def test_files_that_are_no_models(self, tmp_path):
         with pytest.raises(FileNotFoundError, match=r"absent.onnx: no such file"):
-            Architecture.from_onnx(tmp_path / "absent.onnx")
+            from_onnx(tmp_path / "absent.onnx")
         path = tmp_path / "bad.onnx"
         for data, message in ((b"", "without a graph"), (b"PK\x03\x04 no model", "not an ONNX model")):
             path.write_bytes(data)
             with pytest.raises(ValueError, match=rf"bad.onnx: .*{message}"):
-                Architecture.from_onnx(path)
+                from_onnx(path)
         with pytest.raises(ValueError, match="expected a path or an onnx.ModelProto, got bytes"):
-            Architecture.from_onnx(b"")
+            from_onnx(b"")
 
     def test_too_many_nodes(self):
         nodes = [node("Relu", f"t{i}", f"t{i + 1}") for i in range(400)]
         made = model(nodes, inputs=("t0",), outputs=("t400",))
         with pytest.raises(ValueError, match="ONNX model: 402 nodes, an architecture has at most 254; choose a part"):
-            Architecture.from_onnx(made)
-        assert len(Architecture.from_onnx(made, start="t0", end="t252")) == 254
-        assert len(Architecture.from_onnx(made, drop="Relu")) == 2
+            from_onnx(made)
+        assert len(from_onnx(made, start="t0", end="t252")) == 254
+        assert len(from_onnx(made, drop="Relu")) == 2
 
     def test_graphs_that_are_wrong(self):
         twice = model([node("Relu", "x", "y"), node("Neg", "x", "y", "neg")], checked=False)
         with pytest.raises(ValueError, match="node 'neg': tensor 'y' has been made before"):
-            Architecture.from_onnx(twice)
+            from_onnx(twice)
         loop = model([node("Add", "x b", "a", "p"), node("Neg", "a", "b", "q"), node("Abs", "b", "y")], checked=False)
         with pytest.raises(ValueError, match="ONNX model: cycle 'p' -> 'q' -> 'p'; the graph must be acyclic"):
-            Architecture.from_onnx(loop)
+            from_onnx(loop)
         apart = model([node("Relu", "x", "a"), node("Neg", "z", "y")], checked=False)
         with pytest.raises(ValueError, match="no path leads from the inputs to the outputs"):
-            Architecture.from_onnx(apart)
+            from_onnx(apart)
 
     def test_without_the_package(self, monkeypatch):
         load = builtins.__import__
@@ -237,7 +238,7 @@ class TestFiles:
 
         monkeypatch.setattr(builtins, "__import__", absent)
         with pytest.raises(ValueError, match=r"needs the package onnx: pip install 'cate_hf\[graphs\]'"):
-            Architecture.from_onnx("block.onnx")
+            from_onnx("block.onnx")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -253,8 +254,8 @@ def test_a_model_that_torch_exported(tmp_path):
     except (ImportError, TypeError) as error:
         pytest.skip(f"this torch exports no ONNX without further packages ({error})")
     names = {"Conv": "Conv2d", "Relu": "relu", "Mul": "mul", "Add": "add"}
-    arch = Architecture.from_onnx(tmp_path / "block.onnx", label=lambda node: names.get(node.op_type, node.op_type))
-    assert arch.is_isomorphic(Architecture.from_fx(block, drop=("BatchNorm2d", "Dropout", "Identity")))
+    arch = from_onnx(tmp_path / "block.onnx", label=lambda node: names.get(node.op_type, node.op_type))
+    assert arch.is_isomorphic(from_fx(block, drop=("BatchNorm2d", "Dropout", "Identity")))
 
 
 def test_the_nasbench301_surrogate():
@@ -263,7 +264,7 @@ def test_the_nasbench301_surrogate():
     path = Path(os.environ.get("CATE_NASBENCH301_SURROGATE", default))
     if not path.is_file():
         pytest.skip(f"no ONNX surrogate of NAS-Bench-301 at {path}; set CATE_NASBENCH301_SURROGATE")
-    arch = Architecture.from_onnx(path)
+    arch = from_onnx(path)
     proto = onnx.load(path, load_external_data=False).graph
     counts = {"input": 2, "output": 1}
     for item in proto.node:
@@ -273,7 +274,7 @@ def test_the_nasbench301_surrogate():
     assert found.items() <= counts.items()
     assert set(counts) - set(found) <= {"ConstantOfShape", "Shape"}
     assert arch.prune(num_inputs=2) == arch
-    assert Architecture.from_dot(arch.to_dot()) == arch
+    assert from_dot(to_dot(arch)) == arch
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +285,7 @@ def saved(tmp_path_factory):
 
 def read_or_refuse(path):
     try:
-        arch = Architecture.from_onnx(path, label="detailed")
+        arch = from_onnx(path, label="detailed")
     except ValueError as error:
         refusal = str(error)
     else:

@@ -67,7 +67,7 @@ def test_parts():
 
 def test_columns():
     table = table_of_three().with_columns(hash=np.array(["0" * 32] * 3), vector=np.zeros((3, 4)))
-    assert table.columns["hash"].dtype == np.dtype("S32")
+    assert table.columns["hash"].dtype == np.dtype("<U32")
     assert set(table.columns) == {"score", "hash", "vector"}
     assert set(table.replace_columns({}).columns) == set()
     with pytest.raises(ValueError, match="column 'x': expected 3 values, one a row, got shape \\(2,\\)"):

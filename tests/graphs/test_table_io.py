@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import Architecture, ArchitectureTable
+from cate_hf.graphs import from_dataset, read_parquet, to_dataset
+from cate_hf.graphs.io import read_architectures
+from cate_hf.graphs.io import write_parquet as write_table
 from cate_hf.graphs.table_arrow import from_arrow, to_arrow
-from cate_hf.graphs.table_io import read_architectures
-from cate_hf.graphs.table_parquet import write_parquet as write_table
 from tests.strategies import VOCABULARY, architectures
 
 relaxed = settings(deadline=None, max_examples=40)
@@ -60,14 +61,14 @@ class TestRoundTrips:
             dataset = dataset.to_iterable_dataset()
         assert dataset.features["operations"] == datasets.List(datasets.ClassLabel(names=list(VOCABULARY)))
         assert dataset.features["adjacency"] == datasets.List(datasets.List(datasets.Value("uint8")))
-        back = ArchitectureTable.from_dataset(dataset)
+        back = from_dataset(dataset)
         assert back.vocabulary == VOCABULARY
         assert same(back, table)
 
     def test_parts_are_put_together(self, tmp_path, monkeypatch):
         monkeypatch.setattr("cate_hf.graphs.table_arrow.PART_ROWS", 3)
-        monkeypatch.setattr("cate_hf.graphs.table_parquet.PART_ROWS", 3)
-        monkeypatch.setattr("cate_hf.graphs.table_parquet.GROUP_ROWS", 5)
+        monkeypatch.setattr("cate_hf.graphs.io.PART_ROWS", 3)
+        monkeypatch.setattr("cate_hf.graphs.io.GROUP_ROWS", 5)
         short = Architecture(["input", "output"], [[0, 1], [0, 0]])
         archs = [Architecture(OPERATIONS, ADJACENCY) if i in (4, 9) else short for i in range(11)]
         table = ArchitectureTable.from_architectures(
@@ -76,7 +77,7 @@ class TestRoundTrips:
         for class_labels in (False, True):
             write_table(table, tmp_path / "t.parquet", overwrite=True, class_labels=class_labels)
             assert pq.read_metadata(tmp_path / "t.parquet").num_row_groups == 3
-            back = ArchitectureTable.from_parquet(tmp_path / "t.parquet")
+            back = read_parquet(tmp_path / "t.parquet")
             assert same(back, table)
             assert np.array_equal(back.columns["hash"], table.columns["hash"])
             assert same(from_arrow(to_arrow(table, class_labels), "arrow"), table)
@@ -87,11 +88,11 @@ class TestRoundTrips:
         rows[7]["adjacency"] = [[0, 0], [1, 0]]
         write_parquet(tmp_path / "bad.parquet", rows)
         with pytest.raises(ValueError, match=r"bad.parquet row 7: edge 1 -> 0 goes backward"):
-            ArchitectureTable.from_parquet(tmp_path / "bad.parquet")
+            read_parquet(tmp_path / "bad.parquet")
         rows[7]["adjacency"] = [[0, 2], [0, 0]]
         write_parquet(tmp_path / "bad.parquet", rows)
         with pytest.raises(ValueError, match=r"bad.parquet, row 7, adjacency: entry 2, expected 0 or 1"):
-            ArchitectureTable.from_parquet(tmp_path / "bad.parquet")
+            read_parquet(tmp_path / "bad.parquet")
 
     @pytest.mark.parametrize(
         ("labels", "names", "message"),
@@ -133,28 +134,28 @@ class TestRoundTrips:
                 "score": np.array([0.5, np.nan]),
             },
         )
-        table.to_parquet(tmp_path / "t.parquet", packed=packed)
-        back = ArchitectureTable.from_parquet(tmp_path / "t.parquet")
+        write_table(table, tmp_path / "t.parquet", packed=packed)
+        back = read_parquet(tmp_path / "t.parquet")
         assert back.vocabulary == VOCABULARY
         assert same(back, table)
         for name, values in table.columns.items():
             assert back.columns[name].dtype == values.dtype
             np.testing.assert_array_equal(back.columns[name], values)
         with pytest.raises(FileExistsError, match="exists already"):
-            table.to_parquet(tmp_path / "t.parquet")
-        table[:1].to_parquet(tmp_path / "t.parquet", overwrite=True)
-        assert len(ArchitectureTable.from_parquet(tmp_path / "t.parquet")) == 1
+            write_table(table, tmp_path / "t.parquet")
+        write_table(table[:1], tmp_path / "t.parquet", overwrite=True)
+        assert len(read_parquet(tmp_path / "t.parquet")) == 1
 
     def test_the_public_form_is_plain_lists(self, tmp_path):
         table = from_arrow(pa.Table.from_pylist([GOOD | {"hash": "a" * 32}]), "rows")
-        table.to_parquet(tmp_path / "t.parquet")
+        write_table(table, tmp_path / "t.parquet")
         assert pq.read_table(tmp_path / "t.parquet").to_pylist() == [GOOD | {"hash": "a" * 32}]
 
     def test_dataset(self):
         table = from_arrow(pa.Table.from_pylist([GOOD | {"x": i} for i in range(5)]), "rows")
-        dataset = table.to_dataset()
+        dataset = to_dataset(table)
         assert dataset[2] == GOOD | {"x": 2}
-        back = ArchitectureTable.from_dataset(dataset.select([4, 1]))
+        back = from_dataset(dataset.select([4, 1]))
         assert same(back, table[[4, 1]])
         assert back.columns["x"].tolist() == [4, 1]
 
@@ -291,7 +292,7 @@ class TestBadParquet:
     @pytest.mark.parametrize("packed", [False, True])
     def test_truncated(self, tmp_path, packed):
         path = tmp_path / "t.parquet"
-        from_arrow(pa.Table.from_pylist([GOOD] * 100), "rows").to_parquet(path, packed=packed)
+        write_table(from_arrow(pa.Table.from_pylist([GOOD] * 100), "rows"), path, packed=packed)
         whole = path.read_bytes()
         for length in (3, len(whole) // 2, len(whole) - 1):
             path.write_bytes(whole[:length])
@@ -306,7 +307,7 @@ def test_no_such_file_and_other_suffixes(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing.parquet: no such file"):
         read_architectures(tmp_path / "nothing.parquet")
     with pytest.raises(FileNotFoundError, match=r"nothing.parquet: no such file"):
-        ArchitectureTable.from_parquet(tmp_path / "nothing.parquet")
+        read_parquet(tmp_path / "nothing.parquet")
     (tmp_path / "t.csv").write_text("a,b\n")
     with pytest.raises(ValueError, match=r"t.csv: expected a file ending in .parquet.*`cate import`"):
         read_architectures(tmp_path / "t.csv")

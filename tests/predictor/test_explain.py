@@ -14,7 +14,7 @@ def test_every_neighbour_is_predicted(fitted, space):
     for step in steps[:3] + steps[-3:]:
         assert step.difference == pytest.approx(fitted.predict(step.architecture)[0][0] - start)
     hashes = {space.hash(step.architecture) for step in steps}
-    neighbours = {h.decode() for h in space.neighbours(LARGE).columns["hash"]}
+    neighbours = {str(h) for h in space.neighbours(LARGE).columns["hash"]}
     assert hashes == neighbours
     slowest_last = [step.difference for step in explain(fitted, SKIP, "latency")]
     assert slowest_last == sorted(slowest_last)

@@ -216,7 +216,7 @@ from cate_hf.search.runner import run
 from tests.search.searches import CANDIDATES, SPACE, optimizer
 
 folder, name, budget, batch = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-rows = {h.decode(): row for row, h in enumerate(CANDIDATES.columns["hash"])}
+rows = {str(h): row for row, h in enumerate(CANDIDATES.columns["hash"])}
 
 def evaluate(cell):
     row = rows[SPACE.hash(cell)]

@@ -163,7 +163,7 @@ def test_what_cannot_be_told_changes_nothing():
     search = optimizer("random")
     (cell,) = search.ask()
     search.tell(cell, 0.9)
-    known = {h.decode() for h in CANDIDATES.columns["hash"]}
+    known = {str(h) for h in CANDIDATES.columns["hash"]}
     stranger = next(c for c in SPACE.sample(50, seed=9) if SPACE.hash(c) not in known)
     before = search.state_dict()
     for call, message in (

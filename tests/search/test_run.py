@@ -25,7 +25,7 @@ def benchmark_file(candidates, tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {"hash": candidates.columns["hash"].astype(str), "test_accuracy": synthetic(candidates)}
+    columns = {"hash": candidates.columns["hash"], "test_accuracy": synthetic(candidates)}
     pq.write_table(pa.table(columns), tmp_path / "cells.parquet")
     return load_benchmark("nasbench101", tmp_path / "cells.parquet")
 

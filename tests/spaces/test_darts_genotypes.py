@@ -11,7 +11,7 @@ from cate_hf import get_space
 from cate_hf.spaces.darts import canonical as darts_canonical
 from cate_hf.spaces.darts import configurations as darts_configurations
 from cate_hf.spaces.darts import genotypes as darts_genotypes
-from cate_hf.spaces.darts.genotypes import OPERATIONS, CellPair, as_genotype, format_genotype, parse
+from cate_hf.spaces.darts.genotypes import CONCAT, OPERATIONS, CellPair, Genotype, as_genotype, parse
 from tests.darts_cells import SECOND_ORDER, genotypes, redrawings
 
 SPACE = get_space("darts")
@@ -22,6 +22,10 @@ LIST += [("dil_conv_5x5", 3), ("sep_conv_5x5", 1), ("avg_pool_3x3", 4), ("dil_co
 def arrays(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     numbers = np.random.default_rng(seed).integers(0, 180 * 7**8, n)
     return darts_canonical.cells_of_keys(numbers)
+
+
+def format_genotype(normal, reduction=None) -> str:
+    return repr(Genotype(list(normal), CONCAT, list(normal if reduction is None else reduction), CONCAT))
 
 
 def attempt(read, value) -> tuple:
@@ -284,8 +288,8 @@ def test_the_number_of_cells_agrees_with_counting():
 
 def test_the_canonical_form_is_the_lowest_drawing():
     operations, inputs = arrays(200, seed=1)
-    canonical_operations, canonical_inputs, keys = darts_genotypes.canonical(operations, inputs)
-    again = darts_genotypes.canonical(canonical_operations, canonical_inputs)
+    canonical_operations, canonical_inputs, keys = darts_canonical.canonical(operations, inputs)
+    again = darts_canonical.canonical(canonical_operations, canonical_inputs)
     for first, second in zip((canonical_operations, canonical_inputs, keys), again, strict=True):
         assert np.array_equal(first, second)
     for row in range(len(operations)):

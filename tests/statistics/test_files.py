@@ -6,8 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cate_hf import Architecture, ArchitectureTable, get_space
+from cate_hf import Architecture, get_space
 from cate_hf.commands.statistics import statistics
+from cate_hf.graphs import read_parquet
 from cate_hf.graphs.cache import CACHE_VARIABLE
 from cate_hf.statistics.files import statistics_to_parquet
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
@@ -27,7 +28,7 @@ def test_a_whole_space(tmp_path):
     cells = space.enumerate()
     assert (space.name, rows) == ("nasbench201", 15_625)
     assert columns == [f"structure/{name}" for name in structure_names(space)]
-    table = ArchitectureTable.from_parquet(output)
+    table = read_parquet(output)
     assert list(table.columns) == [*cells.columns, *columns]
     np.testing.assert_array_equal(table.columns["hash"], cells.columns["hash"])
     np.testing.assert_array_equal(statistic_columns(table, "structure"), structure(space, cells))
@@ -41,12 +42,12 @@ def test_a_sample_with_both_kinds(tmp_path, monkeypatch):
     space = get_space("nasbench201")
     cells = space.sample(4, seed=7)
     assert (rows, len(columns)) == (4, len(structure_names(space)) + len(initialisation_names()))
-    table = ArchitectureTable.from_parquet(output)
+    table = read_parquet(output)
     np.testing.assert_array_equal(statistic_columns(table, "initialisation"), initialisation(space, cells, SMALL))
     np.testing.assert_array_equal(statistic_columns(table, "structure"), structure(space, cells))
     # Of its own output, further columns are added and those that are there computed anew.
     statistics_to_parquet(tmp_path / "again.parquet", "structure", input=output)
-    again = ArchitectureTable.from_parquet(tmp_path / "again.parquet")
+    again = read_parquet(tmp_path / "again.parquet")
     assert list(again.columns) == list(table.columns)
     np.testing.assert_array_equal(statistic_columns(again, "structure"), structure(space, cells))
 
@@ -57,7 +58,7 @@ def test_a_file_keeps_its_columns_and_its_space_is_found(tmp_path):
     path.write_text("".join(json.dumps(cell.to_dict() | {"accuracy": i / 10}) + "\n" for i, cell in enumerate(cells)))
     space, rows, _ = statistics_to_parquet(tmp_path / "s.parquet", input=path)
     assert (space.name, rows) == ("darts", 3)
-    table = ArchitectureTable.from_parquet(tmp_path / "s.parquet")
+    table = read_parquet(tmp_path / "s.parquet")
     np.testing.assert_array_equal(table.columns["accuracy"], [0, 0.1, 0.2])
     np.testing.assert_array_equal(table.columns["hash"], cells.columns["hash"])
     assert pq.read_schema(tmp_path / "s.parquet").field("structure/edges").type == "float"
@@ -106,7 +107,7 @@ def test_command(tmp_path):
     result = CliRunner().invoke(app, ["--space", "darts", "--sample", "5", "--output", str(output)])
     assert result.exit_code == 0, result.output
     assert result.output.strip() == f"wrote {output}: 69 statistics of 5 architectures of darts"
-    assert len(ArchitectureTable.from_parquet(output)) == 5
+    assert len(read_parquet(output)) == 5
     result = CliRunner().invoke(app, ["--space", "darts", "--kind", "all", "--output", str(tmp_path / "t.parquet")])
     assert isinstance(result.exception, ValueError)
     help_text = CliRunner().invoke(app, ["--help"]).output

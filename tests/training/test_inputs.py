@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 
-from cate_hf import ArchitectureTable, get_space, load_encoder
+from cate_hf import get_space, load_encoder
 from cate_hf.encodings.files import encode_to_parquet
+from cate_hf.graphs import read_parquet, write_parquet
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.spaces.registry import register_space
 from cate_hf.training._arguments import parse
@@ -36,14 +37,14 @@ def measured(tmp_path):
     table = get_space("nasbench201").sample(200, seed=2)
     latency = np.random.default_rng(0).random(200)
     table = table.with_columns(latency=latency, name=np.array([f"cell {i}" for i in range(200)], dtype=object))
-    table.to_parquet(tmp_path / "cells.parquet")
+    write_parquet(table, tmp_path / "cells.parquet")
     return tmp_path / "cells.parquet"
 
 
 def test_pairs_of_a_file_by_a_column(measured, tmp_path, accelerator):
     settings = PretrainSettings(space="nasbench201", input=str(measured), cost="latency", **SMALL)
     run = Pretraining(settings, RunOptions(tmp_path / "run"), accelerator)
-    latency = ArchitectureTable.from_parquet(measured).columns["latency"]
+    latency = read_parquet(measured).columns["latency"]
     assert len(run.tokens.input_ids) == 200
     gaps = latency[run.train_pairs[:, 0]] - latency[run.train_pairs[:, 1]]
     low, high = np.quantile(latency, [0.25, 0.75])
@@ -68,10 +69,10 @@ def test_costs_that_are_none(measured, tmp_path, accelerator):
 
 
 def test_a_column_with_a_missing_cost_names_the_row(measured, tmp_path, accelerator):
-    table = ArchitectureTable.from_parquet(measured)
+    table = read_parquet(measured)
     latency = table.columns["latency"].copy()
     latency[7] = np.nan
-    table.with_columns(latency=latency).to_parquet(measured, overwrite=True)
+    write_parquet(table.with_columns(latency=latency), measured, overwrite=True)
     settings = PretrainSettings(space="nasbench201", input=str(measured), cost="latency", **SMALL)
     with pytest.raises(ValueError, match="row 7"):
         Pretraining(settings, RunOptions(tmp_path / "run"), accelerator)
@@ -127,7 +128,7 @@ def test_one_encoder_of_several_spaces(tmp_path, accelerator, monkeypatch):
     for space in (first, second):
         table = space.pool()[:20]
         assert np.isfinite(encoder.encode(table)).all()
-        table.to_parquet(tmp_path / f"{space.name}.parquet")
+        write_parquet(table, tmp_path / f"{space.name}.parquet")
         rows, _ = encode_to_parquet(
             tmp_path / "run", tmp_path / f"{space.name}-encoded.parquet", input=tmp_path / f"{space.name}.parquet"
         )

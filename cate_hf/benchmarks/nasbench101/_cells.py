@@ -4,6 +4,7 @@ import numpy as np
 
 from cate_hf.benchmarks.nasbench101.records import Record
 from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.hashing import cell_hash
 from cate_hf.graphs.table import PADDING
 from cate_hf.spaces import get_space
@@ -16,7 +17,7 @@ class BenchmarkCells:
     """All cells, sorted by hash; a cell is known by its row.
 
     Attributes:
-        hashes: (N,) S32; num_nodes: (N,); edge_bits: (N, 3) uint8, as in `ArchitectureTable`.
+        hashes: (N,) text; num_nodes: (N,); edge_bits: (N, 3) uint8, as in `ArchitectureTable`.
         operations: (N,) which of the K operation texts a cell has.
         operation_texts: (K, W) uint8, "input,...,output" in ASCII, zeros after its end; operation_lengths: (K,).
     """
@@ -25,8 +26,7 @@ class BenchmarkCells:
         table = get_space("nasbench101").enumerate(progress=progress)
         self.table = table
         self.hashes, self.num_nodes, self.edge_bits = table.columns["hash"], table.num_nodes, table.edge_bits
-        # Eight characters as one number, in the order of the texts: quicker to look up, nearly always one cell.
-        self._prefixes = _prefixes(self.hashes)
+        self._index = HashIndex(self.hashes)
         base = len(table.vocabulary) + 1
         digits = np.where(table.operation_codes == PADDING, base - 1, table.operation_codes).astype(np.int64)
         keys = digits @ base ** np.arange(digits.shape[1])
@@ -41,17 +41,13 @@ class BenchmarkCells:
         return len(self.hashes)
 
     def find(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows (n,) of hashes (n,) S32, and whether each is that of a cell (n,) bool; where it is not, a row is any."""
-        rows = np.minimum(np.searchsorted(self._prefixes, _prefixes(hashes)), len(self) - 1)
-        known = self.hashes[rows] == hashes
-        for position in np.flatnonzero(~known).tolist():
-            row = min(int(np.searchsorted(self.hashes, hashes[position])), len(self) - 1)
-            rows[position], known[position] = row, self.hashes[row] == hashes[position]
-        return rows, known
+        """Rows (n,) of hashes (n,), and whether each is that of a cell (n,) bool; where it is not, a row is any."""
+        rows = self._index.rows(hashes)
+        return np.maximum(rows, 0), rows >= 0
 
     def row(self, hash_: str) -> int:
         """The row of one hash. Raises ValueError where no cell has it."""
-        rows, known = self.find(np.array([hash_.encode()], dtype="S32"))
+        rows, known = self.find(np.array([hash_]))
         if not known[0]:
             raise ValueError(f"no cell of NAS-Bench-101 has the hash {hash_!a}")
         return int(rows[0])
@@ -84,11 +80,6 @@ class BenchmarkCells:
             raise ValueError(f"its cell is not of NAS-Bench-101: {error}") from None
         if found != expected:
             raise ValueError(f"its hash is {expected}, its cell has {found}")
-
-
-def _prefixes(hashes: np.ndarray) -> np.ndarray:
-    characters = np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, 32)[:, :8]
-    return np.ascontiguousarray(characters).view(">u8").ravel().astype(np.uint64)
 
 
 _KEPT: list[BenchmarkCells] = []

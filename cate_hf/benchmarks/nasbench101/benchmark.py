@@ -124,7 +124,7 @@ class NasBench101Benchmark(Benchmark):
         if self._runs and field != "parameters" and np.isnan(known["training_seconds"]):
             count = int(self._num_runs(rows, epochs)[0])
             asked = f", asked for run {run} (counted from 0)" if count else ""
-            hash_ = self.hashes[rows[0]].decode()
+            hash_ = self.hashes[rows[0]]
             raise ValueError(f"{self.name}: cell {hash_} has {count} runs of {epochs} epochs in {self.path}{asked}")
         result = Result({name: value.item() for name, value in known.items() if not np.isnan(value)})
         answer = result if field is None else result[field]
@@ -174,7 +174,7 @@ class NasBench101Benchmark(Benchmark):
         if np.isnan(values).all():
             raise ValueError(f"{self.name}: no cell has {field!r} of that run")
         row = int(np.nanargmax(values))
-        return self.hashes[row].decode(), float(values[row])
+        return str(self.hashes[row]), float(values[row])
 
     def oracle(self, field: str, epochs: int | None = None, run: str | int = "mean") -> str:
         """What a field's number is, in words."""

@@ -24,7 +24,7 @@ class RunResults:
     """Metrics of each run of each cell.
 
     Attributes:
-        cells: (N,) int32 rows of the space's enumeration, increasing; hashes: (N,) S32.
+        cells: (N,) int32 rows of the space's enumeration, increasing; hashes: (N,) text.
         parameters: (N,) int64, trainable parameters.
         runs: epochs -> (8, 3, N) in the order of FIELDS, NaN where a cell has fewer runs; float32 where that loses
             nothing of the file's doubles (the published ones), float64 else.
@@ -118,7 +118,7 @@ def read_runs(path: str | os.PathLike, progress: bool = False) -> RunResults:
             good = len(rows) if fault is None else fault[0]
             fourth = collector.add(rows[:good], epochs[:good], values[:good], parameters[:good])
             if fourth is not None:
-                hash_ = cells.hashes[rows[fourth]].decode()
+                hash_ = cells.hashes[rows[fourth]]
                 fault = (fourth, f"a fourth run of cell {hash_} with {epochs[fourth]} epochs, there are {RUNS}")
             if fault is not None:
                 raise block.fault(path, *fault)

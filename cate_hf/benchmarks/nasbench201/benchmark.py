@@ -212,7 +212,7 @@ class NasBench201Benchmark(Benchmark):
         """Hash and value of the graph with the highest value of a field; this is no query and takes no time."""
         field, values = self._all(field, run, self._of_graphs, len(self))
         row = int(np.nanargmax(values))
-        return self.hashes[row].decode(), float(values[row])
+        return str(self.hashes[row]), float(values[row])
 
     def best_cell(self, field: str | None = None, run: str | int = "mean") -> tuple[str, float]:
         """String and value of the cell with the highest value of a field; this is no query and takes no time."""

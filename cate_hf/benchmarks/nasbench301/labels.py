@@ -102,9 +102,7 @@ class Labels(NasBench301):
         hashes = cells.hashes()
         rows, absent = self._search(hashes)
         if len(absent):
-            raise ValueError(
-                f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]].decode()}) is not in {self.path}"
-            )
+            raise ValueError(f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]]}) is not in {self.path}")
         return rows
 
     def _predict(self, cells: Cells, fields: list[str], epoch: int, progress: bool) -> dict[str, np.ndarray]:

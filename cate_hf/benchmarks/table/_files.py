@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.graphs.table_io import JSON_SUFFIXES, PARQUET_SUFFIXES
+from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.core.progress import progress_bar
+from cate_hf.graphs.hashes import check_hashes, hash_text
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 
@@ -16,13 +17,14 @@ GRAPH_COLUMNS = ("operations", "adjacency")
 NATIVE_COLUMN, HASH_COLUMN = "architecture", "hash"
 ARCHITECTURE_COLUMNS = (*GRAPH_COLUMNS, NATIVE_COLUMN, HASH_COLUMN)
 _PART = 65_536
+_HINT = "; rename the column if it is something else"
 _HASH = "^[0-9a-f]{32}$"
 
 
 def read_rows(
     columns: "pa.Table", space: Space, source: str, progress: bool = False
 ) -> tuple[np.ndarray, ArchitectureTable | None]:
-    """The hash of each row, (N,) S32, and its architecture (N rows, without columns), None where only hashes are given.
+    """The hash of each row, (N,), and its architecture (N rows, without columns), None where only hashes are given.
 
     Columns: `operations` and `adjacency`, lists or JSON text of them; else `architecture`, text that `space.parse`
     reads; else `hash`. A hash beside an architecture must be its hash.
@@ -51,12 +53,12 @@ def read_rows(
         )
     hashes = _hash_by_parts(table, space, progress)
     if HASH_COLUMN in names:
-        _check_hashes(_hash_column(columns[HASH_COLUMN], source), hashes, source)
+        check_hashes(_hash_column(columns[HASH_COLUMN], source), hashes, source, _HINT)
     return hashes, table
 
 
 def _hash_by_parts(table: ArchitectureTable, space: Space, progress: bool) -> np.ndarray:
-    parts = [np.empty(0, "S32")]
+    parts = [np.empty(0, "U32")]
     with progress_bar("hashing architectures", len(table), "architectures", progress) as advance:
         for first in range(0, len(table), _PART):
             parts.append(space.hash_many(table[first : first + _PART]))
@@ -148,17 +150,7 @@ def _hashes(texts: "pa.ChunkedArray") -> np.ndarray:
     import pyarrow as pa
 
     array = texts.cast(pa.binary()).combine_chunks()
-    return array.cast(pa.binary(32)).to_numpy(zero_copy_only=False).astype("S32")
-
-
-def _check_hashes(given: np.ndarray, computed: np.ndarray, source: str) -> None:
-    wrong = np.flatnonzero(given != computed)
-    if len(wrong):
-        row = int(wrong[0])
-        raise ValueError(
-            f"{source}, row {row}: hash is {given[row].decode()}, its architecture has {computed[row].decode()}; "
-            "rename the column if it is something else"
-        )
+    return hash_text(array.cast(pa.binary(32)).to_numpy(zero_copy_only=False).astype("S32"))
 
 
 def _parsed(texts: "pa.ChunkedArray", space: Space, source: str, progress: bool) -> ArchitectureTable:

@@ -23,7 +23,7 @@ class Results(NamedTuple):
     """What a file holds, a row an architecture, sorted by hash.
 
     Attributes:
-        hashes: (N,) S32, each once.
+        hashes: (N,) text, each once.
         architectures: N, with columns hash and the costs; None where the file has only hashes.
         metrics: name -> (N,) int64, or float64 with NaN where a value is missing.
         others: name of each column that is no metric -> why.
@@ -92,9 +92,7 @@ def _check_known(hashes: np.ndarray, rows: np.ndarray, space: Space, source: str
     absent = np.flatnonzero(~np.isin(hashes, known))
     if len(absent):
         worst = absent[np.argmin(rows[absent])]
-        raise ValueError(
-            f"{source}, row {rows[worst]}: no architecture of {space.name} has the hash {hashes[worst].decode()}"
-        )
+        raise ValueError(f"{source}, row {rows[worst]}: no architecture of {space.name} has the hash {hashes[worst]}")
 
 
 class TableBenchmark(Benchmark):

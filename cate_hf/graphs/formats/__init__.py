@@ -1,1 +1,1 @@
-"""Architectures from graphs that other tools write: DOT, ONNX, torch.fx. ``Architecture.from_...`` are the ways in."""
+"""Architectures from graphs of other tools: DOT, ONNX, torch.fx, networkx; users import from ``cate_hf.graphs``."""

@@ -10,14 +10,9 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.formats._named_graph import Ends, NamedGraph, as_names, unknown_name
-
-if TYPE_CHECKING:
-    from cate_hf.graphs.architecture import Architecture
 
 SUFFIXES = (".dot", ".gv")
 OUTPUT = "output"
@@ -43,8 +38,21 @@ def from_dot(
     label: str = "operation",
     start: str | list[str] | None = None,
     end: str | None = None,
-) -> tuple[list[str], np.ndarray]:
-    """Operations (L) and adjacency (L, L) for ``Architecture.from_dot``, which has the rules."""
+) -> Architecture:
+    """Return the architecture of a directed graph in DOT; ``from_dot(to_dot(a)) == a``.
+
+    Nodes are numbered as ``from_networkx`` numbers them.
+
+    Args:
+        text_or_path: DOT text, or a file of it.
+        label: the attribute of a node that is its operation; a node without it has its ``label``, else its name.
+        start, end: names of nodes (one end, any number of starts): keep only what is on paths between them.
+
+    Raises:
+        ValueError: not DOT (the line is named), undirected, a cycle, several nodes that lead nowhere of which neither
+            ``end`` nor the graph's attribute ``output`` names one, no path, or more than 254 nodes.
+        FileNotFoundError: no such file.
+    """
     source, text = _read(text_or_path)
     try:
         parser = _Parser(text)
@@ -67,7 +75,7 @@ def from_dot(
         inputs = starts or [name for name, degree in graph.graph.in_degree if degree == 0]
         outputs = ends or [name for name, degree in graph.graph.out_degree if degree == 0]
         graph.keep_between(Ends(inputs, starts, "the inputs"), Ends(outputs, ends, "the output"))
-    return graph.arrays(_output(graph, parser.attributes))
+    return graph.architecture(_output(graph, parser.attributes))
 
 
 def _read(text_or_path: str | os.PathLike) -> tuple[str, str]:
@@ -276,8 +284,8 @@ class _Parser:
         return attributes
 
 
-def to_dot(architecture: "Architecture") -> str:
-    """See ``Architecture.to_dot``."""
+def to_dot(architecture: Architecture) -> str:
+    """Return DOT text, for Graphviz and for ``from_dot``: nodes 0 .. L-1 whose labels are the operations."""
     last = architecture.num_nodes - 1
     lines = ["digraph {", "  rankdir=LR", "  node [shape=box]"]
     if not architecture.adjacency[:last].any(axis=1).all():

@@ -4,8 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.formats._named_graph import (
     DETAILED,
     Ends,
@@ -28,8 +27,19 @@ def from_fx(
     end: str | Iterable[str] | None = None,
     label: "Callable[[torch.fx.Node], str] | str | None" = None,
     drop: str | Collection[str] = (),
-) -> tuple[list[str], np.ndarray]:
-    """Operations (L) and adjacency (L, L) for ``Architecture.from_fx``, which has the rules."""
+) -> Architecture:
+    """Return the architecture of a torch.fx.GraphModule, a torch.nn.Module (traced by torch.fx) or an ExportedProgram.
+
+    Nodes are the calls, named by the class of the module, the function or the method; otherwise as ``from_onnx``.
+
+    Args:
+        start, end: names of graph nodes ("layer1_conv") or of modules called once ("layer1.conv").
+        label: function ``torch.fx.Node`` -> operation, or "detailed": Conv3x3/s2 for modules with a kernel.
+        drop: classes and functions to leave out, such as ("Identity", "Dropout").
+
+    Raises:
+        ValueError: as ``from_onnx``, or torch.fx cannot trace the module.
+    """
     source, traced, inputs, outputs = _traced(module)
     check_label(label, source)
     starts, ends = as_names(start, "start", source), as_names(end, "end", source)

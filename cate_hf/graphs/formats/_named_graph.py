@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import networkx
-import numpy as np
 
+from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.formats._networkx import from_networkx
 from cate_hf.graphs.table import PADDING
 
 MAX_NODES = PADDING - 1
@@ -75,29 +76,22 @@ class NamedGraph:
     def _no_path(self, start: str, end: str) -> ValueError:
         return ValueError(f"{self.source}: no path leads from {start} to {end}")
 
-    def finish(self, starts: "Ends", ends: "Ends", dropped: Iterable[str] = ()) -> tuple[list[str], np.ndarray]:
-        """What is between starts and ends, without ``dropped``, all ends leading to one new node "output".
-
-        Returns:
-            as ``arrays``.
-        """
+    def finish(self, starts: "Ends", ends: "Ends", dropped: Iterable[str] = ()) -> Architecture:
+        """Return what is between starts and ends, without ``dropped``, all ends leading to one new node "output"."""
         self.keep_between(starts, ends)
         output = self.add("output", "output")
         for node in ends.nodes:
             if node in self.graph:
                 self.connect(node, output)
         self.drop([name for name in dropped if name in self.graph])
-        return self.arrays(output)
+        return self.architecture(output)
 
-    def arrays(self, output: str) -> tuple[list[str], np.ndarray]:
-        """Operations (L) and adjacency (L, L) in topological order: of the nodes that could come next the one that was
-        added first, and ``output`` last.
+    def architecture(self, output: str) -> Architecture:
+        """Return the graph in topological order: of nodes that could come next the one added first, ``output`` last.
 
         Raises:
             ValueError: a cycle, a single node, or more nodes than a table of architectures holds.
         """
-        from cate_hf.graphs.algorithms import from_networkx
-
         if len(self.graph) < 2:
             raise ValueError(f"{self.source}: a single node, an architecture needs an input and an output")
         if len(self.graph) > MAX_NODES:

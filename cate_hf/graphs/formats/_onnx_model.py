@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.formats._named_graph import (
     DETAILED,
     Ends,
@@ -27,8 +26,23 @@ def from_onnx(
     end: str | Iterable[str] | None = None,
     label: "Callable[[onnx.NodeProto], str] | str | None" = None,
     drop: str | Collection[str] = (),
-) -> tuple[list[str], np.ndarray]:
-    """Operations (L) and adjacency (L, L) for ``Architecture.from_onnx``, which has the rules."""
+) -> Architecture:
+    """Return the architecture of an ONNX model or file: its operators between nodes "input" and one node "output".
+
+    Constants, and what is on no path from input to output, are left out. The weights, which may be in files of their
+    own, are not needed, and nothing is executed.
+
+    Args:
+        start, end: names of tensors or nodes (a tensor's goes first), each one or a list: keep only what lies between.
+            A start stands for an input: of the tensor's readers, or of that node. The graph's own when None.
+        label: function ``onnx.NodeProto`` -> operation, or "detailed" for Conv3x3/s2 and such; the operator type when
+            None.
+        drop: operator types to leave out, their inputs led on, such as ("Identity", "Dropout").
+
+    Raises:
+        ValueError: not an ONNX model, an unknown name (with the nearest), no path, or more than 254 nodes.
+        FileNotFoundError: no such file.
+    """
     source, model = _read(model_or_path)
     check_label(label, source)
     proto = model.graph

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.formats._dot import SUFFIXES as DOT_SUFFIXES
-from cate_hf.graphs.table_io import JSON_SUFFIXES, PARQUET_SUFFIXES, read_architectures
-from cate_hf.graphs.table_parquet import readable_parquet
+from cate_hf.graphs.formats._dot import from_dot
+from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES, read_architectures, readable_parquet
 
 if TYPE_CHECKING:
     from cate_hf.spaces import Space
@@ -68,9 +68,11 @@ def _parse(text: str, space: "Space") -> Any:
 def _from_file(path: Path, space: "Space | None") -> Any:
     suffix = path.suffix.lower()
     if suffix in DOT_SUFFIXES:
-        return Architecture.from_dot(path)
+        return from_dot(path)
     if suffix in ONNX_SUFFIXES:
-        return Architecture.from_onnx(path)
+        from cate_hf.graphs.formats._onnx_model import from_onnx
+
+        return from_onnx(path)
     if suffix in PARQUET_SUFFIXES:
         if (genotype := _first_genotype(path)) is not None:
             if not hasattr(space, "from_genotype"):

@@ -125,7 +125,7 @@ def cells_of_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cell_hashes(keys: np.ndarray, reduction_keys: np.ndarray | None = None) -> np.ndarray:
-    """(N,) S32: hashes of cells, or of pairs of a normal and a reduction cell, by their canonical keys (N,).
+    """(N,) text: hashes of cells, or of pairs of a normal and a reduction cell, by their canonical keys (N,).
 
     The hash of a cell is the MD5 of "darts:" and, for each entry of the canonical form, a digit of its input and one of
     its operation's code. That of a pair of different cells is the MD5 of both such texts; a pair of equal cells has the

@@ -19,29 +19,11 @@ import numpy as np
 
 from cate_hf.graphs.table import ArchitectureTable, unknown_operation
 from cate_hf.spaces.costs import check_codes
-from cate_hf.spaces.darts.canonical import ENTRIES, canonical
+from cate_hf.spaces.darts.canonical import ENTRIES
 from cate_hf.spaces.darts.costs import NODES, OPERATIONS
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
-
-__all__ = [
-    "ENTRIES",
-    "NODES",
-    "OPERATIONS",
-    "VOCABULARY",
-    "CellPair",
-    "Genotype",
-    "as_genotype",
-    "canonical",
-    "check",
-    "entries",
-    "format_genotype",
-    "from_entries",
-    "from_table",
-    "parse",
-    "to_table",
-]
 
 INPUTS = ("c_{k-2}", "c_{k-1}")
 VOCABULARY = (*INPUTS, *OPERATIONS, "sum", "output")
@@ -212,13 +194,6 @@ def _check_concat(field: str, value: Any, source: str) -> None:
     same = value == CONCAT if isinstance(value, range) else isinstance(value, Sequence) and [*value] == [*CONCAT]
     if not same:
         raise ValueError(f"{source}: {field} must be range({CONCAT.start}, {CONCAT.stop}), not {value!r:.60}")
-
-
-def format_genotype(normal: Entries, reduction: Entries | None = None) -> str:
-    """The text of DARTS for two cells, or for one cell used as both: `Genotype(normal=[...], normal_concat=...)`."""
-    normal = [(str(name), int(value)) for name, value in normal]
-    reduction = normal if reduction is None else [(str(name), int(value)) for name, value in reduction]
-    return repr(Genotype(normal, CONCAT, reduction, CONCAT))
 
 
 def parse(text: str, source: str = "genotype") -> Genotype:

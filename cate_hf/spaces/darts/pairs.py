@@ -41,7 +41,7 @@ class Cells(NamedTuple):
         return canonical_keys(*self.normal), canonical_keys(*self.reduction)
 
     def hashes(self) -> np.ndarray:
-        """(N,) S32 as `get_space("darts").hash` gives them."""
+        """(N,) text as `get_space("darts").hash` gives them."""
         return cell_hashes(*self.keys())
 
 
@@ -51,7 +51,7 @@ class CellPairTable(Sequence):
 
     Attributes:
         normal, reduction: the N cells of each kind, tables without columns.
-        columns: name -> array with N along its first axis; `hash` is of dtype S32.
+        columns: name -> array with N along its first axis; `hash` is text.
     """
 
     def __init__(

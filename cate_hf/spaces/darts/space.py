@@ -94,7 +94,7 @@ class Darts(Space):
         if not isinstance(architecture, CellPair):
             return super().hash(architecture)
         keys = (darts_canonical.canonical_keys(*part) for part in self._cells_of(architecture))
-        return darts_canonical.cell_hashes(*keys)[0].decode()
+        return str(darts_canonical.cell_hashes(*keys)[0])
 
     def parameters(self, architecture: "Architecture | CellPair", **settings: Any) -> int:
         """Trainable parameters of the whole network; settings as of `costs_of`."""

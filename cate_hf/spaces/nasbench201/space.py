@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.hashing import cell_hashes
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces._validation import check_ends
@@ -98,6 +99,10 @@ class NasBench201(Space):
     def _graphs(self) -> ArchitectureTable:
         return self._distinct(self._cells)
 
+    @cached_property
+    def _index(self) -> HashIndex:
+        return HashIndex(self._graphs.columns["hash"])
+
     @staticmethod
     def _distinct(cells: ArchitectureTable) -> ArchitectureTable:
         operations = (nasbench201_cells.from_keys(cells.columns["code"]) > 0).sum(axis=1)
@@ -114,9 +119,7 @@ class NasBench201(Space):
 
     def _find(self, hashes: np.ndarray) -> np.ndarray:
         """(N,) rows of the pool, -1 for hashes that no graph has."""
-        known = self._graphs.columns["hash"]
-        rows = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
-        return np.where(known[rows] == hashes, rows, -1)
+        return self._index.rows(hashes)
 
     def graph_rows(self, codes: np.ndarray) -> np.ndarray:
         """(N, 6) operation codes of cells -> (N,) rows of `pool`, those of their graphs."""

@@ -1,7 +1,7 @@
-"""Tables of architectures in Parquet files: the public form of `table_arrow`, and a packed one for caches.
+"""Tables of architectures as files and data sets: Parquet, JSON Lines, `datasets`.
 
-The packed form is the table's own arrays. Files in the public form are written and read by parts, so that memory stays
-small, and pages carry checksums that are compared.
+Parquet has a public form, that of `table_arrow`, and a packed one for caches, which is the table's own arrays. Files in
+the public form are written and read by parts, so that memory stays small; pages carry checksums that are compared.
 """
 
 import json
@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +18,9 @@ import pyarrow.parquet as pq
 
 from cate_hf.core.files import atomic_output
 from cate_hf.core.names import printable
-from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.hashes import hash_bytes, hash_text
+from cate_hf.graphs.table import ArchitectureTable, unknown_operation
 from cate_hf.graphs.table_arrow import (
     GRAPH_COLUMNS,
     PART_ROWS,
@@ -24,11 +28,29 @@ from cate_hf.graphs.table_arrow import (
     check_graph_columns,
     fixed_binary,
     from_arrow,
+    from_dataset,
     from_parts,
     object_types,
     to_arrow,
 )
 
+if TYPE_CHECKING:
+    import datasets
+
+__all__ = [
+    "count_rows",
+    "from_dataset",
+    "read_architectures",
+    "read_parquet",
+    "read_parts",
+    "readable_parquet",
+    "to_dataset",
+    "write_groups",
+    "write_parquet",
+]
+
+PARQUET_SUFFIXES = (".parquet", ".pq")
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 GROUP_ROWS = 65_536
 """Rows of a row group at most: what a reader of a stream holds at a time."""
 _GROUP_ENTRIES = 1 << 23  # adjacency entries of a row group at most, about
@@ -44,9 +66,10 @@ def write_parquet(
     packed: bool = False,
     class_labels: bool = False,
 ) -> None:
-    """Write either form; the file appears whole or not at all.
+    """Write a table: operations, adjacency and the columns. The file appears whole or not at all.
 
     Args:
+        packed: write the packed form of caches.
         class_labels: operations as class labels, see `to_arrow`.
 
     Raises:
@@ -74,9 +97,10 @@ def write_groups(groups: Iterator[pa.Table], path: str | os.PathLike) -> None:
 def read_parquet(
     path: str | os.PathLike, vocabulary: Sequence[str] | None = None, graphs_only: bool = False
 ) -> ArchitectureTable:
-    """Read either form.
+    """Read a table that `write_parquet`, or another program, wrote.
 
     Args:
+        vocabulary: names of the operations, in the order of their codes; those of the file when None.
         graphs_only: leave the columns beside the architectures out.
 
     Raises:
@@ -93,6 +117,13 @@ def read_parquet(
         schema = pa.schema([schema.field(name) for name in names], schema.metadata)
         parts = (pa.Table.from_batches([batch]) for batch in file.iter_batches(PART_ROWS, columns=names))
         return from_parts(parts, schema, str(path), vocabulary)
+
+
+def to_dataset(table: ArchitectureTable) -> "datasets.Dataset":
+    """Return a ``datasets.Dataset`` of the columns operations, adjacency and those of the table."""
+    import datasets
+
+    return datasets.Dataset(to_arrow(table))
 
 
 def count_rows(path: str | os.PathLike) -> int:
@@ -184,7 +215,7 @@ def _to_packed(table: ArchitectureTable) -> pa.Table:
         "edge_bits": fixed_binary(table.edge_bits),
         "num_nodes": pa.array(table.num_nodes),
     }
-    columns |= {k: fixed_binary(v) if v.dtype.kind == "S" else pa.array(v) for k, v in table.columns.items()}
+    columns |= {k: fixed_binary(hash_bytes(v)) if k == "hash" else pa.array(v) for k, v in table.columns.items()}
     metadata = {_PACKED_KEY: b"1", VOCABULARY_KEY: json.dumps(table.vocabulary)}
     return pa.table(columns).replace_schema_metadata(metadata)
 
@@ -198,7 +229,7 @@ def _from_packed(arrow: pa.Table, source: str) -> ArchitectureTable:
             if name not in _PACKED:
                 packed = pa.types.is_fixed_size_binary(arrow[name].type)
                 raw = _bytes_of(arrow[name]) if packed else arrow[name].to_numpy()
-                columns[name] = raw.view(f"S{raw.shape[1]}").ravel() if packed else raw
+                columns[name] = hash_text(raw.view(f"S{raw.shape[1]}").ravel()) if packed else raw
         return ArchitectureTable(vocabulary, codes, bits, arrow["num_nodes"].to_numpy(), columns)
     except (KeyError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{source}: a packed table that cannot be read ({printable(error)})") from None
@@ -211,3 +242,70 @@ def _bytes_of(column: pa.ChunkedArray) -> np.ndarray:
     width = array.type.byte_width
     raw = np.frombuffer(array.buffers()[1], dtype=np.uint8, count=len(array) * width, offset=array.offset * width)
     return raw.reshape(len(array), width)
+
+
+def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
+    """Read rows of operations (names), adjacency (rows of 0/1) and any further columns, which are kept.
+
+    Args:
+        vocabulary: the operations that are allowed, in the order of their codes; any when None.
+
+    Raises:
+        ValueError: naming the file and the row or line, and what was expected there.
+        FileNotFoundError: no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: the file is empty")
+    if path.suffix in PARQUET_SUFFIXES:
+        table = read_parquet(path, vocabulary)
+        return table if vocabulary is None else table.recode(vocabulary, str(path))
+    if path.suffix in JSON_SUFFIXES:
+        return _read_json_lines(path, vocabulary)
+    raise ValueError(
+        f"{path}: expected a file ending in {', '.join((*PARQUET_SUFFIXES, *JSON_SUFFIXES))}; `cate import` makes one "
+        "of a CSV table, published results or genotypes"
+    )
+
+
+def _read_json_lines(path: Path, vocabulary: Sequence[str] | None) -> ArchitectureTable:
+    architectures, rows = [], []
+    with open(path, encoding="utf-8-sig") as file:  # some editors put a byte order mark first
+        try:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                where = f"{path}, line {number}"
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise ValueError(f"{where}: not valid JSON ({error})") from None
+                if not isinstance(row, dict):
+                    raise ValueError(f"{where}: expected an object with operations and adjacency")
+                try:
+                    architecture = Architecture.from_dict({k: row[k] for k in ("operations", "adjacency") if k in row})
+                except ValueError as error:
+                    raise ValueError(f"{where}: {error}") from None
+                for node, name in enumerate(architecture.operations):
+                    if vocabulary is not None and name not in vocabulary:
+                        raise ValueError(f"{where}: node {node}: {unknown_operation(name, vocabulary)}")
+                architectures.append(architecture)
+                rows.append({k: v for k, v in row.items() if k not in ("operations", "adjacency")})
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: not UTF-8 text ({error})") from None
+    if not architectures:
+        raise ValueError(f"{path}: holds no architecture")
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: _column([row.get(name) for row in rows]) for name in names}
+    return ArchitectureTable.from_architectures(architectures, vocabulary, columns)
+
+
+def _column(values: list[Any]) -> np.ndarray:
+    kinds = {type(value) for value in values}
+    if kinds <= {int, float} or kinds <= {bool}:
+        return np.array(values)
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column

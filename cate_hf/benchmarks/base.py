@@ -1,8 +1,9 @@
 """A table of results, found by the hash of an architecture."""
 
 import inspect
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -46,9 +47,16 @@ class Benchmark:
             raise ValueError(f"{path}: hash {self.hashes[twice[0]].decode()} is in two rows, expected one a cell")
 
     @classmethod
+    def open(cls, path: str | os.PathLike | None = None, **options: Any) -> "Benchmark":
+        """The benchmark that a path holds: what `load_benchmark` calls; one of several classes where files differ."""
+        return cls(path, **options)
+
+    @classmethod
     def option_names(cls) -> list[str]:
-        """Names of the keyword arguments, besides the path, that one of these is made with."""
-        return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "path")]
+        """Names of the keyword arguments of `load_benchmark`, besides the path."""
+        opened, made = (inspect.signature(function).parameters for function in (cls.open, cls.__init__))
+        named = [name for name, parameter in opened.items() if parameter.kind is not parameter.VAR_KEYWORD]
+        return [name for name in (named if len(named) > 1 else made) if name not in ("self", "path")]
 
     @property
     def fields(self) -> list[str]:

@@ -5,12 +5,13 @@ from functools import cached_property
 
 import numpy as np
 
+from cate_hf.core.numbers import splitmix64
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 
 _CHUNK = 65_536
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # of SplitMix64, whose finaliser `_mix` is
+_STEP = np.uint64(0x9E3779B97F4A7C15)  # of SplitMix64
 
 
 class RandomEncoding(BaseEncoding):
@@ -45,7 +46,9 @@ class RandomEncoding(BaseEncoding):
             rows = slice(first, first + _CHUNK)
             low, high = _words(hashes[rows])
             with np.errstate(over="ignore"):
-                bits = _mix(_mix(low[:, None] + _STEP * np.arange(1, self.dim + 1, dtype=np.uint64)) ^ high[:, None])
+                bits = splitmix64(
+                    splitmix64(low[:, None] + _STEP * np.arange(1, self.dim + 1, dtype=np.uint64)) ^ high[:, None]
+                )
             # 23 bits, so that a half more is exact in float32 and neither 0 nor 1 comes out.
             uniform = ((bits >> np.uint64(41)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
             ndtri(uniform, out=vectors[rows])
@@ -94,10 +97,3 @@ def _words(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     digits = np.where(characters >= ord("a"), characters - (ord("a") - 10), characters - ord("0")).astype(np.uint64)
     shifts = np.arange(60, -1, -4, dtype=np.uint64)
     return tuple(np.bitwise_or.reduce(part << shifts, axis=1) for part in (digits[:, :16], digits[:, 16:]))
-
-
-def _mix(z: np.ndarray) -> np.ndarray:
-    """A bijection of 64 bits that spreads each over all."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))

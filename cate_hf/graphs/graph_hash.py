@@ -24,6 +24,7 @@ from hashlib import blake2b
 import numba
 import numpy as np
 
+from cate_hf.core.numbers import splitmix64
 from cate_hf.graphs.table import ArchitectureTable
 
 _CHUNK = 8192
@@ -86,12 +87,7 @@ def _name_colours(vocabulary: tuple[str, ...]) -> np.ndarray:
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64).reshape(-1, 2)
 
 
-@compiled(nogil=True)
-def mix(z):
-    """A bijection of 64 bits that spreads each over all (the finaliser of SplitMix64)."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+mix = compiled(nogil=True)(splitmix64)
 
 
 @compiled(nogil=True)

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark, Result
 from cate_hf.benchmarks.nasbench201._runs import DATASETS, RUNS, DatasetRuns, in_words, mean_over_runs, read_package
+from cate_hf.benchmarks.table._files import TABLE_SUFFIXES
+from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 from cate_hf.core.names import unknown
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
@@ -45,14 +47,11 @@ class NasBench201Benchmark(Benchmark):
     space_name = "nasbench201"
     needs_path = False
 
-    def __new__(cls, path: str | os.PathLike | None = None, **options):
+    @classmethod
+    def open(cls, path: str | os.PathLike | None = None, **options: Any) -> Benchmark:
         """A table of one's own is read as one; its results are by graph and say nothing of runs."""
-        from cate_hf.benchmarks import TABLE_SUFFIXES
-
         if path is None or Path(path).suffix not in TABLE_SUFFIXES:
-            return super().__new__(cls)
-        from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-
+            return cls(path, **options)
         return TableBenchmark(path, cls.space_name, **options)
 
     def __init__(

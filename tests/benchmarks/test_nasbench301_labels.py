@@ -89,7 +89,7 @@ def test_what_is_lacking_is_named(labels):
     swapped = CellPair(pairs[0].reduction, pairs[0].normal)
     with pytest.raises(ValueError, match="is not in"):
         bench.query(swapped)
-    with pytest.raises(ValueError, match="no 'runtime_seconds' for 10 of 60, first row 50"):
+    with pytest.raises(ValueError, match="no 'runtime_seconds' for 10 of 60 architectures, first row 50"):
         bench.query_many(pairs, "runtime_seconds")
     assert np.isnan(bench.query_many(pairs, "runtime_seconds", missing="nan")).sum() == 10
     assert list(bench.query(pairs[55])) == ["validation_accuracy"]

@@ -122,6 +122,6 @@ class EncodingSettings:
 
 
 def model_class(encoding: str) -> type:
-    from cate_hf.encodings.registry import _find
+    from cate_hf.encodings.registry import CATALOG
 
-    return _find(encoding).model_class
+    return CATALOG.get(encoding).model_class

@@ -173,9 +173,9 @@ class EncodingTraining:
         """Measure what the model reconstructs, and put config.json, weights and facts in the folder; returns the
         facts."""
         from cate_hf.autoencoders.figures import measure as measure_figures
-        from cate_hf.encodings.registry import _find
+        from cate_hf.encodings.registry import CATALOG
 
-        encoding = _find(self.settings.encoding)
+        encoding = CATALOG.get(self.settings.encoding)
         facts = {
             **asdict(self.settings),
             "command": command,

@@ -10,7 +10,7 @@ from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 from cate_hf.core.names import Catalog, unknown
 from cate_hf.spaces import Space, get_space
 
-CATALOG = Catalog("cate_hf.benchmarks", "benchmark", "BENCHMARK", "benchmark")
+CATALOG = Catalog.of_folders("cate_hf.benchmarks", "benchmark", "BENCHMARK", "benchmark")
 
 
 def benchmark_names() -> list[str]:

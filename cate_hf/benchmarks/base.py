@@ -89,7 +89,7 @@ class Benchmark:
         if isinstance(architecture, str):
             architecture = self.space.parse(architecture)
         row = self.rows([architecture])[0]
-        known = {name: values[row].item() for name, values in self._columns.items() if not _is_missing(values[row])}
+        known = {name: values[row].item() for name, values in self._columns.items() if not np.isnan(values[row])}
         result = Result(known)
         if field is None:
             return result
@@ -107,10 +107,13 @@ class Benchmark:
         Args:
             missing: what to do where the field has no value: "raise", or "nan".
         """
+        self._check_field(field)
+        return self._present(self._columns[field][self.rows(architectures)].astype(np.float64), field, missing)
+
+    def _present(self, values: np.ndarray, field: str, missing: str) -> np.ndarray:
+        """The values (N,) of a field, unless some are missing where none may be."""
         if missing not in ("raise", "nan"):
             raise ValueError(f"missing must be 'raise' or 'nan', not {missing!r}")
-        self._check_field(field)
-        values = self._columns[field][self.rows(architectures)].astype(np.float64)
         absent = np.flatnonzero(np.isnan(values))
         if missing == "raise" and len(absent):
             raise ValueError(
@@ -121,11 +124,12 @@ class Benchmark:
     def rows(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> np.ndarray:
         """(N,) rows of this benchmark. Raises ValueError naming the first architecture that is not in it."""
         if isinstance(architectures, ArchitectureTable) and "hash" in architectures.columns:
-            hashes = architectures.columns["hash"]
-            rows, absent = self._search(hashes)
-        else:
-            hashes = self._hashes(architectures)
-            rows, absent = self._search(hashes)
+            return self._found(architectures.columns["hash"])
+        return self._found(self._hashes(architectures))
+
+    def _found(self, hashes: np.ndarray) -> np.ndarray:
+        """Rows (N,) of hashes (N,). Raises ValueError naming the first that is not in the benchmark."""
+        rows, absent = self._search(hashes)
         if len(absent):
             raise ValueError(
                 f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]].decode()}) is not in {self.path}"
@@ -166,12 +170,15 @@ class Benchmark:
         return self.oracles[field]
 
     def _check_field(self, field: str) -> None:
-        if field not in self._columns:
-            raise ValueError(f"{self.name} has no field {field!r}; it has {', '.join(self._columns)}")
+        if field not in self.fields:
+            raise ValueError(f"{self.name} has no field {field!r}; it has {', '.join(self.fields)}")
 
     def __repr__(self) -> str:
         return f"<benchmark {self.name}: {len(self):,} architectures of {self.space.name}; {', '.join(self.fields)}>"
 
 
-def _is_missing(value) -> bool:
-    return bool(np.isnan(value))
+def check_run(run: str | int, runs: int) -> None:
+    """Refuse what is neither "mean", "random" nor the number of a run."""
+    whole = isinstance(run, int | np.integer) and not isinstance(run, bool)
+    if not (whole and 0 <= run < runs) and run not in ("mean", "random"):
+        raise ValueError(f"run must be 'mean', 'random', or 0, 1 or 2, not {run!r}")

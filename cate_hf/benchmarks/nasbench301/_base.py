@@ -91,15 +91,10 @@ class NasBench301(Benchmark):
         Raises:
             ValueError: naming the first row that is not of the space, or not in a table of labels.
         """
-        if missing not in ("raise", "nan"):
-            raise ValueError(f"missing must be 'raise' or 'nan', not {missing!r}")
         self._check_field(field)
         self._check_epoch(epoch)
         values = self._predict(read_cells(self.space, architectures, reduction), [field], epoch, progress)[field]
-        absent = np.flatnonzero(np.isnan(values))
-        if missing == "raise" and len(absent):
-            raise ValueError(f"{self.path}: no {field!r} for {len(absent)} of {len(values)}, first row {absent[0]}")
-        return values
+        return self._present(values, field, missing)
 
     @abstractmethod
     def _predict(self, cells: Cells, fields: list[str], epoch: int, progress: bool) -> dict[str, np.ndarray]:
@@ -126,10 +121,6 @@ class NasBench301(Benchmark):
             f"{reason}: fewer than 0.1 % of random genotypes of two cells are like that, and predictions for them are "
             "not reliable (NAS-Bench-301's surrogates rate degenerate cells too high)"
         )
-
-    def _check_field(self, field: str) -> None:
-        if field not in self.oracles:
-            raise ValueError(f"{self.name} has no field {field!r}; it has {', '.join(self.oracles)}")
 
     def _check_epoch(self, epoch: int) -> None:
         if epoch != LAST_EPOCH:

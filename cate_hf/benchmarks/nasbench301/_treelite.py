@@ -120,7 +120,7 @@ def _load(form: bytes, data: bytes) -> Any:
 
 
 def _check_text(text: str) -> None:
-    """Refuse a text of LightGBM that treelite takes although it is damaged, or whose numbers it would read otherwise."""
+    """Refuse a text of LightGBM that treelite would take although it is damaged, or read in another sense."""
     head, *blocks = text.split("\nTree=")
     if not head.startswith("tree") or not blocks:
         raise ValueError("not the text of a LightGBM model")

@@ -4,8 +4,8 @@
 
 - the labels table, a Parquet file of genotypes and their labels (`cate_hf.benchmarks.nasbench301.labels`);
 - `surrogate.onnx` with `surrogate_encoding.json` beside it (`cate_hf.benchmarks.nasbench301.onnx_surrogate`);
-- a folder of the official ensembles of XGBoost and LightGBM (`cate_hf.benchmarks.nasbench301._ensembles`): of a release,
-  or one of them.
+- a folder of the official ensembles of XGBoost and LightGBM (`cate_hf.benchmarks.nasbench301._ensembles`): a release,
+  or one of its ensembles.
 
 What was checked of the last: the vectors that the models read, against ConfigSpace 0.4.12 on 10,000 genotypes;
 predictions, against XGBoost 3.2 and LightGBM 4.7 themselves, and against made-up files in the binary form of XGBoost

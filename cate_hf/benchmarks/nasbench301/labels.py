@@ -87,19 +87,10 @@ class Labels(NasBench301):
         reduction: "ArchitectureTable | Sequence[Architecture] | None" = None,
     ) -> np.ndarray:
         """(N,) rows of this benchmark. Raises ValueError naming the first architecture that is not in it."""
-        return self._rows(read_cells(self.space, architectures, reduction))
-
-    def _rows(self, cells: Cells) -> np.ndarray:
-        hashes = cells.hashes()
-        rows, absent = self._search(hashes)
-        if len(absent):
-            raise ValueError(
-                f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]].decode()}) is not in {self.path}"
-            )
-        return rows
+        return self._found(read_cells(self.space, architectures, reduction).hashes())
 
     def _predict(self, cells: Cells, fields: list[str], epoch: int, progress: bool) -> dict[str, np.ndarray]:
-        rows = self._rows(cells)
+        rows = self._found(cells.hashes())
         return {field: self._columns[field][rows] for field in fields}
 
     def __repr__(self) -> str:

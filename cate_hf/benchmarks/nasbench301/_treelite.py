@@ -20,7 +20,7 @@ import numpy as np
 
 _CONFIG_HEADER = b"CONFIG-offset:"  # XGBoost 1.0 to 1.2: the binary model behind it and an offset
 _FRAME = struct.Struct("<cQ")
-_BYTES, _SECONDS = 1 << 30, 60
+_BYTES, _SECONDS = 4 << 30, 300
 _NUMBERS = 1 << 22  # leaf values that are held at a time
 _INNER = ("split_feature", "threshold", "decision_type", "left_child", "right_child")  # of LightGBM's inner nodes
 _MISSING, _ZERO_IS_MISSING = 12, 4  # bits of decision_type
@@ -181,11 +181,11 @@ def _reason(error: BaseException) -> str:
 
 def _serve(num_features: int) -> None:
     """Answer each model on the standard input, until one is refused."""
-    import resource
+    if os.name == "posix":
+        import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        for kind, limit in (("RLIMIT_AS", _BYTES), ("RLIMIT_CPU", _SECONDS), ("RLIMIT_CORE", 0)):
+            resource.setrlimit(getattr(resource, kind), (limit, limit))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what treelite prints is no answer
     from treelite import TreeliteError

@@ -8,6 +8,7 @@ Accuracies are k / 9984 and times milliseconds, both rounded to float32 and stor
 
 import base64
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -219,3 +220,21 @@ def frames_of(content: bytes) -> list[bytes]:
 def starts_of(content: bytes) -> list[int]:
     """Where each frame starts."""
     return np.cumsum([0, *(16 + len(part) for part in frames_of(content))])[:-1].tolist()
+
+
+def column(runs: dict[int, np.ndarray], field: str, epochs: int = 108) -> np.ndarray:
+    """(N, 3) of one field."""
+    return runs[epochs][..., FIELDS.index(field)]
+
+
+def refused(path: Path, content: bytes) -> str:
+    """The one line that the reader says of a file with this content."""
+    import pytest
+
+    from cate_hf.benchmarks.nasbench101.runs import read_runs
+
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(str(path))) as error:
+        read_runs(path)
+    assert "\n" not in str(error.value)
+    return str(error.value)

@@ -193,16 +193,34 @@ def sum_of_trees(trees: list[dict[str, list]], rows: np.ndarray, base: float = 0
 
 
 def xgboost_document(trees: list[dict[str, list]], features: int = 56, booster: str = "gbtree", **tree_fields) -> dict:
-    return {
-        "Config": {},
-        "Model": {
-            "learner": {
-                "gradient_booster": {"name": booster, "model": {"trees": [{**t, **tree_fields} for t in trees]}},
-                "learner_model_param": {"base_score": "5E-1", "num_class": "0", "num_feature": str(features)},
-                "objective": {"name": "reg:squarederror"},
-            }
-        },
+    """The JSON of XGBoost 1.3 to 2.0."""
+
+    def whole(number: int, tree: dict[str, list]) -> dict:
+        size = len(tree["left_children"])
+        parents = np.full(size, 2**31 - 1)
+        for children in (tree["left_children"], tree["right_children"]):
+            parents[[child for child in children if child >= 0]] = np.flatnonzero(np.array(children) >= 0)
+        numbers = {name: [0.0] * size for name in ("base_weights", "loss_changes", "sum_hessian")}
+        codes = {name: [] for name in ("categories", "categories_nodes", "categories_segments", "categories_sizes")}
+        flags = {name: [0] * size for name in ("default_left", "split_type")}
+        sizes = {"num_deleted": "0", "num_feature": str(features), "num_nodes": str(size), "size_leaf_vector": "0"}
+        beside = {"id": number, "parents": parents.tolist(), "tree_param": sizes}
+        return {**numbers, **codes, **flags, **beside, **tree, **tree_fields}
+
+    model = {
+        "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": str(len(trees)), "size_leaf_vector": "0"},
+        "tree_info": [0] * len(trees),
+        "trees": [whole(number, tree) for number, tree in enumerate(trees)],
     }
+    learner = {
+        "attributes": {},
+        "feature_names": [],
+        "feature_types": [],
+        "gradient_booster": {"model": model, "name": booster},
+        "learner_model_param": {"base_score": "5E-1", "num_class": "0", "num_feature": str(features)},
+        "objective": {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}},
+    }
+    return {"Config": {}, "Model": {"learner": learner, "version": [1, 3, 0]}}
 
 
 def xgboost_binary(
@@ -215,7 +233,7 @@ def xgboost_binary(
 
     data = b"binf" if version == "1.2" else b""
     data += struct.pack("<fIi", 0.5, features, 0).ljust(136, b"\0") + text(objective) + text("gbtree")
-    data += struct.pack("<i", len(trees)).ljust(160, b"\0")
+    data += struct.pack("<iiiiqi", len(trees), 1, features, 0, 0, 1).ljust(160, b"\0")
     for tree in trees:
         data += struct.pack("<iiiiii", 1, len(tree["left_children"]), 0, 0, features, 0).ljust(148, b"\0")
         for left, right, split, value in zip(

@@ -123,6 +123,6 @@ class EncodingSettings:
 
 def encoding_class(encoding: str) -> type:
     """The class of an encoding by name, whose `model_class` is trained."""
-    from cate_hf.encodings.registry import _find
+    from cate_hf.encodings.registry import CATALOG
 
-    return _find(encoding)
+    return CATALOG.get(encoding)

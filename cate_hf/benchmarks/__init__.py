@@ -1,15 +1,16 @@
-"""What an architecture scores: benchmarks by name, or a table of one's own. Adding one is one module in `catalog/`."""
+"""What an architecture scores: benchmarks by name, or a table of one's own. Adding one is adding one folder."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 from cate_hf.benchmarks.base import Benchmark
+from cate_hf.benchmarks.table._files import TABLE_SUFFIXES
+from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 from cate_hf.core.names import Catalog, unknown
 from cate_hf.spaces import Space, get_space
 
-CATALOG = Catalog("cate_hf.benchmarks", "benchmark", "BENCHMARK", "benchmark")
-TABLE_SUFFIXES = (".parquet", ".pq", ".csv", ".jsonl", ".ndjson", ".json")
+CATALOG = Catalog.of_folders("cate_hf.benchmarks", "benchmark", "BENCHMARK", "benchmark")
 
 
 def benchmark_names() -> list[str]:
@@ -46,14 +47,12 @@ def load_benchmark(
                 raise ValueError(f"the benchmark {name} has no option {option!r}; it has {', '.join(known)}")
         if path is None and benchmark.needs_path:
             raise ValueError(f"the benchmark {name} is read from a file of yours: give its path")
-        return benchmark(**({} if path is None else {"path": path}), **options)
+        return benchmark.open(path, **options)
     if Path(name).suffix in TABLE_SUFFIXES:
         if space is None:
             raise ValueError(f"{name}: a table needs its search space: load_benchmark({str(name)!r}, space=...)")
         if path is not None:
             raise ValueError(f"give either a benchmark's name and a path, or a table: got {name} and {path}")
-        from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-
         return TableBenchmark(name, space, **options)
     raise unknown("benchmark", name, benchmark_names())
 

@@ -1,8 +1,9 @@
 """A table of results, found by the hash of an architecture."""
 
 import inspect
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -49,9 +50,16 @@ class Benchmark:
             raise ValueError(f"{path}: hash {self.hashes[twice[0]]} is in two rows, expected one a cell")
 
     @classmethod
+    def open(cls, path: str | os.PathLike | None = None, **options: Any) -> "Benchmark":
+        """The benchmark that a path holds: what `load_benchmark` calls; one of several classes where files differ."""
+        return cls(path, **options)
+
+    @classmethod
     def option_names(cls) -> list[str]:
-        """Names of the keyword arguments, besides the path, that one of these is made with."""
-        return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "path")]
+        """Names of the keyword arguments of `load_benchmark`, besides the path."""
+        opened, made = (inspect.signature(function).parameters for function in (cls.open, cls.__init__))
+        named = [name for name, parameter in opened.items() if parameter.kind is not parameter.VAR_KEYWORD]
+        return [name for name in (named if len(named) > 1 else made) if name not in ("self", "path")]
 
     @property
     def fields(self) -> list[str]:
@@ -84,7 +92,7 @@ class Benchmark:
         if isinstance(architecture, str):
             architecture = self.space.parse(architecture)
         row = self.rows([architecture])[0]
-        known = {name: values[row].item() for name, values in self._columns.items() if not _is_missing(values[row])}
+        known = {name: values[row].item() for name, values in self._columns.items() if not np.isnan(values[row])}
         result = Result(known)
         if field is None:
             return result
@@ -102,10 +110,13 @@ class Benchmark:
         Args:
             missing: what to do where the field has no value: "raise", or "nan".
         """
+        self._check_field(field)
+        return self._present(self._columns[field][self.rows(architectures)].astype(np.float64), field, missing)
+
+    def _present(self, values: np.ndarray, field: str, missing: str) -> np.ndarray:
+        """The values (N,) of a field, unless some are missing where none may be."""
         if missing not in ("raise", "nan"):
             raise ValueError(f"missing must be 'raise' or 'nan', not {missing!r}")
-        self._check_field(field)
-        values = self._columns[field][self.rows(architectures)].astype(np.float64)
         absent = np.flatnonzero(np.isnan(values))
         if missing == "raise" and len(absent):
             raise ValueError(
@@ -116,11 +127,12 @@ class Benchmark:
     def rows(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> np.ndarray:
         """(N,) rows of this benchmark. Raises ValueError naming the first architecture that is not in it."""
         if isinstance(architectures, ArchitectureTable) and "hash" in architectures.columns:
-            hashes = architectures.columns["hash"]
-            rows, absent = self._search(hashes)
-        else:
-            hashes = self._hashes(architectures)
-            rows, absent = self._search(hashes)
+            return self._found(architectures.columns["hash"])
+        return self._found(self._hashes(architectures))
+
+    def _found(self, hashes: np.ndarray) -> np.ndarray:
+        """Rows (N,) of hashes (N,). Raises ValueError naming the first that is not in the benchmark."""
+        rows, absent = self._search(hashes)
         if len(absent):
             raise ValueError(f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]]}) is not in {self.path}")
         return rows
@@ -159,12 +171,15 @@ class Benchmark:
         return self.oracles[field]
 
     def _check_field(self, field: str) -> None:
-        if field not in self._columns:
-            raise ValueError(f"{self.name} has no field {field!r}; it has {', '.join(self._columns)}")
+        if field not in self.fields:
+            raise ValueError(f"{self.name} has no field {field!r}; it has {', '.join(self.fields)}")
 
     def __repr__(self) -> str:
         return f"<benchmark {self.name}: {len(self):,} architectures of {self.space.name}; {', '.join(self.fields)}>"
 
 
-def _is_missing(value) -> bool:
-    return bool(np.isnan(value))
+def check_run(run: str | int, runs: int) -> None:
+    """Refuse what is neither "mean", "random" nor the number of a run."""
+    whole = isinstance(run, int | np.integer) and not isinstance(run, bool)
+    if not (whole and 0 <= run < runs) and run not in ("mean", "random"):
+        raise ValueError(f"run must be 'mean', 'random', or 0, 1 or 2, not {run!r}")

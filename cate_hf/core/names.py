@@ -2,7 +2,8 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,42 +37,53 @@ def one_line(error: BaseException) -> str:
 
 
 class Catalog:
-    """The folders of a package that have a module of one name: each is one thing of a kind, under the folder's name.
-
-    So adding one is adding one folder.
+    """Things of one kind by name: the package's own, those of installed packages, and those registered in this process.
 
     Args:
-        package: dotted name of the package, which is also the entry point group by which other packages add theirs.
-        module: name of the module that such a folder has.
-        attribute: what that module defines.
-        kind: what the errors call it.
+        group: the entry point group by which other packages add theirs.
+        kind: what the errors call one.
+        own: name -> "module:attribute"; a module is imported when its thing is asked for.
     """
 
-    def __init__(self, package: str, module: str, attribute: str, kind: str):
-        self.package, self.module, self.attribute, self.kind = package, module, attribute, kind
+    def __init__(self, group: str, kind: str, own: Mapping[str, str]):
+        self.group, self.kind, self.own = group, kind, own
         self.registered: dict[str, Any] = {}
 
-    def own_names(self) -> set[str]:
-        """Names of the package's own; none of them is imported."""
-        (path,) = importlib.import_module(self.package).__path__
-        return {file.parent.name for file in Path(path).glob(f"*/{self.module}.py")}
+    @classmethod
+    def of_folders(cls, package: str, module: str, attribute: str, kind: str) -> "Catalog":
+        """The folders of a package that have a module of one name, under the folders' names: adding one is adding one
+        folder. The package's name is the entry point group."""
+        (path,) = sys.modules[package].__path__
+        names = [file.parent.name for file in Path(path).glob(f"*/{module}.py")]
+        return cls(package, kind, {name: f"{package}.{name}.{module}:{attribute}" for name in names})
 
     def _entry_points(self) -> dict[str, Any]:
         from importlib.metadata import entry_points
 
-        return {point.name: point for point in entry_points(group=self.package)}
+        return {point.name: point for point in entry_points(group=self.group)}
 
     def names(self) -> list[str]:
         """All names, sorted."""
-        return sorted({*self.own_names(), *self._entry_points(), *self.registered})
+        return sorted({*self.own, *self._entry_points(), *self.registered})
+
+    def register(self, name: str, thing: Any, replace: bool = False) -> None:
+        """Make a thing known by a name, in this process; ValueError where another has it already."""
+        if name in self.own or (name in self.registered and not replace):
+            raise ValueError(f"there is {_with_article(self.kind)} called {name!r} already; choose another name")
+        self.registered[name] = thing
 
     def get(self, name: str) -> Any:
         """What a name stands for. Raises ValueError, with the nearest name, when it is not known."""
         if name in self.registered:
             return self.registered[name]
-        if name in self.own_names():
-            return getattr(importlib.import_module(f"{self.package}.{name}.{self.module}"), self.attribute)
+        if name in self.own:
+            module, attribute = self.own[name].split(":")
+            return getattr(importlib.import_module(module), attribute)
         points = self._entry_points()
         if name not in points:
             raise unknown(self.kind, name, self.names())
         return points[name].load()
+
+
+def _with_article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

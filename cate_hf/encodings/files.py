@@ -18,8 +18,8 @@ from cate_hf.spaces import get_space
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cate_hf.encodings._cell_pairs import PairRows
     from cate_hf.encodings.cate import Encoder
+    from cate_hf.encodings.inputs import PairRows
     from cate_hf.spaces import Space
 
 ROW_GROUP = 65_536

@@ -1,20 +1,15 @@
 """Names of the encodings."""
 
-import importlib
-import importlib.util
 import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cate_hf.core.names import unknown
+from cate_hf.core.names import Catalog, unknown
 from cate_hf.encodings.base import Encoding
 from cate_hf.spaces import Space, get_space
 
-GROUP = "cate_hf.encodings"
-"""Entry point group by which installed packages add encodings: a name, and what makes one of a space."""
-
-# Where the package's own are. A module is imported when an encoding of it is made, and a name is known where it exists.
+# A module is imported when an encoding of it is made.
 _OWN = {
     "adjacency": "cate_hf.encodings.adjacency:AdjacencyEncoding",
     "adjacency-onehot": "cate_hf.encodings.adjacency:AdjacencyEncoding",
@@ -34,17 +29,17 @@ _OWN = {
     "parameters": "cate_hf.encodings.baselines:ParametersEncoding",
     "random": "cate_hf.encodings.baselines:RandomEncoding",
 }
-_registered: dict[str, Callable[..., Encoding]] = {}
+CATALOG = Catalog("cate_hf.encodings", "encoding", _OWN)
 
 
 def encoding_names() -> list[str]:
     """Names of all encodings that are known: the package's, installed ones and registered ones."""
-    own = {name for name, place in _OWN.items() if importlib.util.find_spec(place.split(":")[0])}
-    return sorted({*own, *_registered, *_entry_points()})
+    return CATALOG.names()
 
 
 def register_encoding(name: str, factory: Callable[..., Encoding], replace: bool = False) -> None:
-    """Make an encoding of one's own known by a name, in this process.
+    """Make an encoding of one's own known by a name, in this process. Installed packages name theirs by the entry point
+    group `cate_hf.encodings`.
 
     Args:
         factory: makes the encoding of a `Space`, such as a subclass of `BaseEncoding`.
@@ -53,9 +48,7 @@ def register_encoding(name: str, factory: Callable[..., Encoding], replace: bool
     Raises:
         ValueError: another encoding has that name already.
     """
-    if name in _OWN or (name in _registered and not replace):
-        raise ValueError(f"there is an encoding called {name!r} already; choose another name")
-    _registered[name] = factory
+    CATALOG.register(name, factory, replace)
 
 
 def get_encoding(name: str | os.PathLike, space: "str | os.PathLike | Space", **settings: Any) -> Encoding:
@@ -85,19 +78,14 @@ def get_encoding(name: str | os.PathLike, space: "str | os.PathLike | Space", **
 
 def _find(name: str | os.PathLike) -> Callable[..., Encoding] | None:
     """What makes the encoding of a name; None for a checkpoint."""
-    if name in _registered:
-        return _registered[name]
-    if name in encoding_names():
-        if name not in _OWN:
-            return _entry_points()[name].load()
-        module, class_name = _OWN[name].split(":")
-        return getattr(importlib.import_module(module), class_name)
+    if name in CATALOG.names():
+        return CATALOG.get(str(name))
     from cate_hf.encodings.folders import saved_encoding
     from cate_hf.hub.download import is_repo_id
     from cate_hf.hub.layout import checkpoint_names
 
     if kind := saved_encoding(name):
-        return partial(_find(kind), model=name)
+        return partial(CATALOG.get(kind), model=name)
     if name in checkpoint_names() or os.path.exists(name) or is_repo_id(name):
         return None
     raise unknown("encoding", name, [*encoding_names(), *checkpoint_names()])
@@ -106,9 +94,3 @@ def _find(name: str | os.PathLike) -> Callable[..., Encoding] | None:
 def _lacking(encoding: object) -> list[str]:
     members = [*Encoding.__annotations__, "fit", "transform", "sample", "perturb", "distance"]
     return [member for member in members if not hasattr(encoding, member)]
-
-
-def _entry_points() -> dict[str, Any]:
-    from importlib.metadata import entry_points
-
-    return {point.name: point for point in entry_points(group=GROUP)}

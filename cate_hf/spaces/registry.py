@@ -7,7 +7,7 @@ from cate_hf.core.names import Catalog
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.mixed import SEPARATOR, MixedSpace
 
-CATALOG = Catalog("cate_hf.spaces", "space", "SPACE", "search space")
+CATALOG = Catalog.of_folders("cate_hf.spaces", "space", "SPACE", "search space")
 FILE_SUFFIXES = (".yaml", ".yml")
 
 
@@ -44,10 +44,7 @@ def register_space(space: Space, replace: bool = False) -> Space:
     Raises:
         ValueError: another space has that name already.
     """
-    taken = space.name in CATALOG.own_names() or (space.name in CATALOG.registered and not replace)
-    if taken and CATALOG.registered.get(space.name) is not space:
-        raise ValueError(f"there is a search space called {space.name!r} already; choose another name")
-    CATALOG.registered[space.name] = space
+    CATALOG.register(space.name, space, replace or CATALOG.registered.get(space.name) is space)
     return space
 
 

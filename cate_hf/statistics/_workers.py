@@ -88,7 +88,7 @@ def run_tasks(
 def _is_known_by_name(space: "Space") -> bool:
     from cate_hf.spaces.registry import CATALOG
 
-    return space.name in CATALOG.own_names() and type(space) is CATALOG.get(space.name)
+    return space.name in CATALOG.own and type(space) is CATALOG.get(space.name)
 
 
 def _in_worker(parent: int, task: int, space: Any, *arguments: Any) -> tuple[int, np.ndarray]:

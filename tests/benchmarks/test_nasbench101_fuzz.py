@@ -5,7 +5,6 @@ import json
 import re
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,31 +16,6 @@ from cate_hf.benchmarks.nasbench101.runs import read_runs
 from tests import nasbench101_file as file
 
 SPACE = get_space("nasbench101")
-
-
-@pytest.fixture(scope="module")
-def table():
-    return file.made_up_table(SPACE.sample(60, seed=3), seed=3)
-
-
-@pytest.fixture(scope="module")
-def runs(table):
-    return {epochs: file.make_runs(table, epochs, seed=1) for epochs in (36, 108)}
-
-
-@pytest.fixture(scope="module")
-def written(table, runs, tmp_path_factory):
-    path = tmp_path_factory.mktemp("published") / "small.tfrecord"
-    file.write_file(path, table, runs, seed=2)
-    return path
-
-
-def refused(path, content: bytes) -> str:
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=re.escape(str(path))) as error:
-        read_runs(path)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def outcome(path):
@@ -57,18 +31,18 @@ FUZZ = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCh
 
 @FUZZ
 @given(st.data())
-def test_every_changed_byte_is_noticed(written, tmp_path, data):
-    content = bytearray(written.read_bytes())
+def test_every_changed_byte_is_noticed(published, tmp_path, data):
+    content = bytearray(published.read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
-    number = int(np.searchsorted(file.starts_of(written.read_bytes()), at, side="right")) - 1
-    assert f"record {number} (" in refused(tmp_path / "x.tfrecord", bytes(content))
+    number = int(np.searchsorted(file.starts_of(published.read_bytes()), at, side="right")) - 1
+    assert f"record {number} (" in file.refused(tmp_path / "x.tfrecord", bytes(content))
 
 
 @FUZZ
 @given(st.data())
-def test_bytes_cut_out_or_put_in_are_noticed(written, tmp_path, data):
-    content = written.read_bytes()
+def test_bytes_cut_out_or_put_in_are_noticed(published, tmp_path, data):
+    content = published.read_bytes()
     at = data.draw(st.integers(0, len(content) - 1))
     new = content[:at] + data.draw(st.binary(max_size=20)) + content[at + data.draw(st.integers(0, 900)) :]
     path = tmp_path / "x.tfrecord"
@@ -84,9 +58,9 @@ def test_bytes_cut_out_or_put_in_are_noticed(written, tmp_path, data):
 
 @FUZZ
 @given(st.data())
-def test_damage_under_a_right_checksum_raises_nothing_else(written, tmp_path, data):
+def test_damage_under_a_right_checksum_raises_nothing_else(published, tmp_path, data):
     """What a wrong writer would produce: any bytes, parts of another kind, any message."""
-    parts = file.frames_of(written.read_bytes())
+    parts = file.frames_of(published.read_bytes())
     number = data.draw(st.integers(0, len(parts) - 1))
     way = data.draw(st.sampled_from(["bytes", "field", "message"]))
     if way == "bytes":
@@ -120,9 +94,9 @@ def test_damage_under_a_right_checksum_raises_nothing_else(written, tmp_path, da
 
 @FUZZ
 @given(st.data())
-def test_layouts_learnt_from_odd_records_read_what_the_parser_reads(written, table, tmp_path, data):
+def test_layouts_learnt_from_odd_records_read_what_the_parser_reads(published, table, tmp_path, data):
     """Messages with fields left out, in another order or unknown, and texts spaced otherwise."""
-    part = data.draw(st.sampled_from(file.frames_of(written.read_bytes())))
+    part = data.draw(st.sampled_from(file.frames_of(published.read_bytes())))
     hash_, epochs, adjacency, operations, text = json.loads(part)
     raw = base64.b64decode(text)
     start, rest = raw[:47], raw[47:]

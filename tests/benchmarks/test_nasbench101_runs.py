@@ -1,12 +1,9 @@
 """NAS-Bench-101 with every run: queries by epochs and run, simulated time, and the published numbers."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks.nasbench101 import _cache as nasbench101_cache
 from cate_hf.benchmarks.nasbench101.records import FIELDS
 from cate_hf.benchmarks.nasbench101.runs import RunResults
 from tests import nasbench101_file as file
@@ -17,53 +14,27 @@ HASHES = CELLS.columns["hash"].tolist()
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
-    """A cache folder for results, empty; the space's enumeration stays where it is."""
-    folder = tmp_path / "cache"
-    monkeypatch.setattr(nasbench101_cache, "cache_folder", lambda: folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def runs():
-    table = file.made_up_table(CELLS)
-    return {epochs: file.make_runs(table, epochs) for epochs in (4, 108)}
-
-
-@pytest.fixture(scope="module")
-def published(runs, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("published") / "results.tfrecord"
-    file.write_file(path, file.made_up_table(CELLS), runs)
-    return path
-
-
-@pytest.fixture
 def bench(published, cache):
     return load_benchmark("nasbench101", path=published, seed=7)
-
-
-def column(runs, field: str, epochs: int = 108) -> np.ndarray:
-    """(N, 3) of one field."""
-    return runs[epochs][..., FIELDS.index(field)]
 
 
 def test_queries_by_epochs_and_run(bench, runs):
     assert bench.epochs == [4, 108]
     for field in FIELDS:
-        assert np.array_equal(bench.query_many(CELLS, field), column(runs, field).sum(axis=1) / 3)
+        assert np.array_equal(bench.query_many(CELLS, field), file.column(runs, field).sum(axis=1) / 3)
         for epochs in (4, 108):
             for run in range(3):
                 found = bench.query_many(CELLS, field, epochs=epochs, run=run)
-                assert np.array_equal(found, column(runs, field, epochs)[:, run])
+                assert np.array_equal(found, file.column(runs, field, epochs)[:, run])
     one = bench.query(CELLS[3], epochs=4, run=2)
-    assert one == {field: column(runs, field, 4)[3, 2] for field in FIELDS} | {
+    assert one == {field: file.column(runs, field, 4)[3, 2] for field in FIELDS} | {
         "parameters": CELLS.columns["parameters"][3]
     }
     assert isinstance(one["parameters"], int)
-    assert bench.query(CELLS[3], "halfway_test_accuracy", run=1) == column(runs, "halfway_test_accuracy")[3, 1]
+    assert bench.query(CELLS[3], "halfway_test_accuracy", run=1) == file.column(runs, "halfway_test_accuracy")[3, 1]
     best, value = bench.best("validation_accuracy", run=0)
-    row = column(runs, "validation_accuracy")[:, 0].argmax()
-    assert (best, value) == (CELLS.columns["hash"][row], column(runs, "validation_accuracy")[row, 0])
+    row = file.column(runs, "validation_accuracy")[:, 0].argmax()
+    assert (best, value) == (CELLS.columns["hash"][row], file.column(runs, "validation_accuracy")[row, 0])
 
 
 def test_random_runs_follow_the_seed(bench, runs, published):
@@ -77,8 +48,8 @@ def test_random_runs_follow_the_seed(bench, runs, published):
     assert draw(bench) == first
     assert draw(load_benchmark("nasbench101", path=published, seed=7)) == first
     assert draw(load_benchmark("nasbench101", path=published)) != first
-    assert all(value in column(runs, "test_accuracy")[row] for row, value in enumerate(first[:50]))
-    assert set(first[50:]) == set(column(runs, "training_seconds")[0])
+    assert all(value in file.column(runs, "test_accuracy")[row] for row, value in enumerate(first[:50]))
+    assert set(first[50:]) == set(file.column(runs, "training_seconds")[0])
     result = bench.query(CELLS[1], run="random")  # one run, not a mixture
     assert [result[field] for field in FIELDS] in runs[108][1].tolist()
     for seed in (-1, 1.5, True, "a"):
@@ -87,7 +58,7 @@ def test_random_runs_follow_the_seed(bench, runs, published):
 
 
 def test_simulated_time_is_that_of_what_was_asked_for(bench, runs):
-    seconds, half = column(runs, "training_seconds"), column(runs, "halfway_training_seconds")
+    seconds, half = file.column(runs, "training_seconds"), file.column(runs, "halfway_training_seconds")
     assert bench.simulated_seconds == 0
     expected = 0.0
     for run in range(3):
@@ -95,7 +66,7 @@ def test_simulated_time_is_that_of_what_was_asked_for(bench, runs):
         expected += seconds[5, run]
         assert bench.simulated_seconds == pytest.approx(expected)
     bench.query(CELLS[6], "validation_accuracy", epochs=4)
-    expected += column(runs, "training_seconds", 4)[6].mean()
+    expected += file.column(runs, "training_seconds", 4)[6].mean()
     bench.query(CELLS[6], "halfway_test_accuracy", run=1)
     expected += half[6, 1]
     bench.query(CELLS[6], "parameters")
@@ -109,7 +80,7 @@ def test_simulated_time_is_that_of_what_was_asked_for(bench, runs):
     assert bench.simulated_seconds == pytest.approx(expected + seconds.mean(axis=1).sum())
     bench.reset()
     accuracy = bench.query_many(CELLS, run="random")
-    drawn = seconds[np.arange(50), (column(runs, "test_accuracy") == accuracy[:, None]).argmax(axis=1)]
+    drawn = seconds[np.arange(50), (file.column(runs, "test_accuracy") == accuracy[:, None]).argmax(axis=1)]
     assert bench.simulated_seconds == pytest.approx(drawn.sum(), rel=1e-2)
     bench.reset()
     assert bench.simulated_seconds == 0
@@ -155,7 +126,7 @@ def test_a_cell_with_fewer_runs(runs, tmp_path, cache):
     path.write_bytes(b"".join(records))
     for _ in range(2):  # from the file, then from the cache
         bench = load_benchmark("nasbench101", path=path)
-        accuracy = column(runs, "test_accuracy")
+        accuracy = file.column(runs, "test_accuracy")
         assert bench.query(CELLS[0])["test_accuracy"] == accuracy[0, :2].sum() / 2
         assert bench.query(CELLS[0], "test_accuracy", run=1) == accuracy[0, 1]
         with pytest.raises(ValueError, match=rf"cell {hashes[0]} has 2 runs of 108 epochs .*asked for run 2"):
@@ -170,8 +141,8 @@ def test_a_cell_with_fewer_runs(runs, tmp_path, cache):
         found = bench.query_many(CELLS, run=2, missing="nan")
         assert np.isnan(found[:2]).all()
         assert np.array_equal(found[2:], accuracy[2:, 2])
-        assert bench.simulated_seconds == pytest.approx(column(runs, "training_seconds")[2:, 2].sum())
-        assert bench.query(CELLS[1], epochs=4, run=2)["test_accuracy"] == column(runs, "test_accuracy", 4)[1, 2]
+        assert bench.simulated_seconds == pytest.approx(file.column(runs, "training_seconds")[2:, 2].sum())
+        assert bench.query(CELLS[1], epochs=4, run=2)["test_accuracy"] == file.column(runs, "test_accuracy", 4)[1, 2]
         assert bench.oracle("test_accuracy") == "mean test accuracy of up to 3 runs of 108 epochs"
         assert repr(bench).endswith("results.tfrecord>") or "2 times fewer than 3 of a cell" in repr(bench)
 
@@ -204,7 +175,7 @@ def check_against_the_table(bench, table, values):
     assert np.array_equal(bench.query_many(cells, "parameters"), table["parameters"].to_numpy())
     for run in range(3):
         for field in FIELDS:
-            assert np.array_equal(bench.query_many(cells, field, run=run), column({108: values}, field)[:, run])
+            assert np.array_equal(bench.query_many(cells, field, run=run), file.column({108: values}, field)[:, run])
 
 
 @pytest.mark.slow

@@ -11,21 +11,12 @@ from hypothesis import strategies as st
 from pyarrow import csv
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks.nasbench101 import _cache as nasbench101_cache
 from tests import nasbench101_file as file
 
 SPACE = get_space("nasbench101")
 CELLS = SPACE.sample(50, seed=1)
 HASHES = CELLS.columns["hash"].tolist()
 FUZZ = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
-    """A cache folder for results, empty; the space's enumeration stays where it is."""
-    folder = tmp_path / "cache"
-    monkeypatch.setattr(nasbench101_cache, "cache_folder", lambda: folder)
-    return folder
 
 
 def test_folders_and_other_files(tmp_path, cache):

@@ -38,7 +38,7 @@ class Nodes(BaseEncoding):
 
 @pytest.fixture
 def own_names(monkeypatch):
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry.CATALOG, "registered", {})
 
 
 @pytest.mark.parametrize("space", ["nasbench101", "nasbench201", "darts", "two-inputs", "tiny"])

@@ -1,7 +1,7 @@
 """NAS-Bench-101 runs as small Parquet files, and the cache of those made from the published files.
 
-Stored is only what cannot be derived: the cells are the space's enumeration, or row numbers in it, their parameters are
-the enumeration's where the file agrees, and the metrics are written as `nasbench101_codec` does.
+A column holds the rows of the cells in the space's enumeration, one the difference of their parameters to the
+enumeration's, and one each metric of each run: `108/test_accuracy/0`, NaN where a cell has no such run.
 """
 
 import hashlib
@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench101._codec import decode_runs, encode_runs
-from cate_hf.benchmarks.nasbench101.records import EPOCHS
+from cate_hf.benchmarks.nasbench101.records import EPOCHS, FIELDS, RUNS
 from cate_hf.benchmarks.nasbench101.runs import RunResults, read_runs
 from cate_hf.core.files import atomic_output
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.cache import cache_folder
 from cate_hf.spaces import get_space
 
-VERSION = 1
+VERSION = 2
 CACHE_PATTERN = f"nasbench101-runs-{VERSION}-*.parquet"
 METADATA_KEY = b"cate_hf.nasbench101_runs"
 # SHA-256 of the files that google-research/nasbench publishes.
@@ -105,28 +104,37 @@ def write_cache(path: Path, results: RunResults, source: dict[str, Any]) -> None
     import pyarrow.parquet as pq
 
     enumeration = get_space("nasbench101").enumerate()
-    columns, how = {}, {}
-    if len(results.cells) != len(enumeration):
-        columns["cell"] = results.cells.astype(np.int32)
-    if not np.array_equal(results.parameters, enumeration.columns["parameters"][results.cells]):
-        columns["parameters"] = results.parameters
-    for epochs in results.epochs:
-        written, how[str(epochs)] = encode_runs(results.runs[epochs])
-        how[str(epochs)]["checksum"] = _checksum(results.runs[epochs])
-        columns |= {f"{epochs}/{name}": values for name, values in written.items()}
-    metadata = {"version": VERSION, "source": source, "cells": _checksum(enumeration.columns["hash"]), "how": how}
-    table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
+    other_parameters = results.parameters - enumeration.columns["parameters"][results.cells]
+    columns = {"cell": results.cells, "other_parameters": other_parameters}
+    for epochs, runs in results.runs.items():
+        columns |= {name: runs[field, run] for name, field, run in _columns(epochs)}
+    checksums = {str(epochs): _checksum(runs) for epochs, runs in results.runs.items()}
+    metadata = {
+        "version": VERSION,
+        "source": source,
+        "cells": _checksum(enumeration.columns["hash"]),
+        "checksums": checksums,
+    }
+    table = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
+    few_values = [
+        name for name in columns if "accuracy" in name or name == "other_parameters"
+    ]  # accuracies are k / 9984
     with atomic_output(path, overwrite=True) as temporary:
         pq.write_table(
             table,
             temporary,
             compression="zstd",
             compression_level=3,
-            use_dictionary=False,
-            use_byte_stream_split=True,
+            use_dictionary=few_values,
+            use_byte_stream_split=[name for name in columns if "seconds" in name],
+            column_encoding={"cell": "DELTA_BINARY_PACKED"},
             write_page_checksum=True,
         )
+
+
+def _columns(epochs: int | str) -> list[tuple[str, int, int]]:
+    """Name, field and run of each column of so many epochs."""
+    return [(f"{epochs}/{name}/{run}", field, run) for field, name in enumerate(FIELDS) for run in range(RUNS)]
 
 
 def read_cache(path: Path, progress: bool = False) -> tuple[RunResults, dict[str, Any]]:
@@ -143,37 +151,31 @@ def read_cache(path: Path, progress: bool = False) -> tuple[RunResults, dict[str
         if metadata["version"] != VERSION:
             raise ValueError(f"version {metadata['version']}, this package reads {VERSION}")
         enumeration = get_space("nasbench101").enumerate(progress=progress)
-        if metadata["cells"] != _checksum(enumeration.columns["hash"]):
+        hashes = enumeration.columns["hash"]
+        if metadata["cells"] != _checksum(hashes):
             raise ValueError("it was written for another list of cells")
-        columns = {name: table[name].to_numpy() for name in table.column_names}
-        cells = columns.get("cell", np.arange(len(enumeration), dtype=np.int32))
-        if not len(cells) or (np.diff(cells) <= 0).any() or cells[0] < 0 or cells[-1] >= len(enumeration):
+        cells = table["cell"].to_numpy()
+        if not len(cells) or (np.diff(cells) <= 0).any() or cells[0] < 0 or cells[-1] >= len(hashes):
             raise ValueError("its cells are not rows of the list of cells")
-        if len(table) != len(cells) or any(values.dtype.kind not in "iuf" for values in columns.values()):
-            raise ValueError("its columns do not belong together")
-        parameters = columns.get("parameters", enumeration.columns["parameters"][cells])
-        if (parameters <= 0).any():
+        parameters = enumeration.columns["parameters"][cells] + table["other_parameters"].to_numpy()
+        if parameters.dtype != np.int64 or (parameters <= 0).any():
             raise ValueError("trainable parameters must be above 0")
         runs = {}
-        for epochs, how in metadata["how"].items():
-            if epochs not in map(str, EPOCHS):
-                raise ValueError(f"{epochs} epochs")
-            with np.errstate(all="ignore"):  # what is wrong is found by its range
-                part = {n.removeprefix(f"{epochs}/"): c for n, c in columns.items() if n.startswith(f"{epochs}/")}
-                runs[int(epochs)] = decode_runs(part, how)
-            if _checksum(runs[int(epochs)]) != how["checksum"]:
+        for epochs, checksum in metadata["checksums"].items():
+            parts = [table[name].to_numpy() for name, _, _ in _columns(epochs)]
+            runs[int(epochs)] = np.stack(parts).reshape(len(FIELDS), RUNS, len(cells))
+            if int(epochs) not in EPOCHS or _checksum(runs[int(epochs)]) != checksum:
                 raise ValueError("its numbers do not fit their checksum")
         if not runs:
             raise ValueError("it holds no runs")
-        hashes = enumeration.columns["hash"] if len(cells) == len(enumeration) else enumeration.columns["hash"][cells]
-        return RunResults(cells, hashes, parameters.astype(np.int64, copy=False), runs), dict(metadata["source"])
+        return RunResults(cells, hashes[cells], parameters, runs), dict(metadata["source"])
     except DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: cannot be read as runs of NAS-Bench-101 ({reason[:200]})") from None
 
 
 def _checksum(numbers: np.ndarray) -> int:
-    """CRC32C, for what Parquet's own checksums do not cover, such as how the columns are written."""
+    """CRC32C, for what Parquet's own checksums do not cover, such as the names of the columns."""
     import google_crc32c
 
     return google_crc32c.value(numbers.tobytes())

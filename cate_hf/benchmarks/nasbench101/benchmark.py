@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.benchmarks.base import Benchmark, Result
+from cate_hf.benchmarks.base import Benchmark, Result, check_run
 from cate_hf.benchmarks.nasbench101.records import FIELDS, RUNS
 
 if TYPE_CHECKING:
@@ -145,18 +145,12 @@ class NasBench101Benchmark(Benchmark):
             missing: what to do where there is no value: "raise", or "nan".
             epochs, run: as for `query`; "random" draws a run for each architecture.
         """
-        if missing not in ("raise", "nan"):
-            raise ValueError(f"missing must be 'raise' or 'nan', not {missing!r}")
         epochs, run = self._settle(epochs, run)
         self._check_field(field)
         rows = self.rows(architectures)
         chosen = self._choose(rows, epochs, run)
         values = self._values(field, rows, epochs, chosen).astype(np.float64, copy=False)
-        absent = np.flatnonzero(np.isnan(values))
-        if missing == "raise" and len(absent):
-            raise ValueError(
-                f"{self.name}: no {field!r} for {len(absent)} of {len(values)} architectures, first row {absent[0]}"
-            )
+        self._present(values, field, missing)
         known = ~np.isnan(values)
         self._charge(field, rows[known], epochs, None if chosen is None else chosen[known])
         return values
@@ -197,15 +191,13 @@ class NasBench101Benchmark(Benchmark):
         if isinstance(epochs, bool) or epochs not in self.epochs:
             known = ", ".join(map(str, self.epochs))
             raise ValueError(f"{self.name}: no results of {epochs!r} epochs in {self.path}; it has {known}")
-        whole = isinstance(run, int | np.integer) and not isinstance(run, bool)
-        if not (whole and 0 <= run < RUNS) and run not in ("mean", "random"):
-            raise ValueError(f"run must be 'mean', 'random', or 0, 1 or 2, not {run!r}")
+        check_run(run, RUNS)
         if not self._runs and run != "mean":
             raise ValueError(
                 f"{self.name}: {self.path} is a table with one number a cell, its runs are not known; run must be "
                 f"'mean', not {run!r}"
             )
-        return int(epochs), int(run) if whole else run
+        return int(epochs), run if isinstance(run, str) else int(run)
 
     def _num_runs(self, rows: np.ndarray, epochs: int) -> np.ndarray:
         return (~np.isnan(self._runs[epochs][0][:, rows])).sum(axis=0)
@@ -233,10 +225,6 @@ class NasBench101Benchmark(Benchmark):
         time = "halfway_training_seconds" if field.startswith("halfway_") else "training_seconds"
         known = time in self.fields
         self.simulated_seconds += float(self._values(time, rows, epochs, chosen).sum()) if known else float("nan")
-
-    def _check_field(self, field: str) -> None:
-        if field not in self.fields:
-            raise ValueError(f"{self.name} has no field {field!r}; it has {', '.join(self.fields)}")
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}; {self._source}>"

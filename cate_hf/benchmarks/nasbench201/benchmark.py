@@ -3,12 +3,14 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.benchmarks.base import Benchmark, Result
+from cate_hf.benchmarks.base import Benchmark, Result, check_run
 from cate_hf.benchmarks.nasbench201._runs import DATASETS, RUNS, DatasetRuns, in_words, mean_over_runs, read_package
+from cate_hf.benchmarks.table._files import TABLE_SUFFIXES
+from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 from cate_hf.core.names import unknown
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
@@ -45,14 +47,11 @@ class NasBench201Benchmark(Benchmark):
     space_name = "nasbench201"
     needs_path = False
 
-    def __new__(cls, path: str | os.PathLike | None = None, **options):
+    @classmethod
+    def open(cls, path: str | os.PathLike | None = None, **options: Any) -> Benchmark:
         """A table of one's own is read as one; its results are by graph and say nothing of runs."""
-        from cate_hf.benchmarks import TABLE_SUFFIXES
-
         if path is None or Path(path).suffix not in TABLE_SUFFIXES:
-            return super().__new__(cls)
-        from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-
+            return cls(path, **options)
         return TableBenchmark(path, cls.space_name, **options)
 
     def __init__(
@@ -146,7 +145,7 @@ class NasBench201Benchmark(Benchmark):
         Raises:
             ValueError: not of the space or not in the benchmark; no such field or run.
         """
-        self._check_run(run)
+        check_run(run, RUNS)
         if field is not None:
             self._check_field(field)
         codes = nasbench201_cells.parse_cell(architecture) if isinstance(architecture, str) else None
@@ -181,9 +180,7 @@ class NasBench201Benchmark(Benchmark):
             missing: what to do where there is no value: "raise", or "nan".
             run: as for `query`.
         """
-        if missing not in ("raise", "nan"):
-            raise ValueError(f"missing must be 'raise' or 'nan', not {missing!r}")
-        self._check_run(run)
+        check_run(run, RUNS)
         field = self.default_field if field is None else field
         self._check_field(field)
         if not isinstance(architectures, ArchitectureTable) and any(isinstance(text, str) for text in architectures):
@@ -192,11 +189,7 @@ class NasBench201Benchmark(Benchmark):
         else:
             rows, read = self.rows(architectures), self._of_graphs
         values = read(field, rows, run, self._random.random((2, len(rows)))).astype(np.float64)
-        absent = np.flatnonzero(np.isnan(values))
-        if missing == "raise" and len(absent):
-            raise ValueError(
-                f"{self.name}: no {field!r} for {len(absent)} of {len(values)} architectures, first row {absent[0]}"
-            )
+        self._present(values, field, missing)
         self._charge(field, rows[~np.isnan(values)], read)
         return values
 
@@ -221,7 +214,7 @@ class NasBench201Benchmark(Benchmark):
         return str(nasbench201_cells.texts(nasbench201_cells.all_codes()[[row]])[0]), float(values[row])
 
     def _all(self, field: str | None, run: str | int, read, count: int) -> tuple[str, np.ndarray]:
-        self._check_run(run)
+        check_run(run, RUNS)
         if run == "random":
             raise ValueError("the best of random runs is not defined; run must be 'mean', 0, 1 or 2")
         field = self.default_field if field is None else field
@@ -233,7 +226,7 @@ class NasBench201Benchmark(Benchmark):
 
     def oracle(self, field: str, run: str | int = "mean") -> str:
         """What a field's number is, in words."""
-        self._check_run(run)
+        check_run(run, RUNS)
         self._check_field(field)
         words = in_words(self._dataset_of[field], self._plain(field), self.epochs)
         if field not in self._runs:
@@ -245,11 +238,6 @@ class NasBench201Benchmark(Benchmark):
     def _plain(self, field: str) -> str:
         """A field's name without its data set."""
         return field.removeprefix(f"{self._dataset_of[field].replace('-', '_')}_")
-
-    def _check_run(self, run: str | int) -> None:
-        whole = isinstance(run, int | np.integer) and not isinstance(run, bool)
-        if not (whole and 0 <= run < RUNS) and run not in ("mean", "random"):
-            raise ValueError(f"run must be 'mean', 'random', or 0, 1 or 2, not {run!r}")
 
     def _of_cells(self, field: str, rows: np.ndarray, run: str | int, drawn: np.ndarray | None) -> np.ndarray:
         """(n,) values of cells, rows of `all_codes`; drawn (2, n) are random numbers in [0, 1)."""

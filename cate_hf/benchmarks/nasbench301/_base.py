@@ -1,6 +1,5 @@
 """What every oracle of NAS-Bench-301 offers; see `cate_hf.benchmarks.nasbench301.benchmark`."""
 
-import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     Architectures = ArchitectureTable | CellPairTable | Sequence[Architecture | CellPair | str]
 
 LAST_EPOCH = 98
+WORDS = {"validation_accuracy": "validation accuracy", "runtime_seconds": "seconds of training"}
+"""Field -> what it is."""
 
 
 class NasBench301Warning(UserWarning):
@@ -28,36 +29,14 @@ class NasBench301Warning(UserWarning):
 
 
 class NasBench301(Benchmark):
-    """What the three kinds share. Making one gives an object of the kind that the path is.
-
-    An architecture is a cell, used as normal and as reduction cell, or a `CellPair`.
-
-    Args:
-        path: see `cate_hf.benchmarks.nasbench301.benchmark`.
-        accuracy_model: which ensemble of a release predicts accuracies, "xgb" where there is one.
-        noise_seed: add to an ensemble's mean normal noise of its members' spread, as the official interface does; an
-            architecture gets the same noise whenever it is asked for. None: no noise.
-        trust_pickle: unpickle the members of an ensemble, which can run any code that is in them, instead of reading
-            their trees. Only for files that you vouch for.
-    """
+    """What the three kinds share. An architecture is a cell, used as normal and as reduction cell, or a `CellPair`."""
 
     name = "nasbench301"
     space_name = "darts"
 
-    def __new__(cls, path: str | os.PathLike | None = None, **options: Any):
-        if cls is NasBench301:
-            if path is None:
-                raise ValueError("nasbench301 needs a path: a table of labels, surrogate.onnx or a folder of ensembles")
-            cls = _kind_of(Path(path))
-        return super().__new__(cls)
-
-    def __init__(self, path: str | os.PathLike, oracles: dict[str, str]):
-        self.path, self.space, self.oracles = Path(path), get_space("darts"), oracles
+    def __init__(self, path: Path, oracles: dict[str, str]):
+        self.path, self.space, self.oracles = path, get_space("darts"), oracles
         self._warned = False
-
-    @classmethod
-    def option_names(cls) -> list[str]:
-        return ["accuracy_model", "noise_seed", "trust_pickle"]  # of each kind; which one it is, the path says
 
     @property
     def fields(self) -> list[str]:
@@ -112,15 +91,10 @@ class NasBench301(Benchmark):
         Raises:
             ValueError: naming the first row that is not of the space, or not in a table of labels.
         """
-        if missing not in ("raise", "nan"):
-            raise ValueError(f"missing must be 'raise' or 'nan', not {missing!r}")
         self._check_field(field)
         self._check_epoch(epoch)
         values = self._predict(read_cells(self.space, architectures, reduction), [field], epoch, progress)[field]
-        absent = np.flatnonzero(np.isnan(values))
-        if missing == "raise" and len(absent):
-            raise ValueError(f"{self.path}: no {field!r} for {len(absent)} of {len(values)}, first row {absent[0]}")
-        return values
+        return self._present(values, field, missing)
 
     @abstractmethod
     def _predict(self, cells: Cells, fields: list[str], epoch: int, progress: bool) -> dict[str, np.ndarray]:
@@ -148,39 +122,24 @@ class NasBench301(Benchmark):
             "not reliable (NAS-Bench-301's surrogates rate degenerate cells too high)"
         )
 
-    def _check_field(self, field: str) -> None:
-        if field not in self.oracles:
-            raise ValueError(f"{self.name} has no field {field!r}; it has {', '.join(self.oracles)}")
-
     def _check_epoch(self, epoch: int) -> None:
         if epoch != LAST_EPOCH:
             raise ValueError(f"{self.path}: knows the end of training only; epoch is for the ONNX surrogate")
 
 
-def _kind_of(path: Path) -> type[NasBench301]:
-    from cate_hf.benchmarks.nasbench301._surrogates import Ensembles, Onnx
-    from cate_hf.benchmarks.nasbench301.labels import Labels
+class Surrogate(NasBench301):
+    """Predictions that are made when asked for."""
 
-    if path.is_dir():
-        return Ensembles
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file or folder; expected labels, surrogate.onnx or a folder of ensembles")
-    if path.suffix == ".onnx":
-        return Onnx
-    try:
-        with open(path, "rb") as file:
-            start = file.read(4)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-    if path.suffix in (".parquet", ".pq") or start == b"PAR1":
-        return Labels
-    if path.name == "surrogate_model.model":
-        raise ValueError(f"{path}: a member of an ensemble; give the folder of the ensemble")
-    raise ValueError(
-        f"{path}: not a file of NAS-Bench-301: expected labels in Parquet, an .onnx surrogate or a folder of ensembles"
-    )
+    tabular = False
 
+    def __bool__(self) -> bool:
+        return True
 
-def refuse_options(path: str | os.PathLike, accuracy_model: str | None, noise_seed: int | None) -> None:
-    if accuracy_model is not None or noise_seed is not None:
-        raise ValueError(f"{path}: accuracy_model and noise_seed are for a folder of ensembles")
+    def __len__(self) -> int:
+        raise TypeError(f"{self!r} predicts any architecture; it has no number of them")
+
+    def rows(self, architectures: Any, reduction: Any = None) -> np.ndarray:
+        raise ValueError(f"{self!r} predicts any architecture; it has no rows")
+
+    def best(self, field: str = "validation_accuracy") -> tuple[str, float]:
+        raise ValueError(f"{self!r} predicts any architecture; which is the best is not known")

@@ -1,10 +1,11 @@
 """The official ensembles of NAS-Bench-301 (Siems et al. 2020; automl/nasbench301), from the folders of their release.
 
-A release is a folder such as `nb_models_1.0` with the ensembles `xgb_v1.0`, `gnn_gin_v1.0` and `lgb_runtime_v1.0`; an
-ensemble has a folder a member, and in each `surrogate_model.model`, `model_config.json` and `data_config.json`. The
-prediction is the mean over the members; the official interface adds normal noise of their standard deviation to it.
+A release is a folder such as `nb_models_1.0` with the ensembles `xgb_v1.0` and `lgb_runtime_v1.0`; an ensemble has a
+folder a member, and in each `surrogate_model.model`, `model_config.json` and `data_config.json`. The prediction is the
+mean over the members; the official interface adds normal noise of their standard deviation to it.
 
-The boosters are pickles: their trees are taken out without running anything (`_pickles`).
+The boosters are pickles: the model is taken out without running anything (`_pickles`) and read by treelite
+(`_treelite`). The ensemble of graph networks, `gnn_gin_v1.0`, is not read.
 """
 
 import json
@@ -15,29 +16,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench301._gin import Gin
-from cate_hf.benchmarks.nasbench301._lightgbm import read_lightgbm
+from cate_hf.benchmarks.nasbench301._base import WORDS, Surrogate
 from cate_hf.benchmarks.nasbench301._pickles import TRUST_HINT, read_booster, unpickle_trusted
-from cate_hf.benchmarks.nasbench301._trees import Trees, Unsupported, predict
-from cate_hf.benchmarks.nasbench301._xgboost import read_xgboost
+from cate_hf.benchmarks.nasbench301._treelite import Booster, read_boosters
 from cate_hf.benchmarks.nasbench301.features import VECTOR_SIZE, vectors
+from cate_hf.core.numbers import splitmix64
 from cate_hf.core.progress import progress_bar
 from cate_hf.spaces.darts.pairs import Cells
 
 MODEL_FILE = "surrogate_model.model"
 CONFIG_FILE = "model_config.json"
-KINDS = {
-    "xgb": "XGBoost",
-    "lgb": "LightGBM",
-    "gnn_gin": "graph isomorphism network",
-    "xgb_time": "XGBoost",
-    "lgb_time": "LightGBM",
-}
+KINDS = {"xgb": "XGBoost", "lgb": "LightGBM", "xgb_time": "XGBoost", "lgb_time": "LightGBM"}
+_GRAPH_NETWORKS = "gnn_gin"
 RUNTIME_SUFFIX = "_time"
 ACCURACY_KINDS = tuple(kind for kind in KINDS if not kind.endswith(RUNTIME_SUFFIX))
 _BATCH = 16_384
 _MOST_MEMBERS = 1000
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_SEED_LIMIT = 2**31
 
 
 class Ensemble:
@@ -48,9 +43,9 @@ class Ensemble:
         folder: that all members are in.
     """
 
-    def __init__(self, kind: str, folder: Path, members: "list[Member]", trust_pickle: bool):
-        self.kind, self.folder = kind, folder
-        self._members = [_load(member, trust_pickle) for member in members]
+    def __init__(self, kind: str, members: "list[Member]", trust_pickle: bool):
+        self.kind, self.folder = kind, common_folder(members)
+        self._members = [unpickle_trusted(m.path) for m in members] if trust_pickle else _read(kind, members)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -62,10 +57,9 @@ class Ensemble:
         with progress_bar(f"asking {len(self)} {self.kind} models", total, "predictions", progress) as advance:
             for start in range(0, cells.number, _BATCH):
                 part = cells.take(slice(start, start + _BATCH))
-                rows = None if self.kind == "gnn_gin" else vectors(part)
-                for number, member in enumerate(self._members):
-                    values = member.predict(part) if isinstance(member, Gin) else _boosted(member, rows)
-                    result[number, start : start + _BATCH] = values
+                rows = vectors(part)
+                for number, booster in enumerate(self._members):
+                    result[number, start : start + _BATCH] = _predict(booster, rows)
                     advance(part.number)
         return result.mean(axis=0), result.std(axis=0)
 
@@ -73,9 +67,8 @@ class Ensemble:
         return f"{len(self)} {KINDS[self.kind]} models ({self.folder.name})"
 
 
-def _boosted(booster: Any, rows: np.ndarray) -> np.ndarray:
-    if isinstance(booster, Trees):
-        return predict(booster, rows)
+def _predict(booster: "Booster | Any", rows: np.ndarray) -> np.ndarray:
+    """Of treelite's booster, or of one that its own package unpickled."""
     if type(booster).__module__ == "xgboost.core":
         import xgboost
 
@@ -84,11 +77,10 @@ def _boosted(booster: Any, rows: np.ndarray) -> np.ndarray:
 
 
 class Member(NamedTuple):
-    """One member on disk: its file, what kind of model its configuration says it is, and that configuration."""
+    """One member on disk: its file, and what kind of model its configuration says it is."""
 
     path: Path
     kind: str
-    config: Mapping[str, Any]
 
 
 def find_members(folder: Path) -> dict[str, list[Member]]:
@@ -108,11 +100,15 @@ def find_members(folder: Path) -> dict[str, list[Member]]:
     for path in files:
         config = _read_config(path)
         kind = config.get("model")
+        if kind == _GRAPH_NETWORKS:
+            continue
         if not isinstance(kind, str) or kind not in KINDS:
             raise ValueError(f"{path}: a model {str(kind)[:40]!r}; known are {', '.join(KINDS)}")
         if config.get("param:bananas_enc"):
             raise ValueError(f"{path}: trained on path encodings (bananas_enc), which cannot be asked for a genotype")
-        kinds.setdefault(kind, []).append(Member(path, kind, config))
+        kinds.setdefault(kind, []).append(Member(path, kind))
+    if not kinds:
+        raise ValueError(f"{folder}: an ensemble of graph networks ({_GRAPH_NETWORKS}), which is not read here")
     for kind, members in kinds.items():
         below = {member.path.relative_to(folder).parts[0] for member in members}
         if len(below) > 1 and len(members) > len(below):
@@ -134,23 +130,18 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     return config
 
 
-def _load(member: Member, trust_pickle: bool) -> "Trees | Gin | Any":
-    if member.kind == "gnn_gin":
-        return Gin(member.path, member.config)
-    if trust_pickle:
-        return unpickle_trusted(member.path)
-    booster = read_booster(member.path)
-    package = "xgboost" if member.kind.startswith("xgb") else "lightgbm"
-    if booster.package != package:
-        raise ValueError(f"{member.path}: a booster of {booster.package}; its {CONFIG_FILE} says {member.kind}")
+def _read(kind: str, members: list[Member]) -> list[Booster]:
+    package = "xgboost" if kind.startswith("xgb") else "lightgbm"
+    models = []
+    for path, _ in members:
+        booster = read_booster(path)
+        if booster.package != package:
+            raise ValueError(f"{path}: a booster of {booster.package}; its {CONFIG_FILE} says {kind}")
+        models.append((path, booster.model, booster.best_iteration if package == "lightgbm" else 0))
     try:
-        if package == "xgboost":
-            return read_xgboost(booster.model, VECTOR_SIZE)
-        return read_lightgbm(booster.model, VECTOR_SIZE, booster.best_iteration)
-    except Unsupported as error:
-        raise ValueError(f"{member.path}: {error}; {TRUST_HINT}") from None
+        return read_boosters(models, package, VECTOR_SIZE)
     except ValueError as error:
-        raise ValueError(f"{member.path}: {error}") from None
+        raise ValueError(f"{error}; {TRUST_HINT}") from None
 
 
 def common_folder(members: list[Member]) -> Path:
@@ -162,13 +153,50 @@ def common_folder(members: list[Member]) -> Path:
 def noise(cells: Cells, seed: int) -> np.ndarray:
     """(N,) standard normal numbers that depend on an architecture, in any drawing, and the seed alone."""
     normal, reduction = (keys.astype(np.uint64) for keys in cells.keys())
-    state = _mixed(_mixed(normal + (np.uint64(seed % 2**32) << np.uint64(32))) ^ reduction)
-    uniform = [((_mixed(state + np.uint64(i)) >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53 for i in (1, 2)]
+    state = splitmix64(splitmix64(normal + (np.uint64(seed % 2**32) << np.uint64(32))) ^ reduction)
+    uniform = [((splitmix64(state + np.uint64(i)) >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53 for i in (1, 2)]
     return np.sqrt(-2 * np.log(uniform[0])) * np.cos(2 * np.pi * uniform[1])
 
 
-def _mixed(x: np.ndarray) -> np.ndarray:
-    """The output function of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * _MIX[0]
-    x = (x ^ (x >> np.uint64(27))) * _MIX[1]
-    return x ^ (x >> np.uint64(31))
+class Ensembles(Surrogate):
+    """Official ensembles: one for accuracies, one for runtimes, or both.
+
+    Args:
+        path, accuracy_model, noise_seed, trust_pickle: see `cate_hf.benchmarks.nasbench301.benchmark`.
+    """
+
+    def __init__(self, path: Path, accuracy_model: str | None, noise_seed: int | None, trust_pickle: bool):
+        if noise_seed is not None and (
+            isinstance(noise_seed, bool)
+            or not isinstance(noise_seed, int | np.integer)
+            or not 0 <= noise_seed < _SEED_LIMIT
+        ):
+            raise ValueError(f"noise_seed must be None or 0 to {_SEED_LIMIT - 1}, not {noise_seed!r}")
+        found = find_members(path)
+        accurate = [kind for kind in ACCURACY_KINDS if kind in found]
+        if accuracy_model is not None and accuracy_model not in accurate:
+            raise ValueError(f"{path}: no ensemble {accuracy_model!r}; it has {', '.join(found)}")
+        kinds = {
+            "validation_accuracy": accuracy_model or next(iter(accurate), None),
+            "runtime_seconds": next((kind for kind in found if kind not in ACCURACY_KINDS), None),
+        }
+        self.ensembles = {
+            field: Ensemble(kind, found[kind], trust_pickle) for field, kind in kinds.items() if kind is not None
+        }
+        self.noise_seed = noise_seed
+        spread = "" if noise_seed is None else f", with noise of their spread (seed {noise_seed})"
+        super().__init__(path, {field: f"{WORDS[field]}: mean of {e!r}{spread}" for field, e in self.ensembles.items()})
+
+    def _predict(self, cells: Cells, fields: list[str], epoch: int, progress: bool) -> dict[str, np.ndarray]:
+        result = {}
+        for field in fields:
+            values, spread = self.ensembles[field].predict(cells, progress)
+            if self.noise_seed is not None:
+                values = values + spread * noise(cells, 2 * self.noise_seed + (field == "runtime_seconds"))
+            result[field] = values / 100 if field == "validation_accuracy" else values
+        return result
+
+    def __repr__(self) -> str:
+        parts = "; ".join(f"{field} by {ensemble!r}" for field, ensemble in self.ensembles.items())
+        noisy = "" if self.noise_seed is None else f", noise seed {self.noise_seed}"
+        return f"<benchmark nasbench301: official ensembles, {parts}{noisy}>"

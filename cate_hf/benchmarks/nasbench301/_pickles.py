@@ -75,12 +75,12 @@ class PickledBooster(NamedTuple):
 
     Attributes:
         package: "xgboost" or "lightgbm".
-        model: the model as the package writes it, bytes or text.
+        model: the model as the package writes it.
         best_iteration: the iteration that early stopping chose, 0 where none did.
     """
 
     package: str
-    model: bytes | str
+    model: bytes
     best_iteration: int
 
 
@@ -107,7 +107,7 @@ def read_booster(path: Path) -> PickledBooster:
     best = booster.state.get("best_iteration")
     return PickledBooster(
         "xgboost" if xgboost else "lightgbm",
-        bytes(model) if xgboost else model,
+        bytes(model) if xgboost else model.encode(errors="replace"),
         best if type(best) is int and best > 0 else 0,
     )
 
@@ -143,7 +143,7 @@ def unpickle_trusted(path: Path) -> Any:
     try:
         booster = pickle.loads(_read(path))
     except ImportError as error:
-        raise ValueError(f"{path}: unpickling needs {error.name}: pip install 'cate_hf[nb301]'") from None
+        raise ValueError(f"{path}: unpickling needs {error.name}: pip install {error.name}") from None
     except Exception as error:
         raise ValueError(f"{path}: cannot be unpickled: {_first_line(error)}") from None
     kind = f"{type(booster).__module__}.{type(booster).__qualname__}"

@@ -4,7 +4,6 @@ Columns: `normal` and `reduce`, each a list of 8 structs {operation: string, inp
 [0, 1]; `runtime_seconds`. Other columns are not read.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark
-from cate_hf.benchmarks.nasbench301._base import NasBench301, refuse_options
+from cate_hf.benchmarks.nasbench301._base import WORDS, NasBench301
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces.darts.costs import costs
 from cate_hf.spaces.darts.genotypes import to_table
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from cate_hf.benchmarks.nasbench301._base import Architectures
     from cate_hf.graphs.architecture import Architecture
 
-FIELDS = ("validation_accuracy", "runtime_seconds")
-_WORDS = {"validation_accuracy": "validation accuracy", "runtime_seconds": "seconds of training"}
+FIELDS = tuple(WORDS)
 _CELLS = ("normal", "reduce")
 
 
@@ -70,18 +68,11 @@ def _numbers(path: Path, name: str, column: Any) -> np.ndarray:
 class Labels(NasBench301):
     """Genotypes and their labels, from a table."""
 
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        accuracy_model: str | None = None,
-        noise_seed: int | None = None,
-        trust_pickle: bool = False,
-    ):
-        refuse_options(path, accuracy_model, noise_seed)
-        cells, columns = read_labels(Path(path))
-        Benchmark.__init__(self, Path(path), "darts", hashes := cells.hashes(), columns)
-        source = f"a label of {Path(path).name}: what a model of NAS-Bench-301 predicted, not a training"
-        NasBench301.__init__(self, path, {name: f"{_WORDS[name]}, {source}" for name in columns})
+    def __init__(self, path: Path):
+        cells, columns = read_labels(path)
+        Benchmark.__init__(self, path, "darts", hashes := cells.hashes(), columns)
+        source = f"a label of {path.name}: what a model of NAS-Bench-301 predicted, not a training"
+        NasBench301.__init__(self, path, {name: f"{WORDS[name]}, {source}" for name in columns})
         self._cells = cells.take(np.argsort(hashes, kind="stable"))
 
     def candidates(self, progress: bool = False) -> CellPairTable:
@@ -96,17 +87,10 @@ class Labels(NasBench301):
         reduction: "ArchitectureTable | Sequence[Architecture] | None" = None,
     ) -> np.ndarray:
         """(N,) rows of this benchmark. Raises ValueError naming the first architecture that is not in it."""
-        return self._rows(read_cells(self.space, architectures, reduction))
-
-    def _rows(self, cells: Cells) -> np.ndarray:
-        hashes = cells.hashes()
-        rows, absent = self._search(hashes)
-        if len(absent):
-            raise ValueError(f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]]}) is not in {self.path}")
-        return rows
+        return self._found(read_cells(self.space, architectures, reduction).hashes())
 
     def _predict(self, cells: Cells, fields: list[str], epoch: int, progress: bool) -> dict[str, np.ndarray]:
-        rows = self._rows(cells)
+        rows = self._found(cells.hashes())
         return {field: self._columns[field][rows] for field in fields}
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.benchmarks.nasbench301._base import LAST_EPOCH, WORDS, Surrogate
 from cate_hf.benchmarks.nasbench301.features import HYPERPARAMETERS, categories, category_codes
 from cate_hf.core.progress import progress_bar
 from cate_hf.spaces.darts.canonical import wirings
@@ -21,8 +22,8 @@ from cate_hf.spaces.darts.pairs import Cells
 if TYPE_CHECKING:
     import onnx
 
-FIELDS = ("validation_accuracy", "runtime_seconds")
-EPOCHS = 98
+FIELDS = tuple(WORDS)
+EPOCHS = LAST_EPOCH
 BATCH = 4096
 _INPUTS = {"x_cat": (HYPERPARAMETERS, "int32"), "x_cont": (1, "float")}
 _MOST_BYTES = 1 << 28  # the published one has 2.6 MB
@@ -82,6 +83,25 @@ class OnnxSurrogate:
         accuracies = together[:, 0]
         if accuracies.min() < 0 or accuracies.max() > _PERCENT or np.ptp(accuracies) == 0:
             raise ValueError(f"{path}: not the NAS-Bench-301 surrogate: its first output is not accuracies in percent")
+
+
+class Onnx(Surrogate):
+    """The ONNX surrogate, any epoch."""
+
+    def __init__(self, path: Path):
+        self._model = OnnxSurrogate(path)
+        source = "as YAHPO Gym's surrogate of the NAS-Bench-301 data predicts them"
+        super().__init__(path, {name: f"{text}, {source}" for name, text in WORDS.items()})
+
+    def _predict(self, cells: Cells, fields: list[str], epoch: int, progress: bool) -> dict[str, np.ndarray]:
+        return dict(zip(self.oracles, self._model.predict(cells, epoch, progress).T, strict=True))
+
+    def _check_epoch(self, epoch: int) -> None:
+        if isinstance(epoch, bool) or not isinstance(epoch, int | np.integer) or not 1 <= epoch <= LAST_EPOCH:
+            raise ValueError(f"epoch must be 1 to {LAST_EPOCH}, not {epoch!r}")
+
+    def __repr__(self) -> str:
+        return f"<benchmark nasbench301: ONNX surrogate ({self.path.name}), 1 to 98 epochs; {', '.join(self.fields)}>"
 
 
 def _read_json(path: Path) -> Any:

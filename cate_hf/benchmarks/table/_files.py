@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CSV_SUFFIXES = (".csv",)
+TABLE_SUFFIXES = (*PARQUET_SUFFIXES, *CSV_SUFFIXES, *JSON_SUFFIXES)
 _BLOCK = 1 << 26  # bytes; a row must not be longer
 _MOST_BRACKETS = 1000  # of a line of JSON that Arrow may read: its parser is recursive
 _MISSING = ("", "na", "n/a", "nan", "null", "none", "-nan")

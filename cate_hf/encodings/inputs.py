@@ -132,7 +132,7 @@ class PairRows:
     """Of an architecture, each of which is encoded."""
 
     def __init__(self, path: str | os.PathLike):
-        from cate_hf.graphs.table_parquet import readable_parquet
+        from cate_hf.graphs.io import readable_parquet
         from cate_hf.spaces.darts.pairs import Cells, read_cell_column
 
         self.path = Path(path)
@@ -168,7 +168,7 @@ class PairRows:
 def holds_pairs(path: str | os.PathLike) -> bool:
     """Whether a Parquet file has the two columns of cells, and none of single architectures."""
     from cate_hf.graphs.table_arrow import GRAPH_COLUMNS
-    from cate_hf.graphs.table_parquet import readable_parquet
+    from cate_hf.graphs.io import readable_parquet
 
     with readable_parquet(path) as file:
         names = file.schema_arrow.names

@@ -1,7 +1,6 @@
 """The grid of trials of a comparison: a file each, written whole, so that what is finished is never done again."""
 
 import json
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.core.files import atomic_output
+from cate_hf.core.parallel import num_threads
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings import Encoding, encoding_names, get_encoding
 from cate_hf.experiments._ray_tasks import check_ray, run_on_ray
@@ -150,7 +150,7 @@ def _run(folder: Path, settings: CompareSettings, tasks: list, jobs: int, backen
     if jobs == 1 and backend == "loky":
         yield from (run_one(folder, settings, *task) for task in tasks)
         return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, num_threads() // jobs)
     # Jobs share the processors: threads beyond them only get into each other's way.
     if backend == "ray":
         yield from run_on_ray(_limited, [(threads, folder, settings, *task) for task in tasks], jobs)

@@ -24,6 +24,7 @@ import numpy as np
 
 from cate_hf.benchmarks.nasbench201._runs import CELLS, DATASETS, RUNS, DatasetRuns, mean_over_runs, parameters_of_cells
 from cate_hf.core.files import atomic_output
+from cate_hf.core.parallel import num_threads
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.cache import cache_folder
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
@@ -161,7 +162,7 @@ def _read(files: list[Path], epochs: int, progress: bool) -> dict[str, np.ndarra
         return [(where, *_cell(where, entry, epochs)) for where, entry in _entries(file)]
 
     with progress_bar(f"reading {files[0].name}", len(files) if len(files) > 1 else None, "files", progress) as advance:
-        pool = ThreadPoolExecutor()  # decompression lets threads run side by side
+        pool = ThreadPoolExecutor(num_threads())  # decompression lets threads run side by side
         try:
             for found in pool.map(work, files):
                 for where, row, values in found:

@@ -167,8 +167,8 @@ class PairRows:
 
 def holds_pairs(path: str | os.PathLike) -> bool:
     """Whether a Parquet file has the two columns of cells, and none of single architectures."""
-    from cate_hf.graphs.table_arrow import GRAPH_COLUMNS
     from cate_hf.graphs.io import readable_parquet
+    from cate_hf.graphs.table_arrow import GRAPH_COLUMNS
 
     with readable_parquet(path) as file:
         names = file.schema_arrow.names

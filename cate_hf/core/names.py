@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -63,8 +64,9 @@ class Catalog:
         return {point.name: point for point in entry_points(group=self.group)}
 
     def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted({*self.own, *self._entry_points(), *self.registered})
+        """All names, sorted; of the package's own, those whose module is there."""
+        own = {name for name, place in self.own.items() if importlib.util.find_spec(place.split(":")[0])}
+        return sorted({*own, *self._entry_points(), *self.registered})
 
     def register(self, name: str, thing: Any, replace: bool = False) -> None:
         """Make a thing known by a name, in this process; ValueError where another has it already."""

@@ -141,8 +141,8 @@ def test_one_that_lacks_a_member_is_refused(own_names):
 
 
 def test_installed_packages_add_theirs(monkeypatch):
-    point = importlib.metadata.EntryPoint("installed", f"{__name__}:Nodes", registry.GROUP)
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] * (group == registry.GROUP))
+    point = importlib.metadata.EntryPoint("installed", f"{__name__}:Nodes", registry.CATALOG.group)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] * (group == registry.CATALOG.group))
     assert "installed" in encoding_names()
     assert get_encoding("installed", "nasbench101").dim == 1
 

@@ -10,7 +10,7 @@ _BYTES = 1 << 20
 
 
 def foreign_code(folder: str | Path) -> list[str]:
-    """Return the files of code in a folder, at any depth, that are not byte for byte the code that this package puts there."""
+    """Return the files of code in a folder, at any depth, that are not byte for byte this package's own."""
     folder = Path(folder)
     own = {file.name: file.read_bytes() for file in remote_code_files()}
     found = []

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cate_hf.hub.checks import CheckpointError
-from cate_hf.hub.checks_code import check_code, foreign_code
+from cate_hf.hub.checks_code import foreign_code
 from cate_hf.hub.layout import remote_code_files
 from tests.tiny import CELLS, save_tiny
 
@@ -116,15 +115,9 @@ def test_it_is_run_where_it_is_trusted_and_only_there(poisoned, tmp_path):
 def test_code_that_is_not_ours_is_told(tmp_path):
     folder = save_tiny(tmp_path / "model")
     assert foreign_code(folder) == []
-    check_code(folder)
     modeling = (folder / "modeling_cate.py").read_bytes()
     (folder / "modeling_cate.py").write_bytes(modeling + b"\n")
     (folder / "sub").mkdir()
     (folder / "sub" / "configuration_cate.py").write_bytes((folder / "configuration_cate.py").read_bytes())
     (folder / "kernel.SO").write_bytes(b"")
     assert foreign_code(folder) == ["kernel.SO", "modeling_cate.py", "sub/configuration_cate.py"]
-    with pytest.raises(CheckpointError, match="'kernel.SO' is not the code of this version of cate_hf, and is not run"):
-        check_code(folder)
-    (folder / "modeling_cate.py").unlink()
-    with pytest.raises(CheckpointError, match=r"modeling_cate.py is missing"):
-        check_code(folder)

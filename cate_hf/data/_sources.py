@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -162,13 +163,11 @@ def place_files(source: Source) -> dict:
 
 
 def _checksums(paths: Iterable[Path]) -> dict[str, int]:
-    import google_crc32c
-
     sums = {}
     for path in paths:
-        checksum = google_crc32c.Checksum()
+        checksum = 0
         with open(path, "rb") as file:
-            for _ in checksum.consume(file, 1 << 20):
-                pass
-        sums[path.name] = int.from_bytes(checksum.digest(), "big")
+            while block := file.read(1 << 20):
+                checksum = zlib.crc32(block, checksum)
+        sums[path.name] = checksum
     return sums

@@ -12,10 +12,14 @@ CACHE_VARIABLE = "CATE_HF_CACHE"
 
 
 def cache_folder() -> Path:
-    """The package's cache folder: $CATE_HF_CACHE, or the platform's place for caches."""
-    import platformdirs
+    """The package's cache folder: $CATE_HF_CACHE, or `cate_hf` in the assets cache of huggingface_hub, which follows
+    HF_HOME and XDG_CACHE_HOME (~/.cache/huggingface/assets/cate_hf by default)."""
+    own = os.environ.get(CACHE_VARIABLE)
+    if own:
+        return Path(own)
+    from huggingface_hub import constants
 
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("cate_hf"))
+    return Path(constants.HF_ASSETS_CACHE) / "cate_hf"
 
 
 def cached_table(key: str, rows: int | None, compute: Callable[[], ArchitectureTable]) -> ArchitectureTable:

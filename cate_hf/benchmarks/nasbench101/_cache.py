@@ -7,6 +7,7 @@ enumeration's, and one each metric of each run: `108/test_accuracy/0`, NaN where
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,5 @@ def read_cache(path: Path, progress: bool = False) -> tuple[RunResults, dict[str
 
 
 def _checksum(numbers: np.ndarray) -> int:
-    """CRC32C, for what Parquet's own checksums do not cover, such as the names of the columns."""
-    import google_crc32c
-
-    return google_crc32c.value(numbers.tobytes())
+    """CRC-32, for what Parquet's own checksums do not cover, such as the names of the columns."""
+    return zlib.crc32(numbers.tobytes())

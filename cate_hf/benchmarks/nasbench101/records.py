@@ -97,8 +97,16 @@ def read_blocks(path: Path, block_bytes: int = _BLOCK_BYTES) -> Iterator[Block]:
     Raises:
         ValueError: not a TFRecord file, or one that is truncated or corrupt; names the record and its byte. The records
             before it have been given out.
+            Or the packages that read it are not installed.
         OSError: the file cannot be read.
     """
+    try:
+        import google.protobuf  # noqa: F401
+        import google_crc32c  # noqa: F401
+    except ImportError:
+        raise ValueError(
+            f"{path}: needs the packages google-crc32c and protobuf: pip install 'cate_hf[nb101]'"
+        ) from None
     number = offset = 0
     rest = b""
     lengths: dict[bytes, int] = {}  # of headers whose checksum is right

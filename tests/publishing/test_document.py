@@ -80,8 +80,8 @@ def test_every_command_runs_in_turn(hub, client, folder):
 
     code = """
 from cate_hf.encodings import get_encoding
-from cate_hf.spaces import Space
-space = CustomSpace.from_file(file)
+from cate_hf.spaces import get_space
+space = get_space(file)
 result = list(get_encoding("someone/my-encoder", space).transform(space.sample(3, 0)).shape)
 """
     assert client.run(code, file=str(folder / "my_space.yaml")) == [3, int(shapes[0])]

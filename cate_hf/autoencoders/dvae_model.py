@@ -106,7 +106,8 @@ class DVaeModel(nn.Module):
         messages = self.backward_messages if backward else self.forward_messages
         types, order = self._one_hot(graphs.types), range(self.shape.max_nodes)
         edges = graphs.adjacency.transpose(1, 2) if backward else graphs.adjacency  # (B, from, to)
-        states, sent = {}, {}
+        states: dict[int, torch.Tensor] = {}
+        sent: dict[int, torch.Tensor] = {}
         for node in reversed(order) if backward else order:
             states[node] = cell(types[:, node], _gather(sent, edges[:, :, node], self.mean.in_features))
             sent[node] = messages(states[node], node if self.config.vertex_ids else None)

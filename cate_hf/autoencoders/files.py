@@ -131,8 +131,8 @@ def model_config(config_class: type, values: Mapping[str, Any], source: str) -> 
     expected = {field.name: field.type for field in fields(config_class)}
     for name in {**values, **expected}:
         if name not in values or name not in expected:
-            kind = "unknown field" if name not in expected else "missing field"
-            raise ValueError(f"{source}: {kind} {name!r} of the model")
+            what = "unknown field" if name not in expected else "missing field"
+            raise ValueError(f"{source}: {what} {name!r} of the model")
         value, kind = values[name], expected[name]
         if kind is bool:
             sound = isinstance(value, bool)
@@ -146,7 +146,7 @@ def model_config(config_class: type, values: Mapping[str, Any], source: str) -> 
     return config_class(**values)
 
 
-def load_model(folder: str | os.PathLike, encoding: str, space: Space, model_class: type) -> tuple[Any, str]:
+def load_model(folder: str | os.PathLike, encoding: str, space: Space, model_class: Any) -> tuple[Any, str]:
     """The model of a folder, in evaluation mode, and the digest of what it was trained on.
 
     Raises:

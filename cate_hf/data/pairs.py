@@ -85,6 +85,7 @@ def build_pairs(
     costs = checked_costs(space.costs(table, settings.cost))
     if settings.window is None:
         settings = replace(settings, window=default_window(costs))
+    assert settings.window is not None
     pairs = make_pairs(costs, settings.window, settings.partners, settings.seed)
     if not len(pairs):
         raise ValueError(

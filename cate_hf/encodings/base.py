@@ -6,7 +6,7 @@ search depends on its encoding: drawing an architecture, perturbing one, and tra
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -72,8 +72,8 @@ class BaseEncoding(Encoding, ABC):
     """What encodings have in common: no training, rows of the space's pool as samples, steps by table, L2."""
 
     name: str
-    learned: ClassVar[bool] = False
-    by_table: ClassVar[bool] = True
+    learned: bool = False
+    by_table: bool = True
     dim: int
 
     def __init__(self, space: "str | os.PathLike | Space"):

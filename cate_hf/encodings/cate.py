@@ -1,7 +1,7 @@
 """Encodings by a CATE checkpoint."""
 
 import contextlib
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,8 +161,8 @@ class Encoder:
 
 
 def load_encoder(
-    name_or_path: str | Path, device: str | None = None, revision: str | None = None, precision: str = "float32"
-):
+    name_or_path: str | os.PathLike, device: str | None = None, revision: str | None = None, precision: str = "float32"
+) -> Encoder:
     """Load an encoder of architectures. Of a bundled checkpoint or a folder no network is touched.
 
     Args:

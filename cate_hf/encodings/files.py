@@ -117,7 +117,7 @@ def encoded_parts(
     for part, others in rows.parts(start, stop, ROW_GROUP):
         single = isinstance(part, ArchitectureTable)
         with encoder.kernels(len(rows)):
-            kinds = [part] if single else part.parts
+            kinds = [part] if isinstance(part, ArchitectureTable) else list(part.parts)
             advances = [on_batch] + [_nothing] * (len(kinds) - 1)
             encodings = np.hstack(
                 [encoder.encode(kind, batch_size, on_batch=by) for kind, by in zip(kinds, advances, strict=True)]

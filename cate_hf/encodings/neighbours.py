@@ -109,11 +109,12 @@ def nearest_architectures(
             raise ValueError(f"no architecture of {where} has the hash {hash!r}")
         query = table[rows]
     else:
-        rows = rows_for(space, model, None, input)
-        query = next(rows.parts(0, min(len(rows), 1), 1)).architectures
-        if not len(query):
+        given = rows_for(space, model, None, input)
+        first = next(given.parts(0, min(len(given), 1), 1)).architectures
+        assert isinstance(first, ArchitectureTable)  # `rows_for` refuses pairs here
+        if not len(first):
             raise ValueError(f"{input}: no architecture in it")
-        query = space.with_costs(query.replace_columns({"hash": query.columns["hash"]}))
+        query = space.with_costs(first.replace_columns({"hash": first.columns["hash"]}))
     if matrix is None:
         matrix = encoder.encode(table, batch_size, progress)
     return neighbours_in(space, table, matrix, query, encoder.encode(query)[0], k)

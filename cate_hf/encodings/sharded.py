@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +80,7 @@ def encode_sharded(
     shard_rows = shard_rows or default_shard_rows(len(rows), batch_size)
     shards = max(1, -(-len(rows) // shard_rows))
 
-    settings = {
+    settings: dict[str, Any] = {
         "input": {"name": str(input or space), "rows": len(rows), "sha256": None},
         "model": {"name": str(model), "sha256": None},
         "batch_size": batch_size,

@@ -158,8 +158,8 @@ def _tables(results: dict[str, dict], settings: EvaluateSettings) -> str:
     for name, result in results.items():
         by_labels = result["prediction"]
         for predictor in next(iter(by_labels.values())):
-            numbers = [mean_and_spread(by_labels[str(n)][predictor]["kendall_tau"]) for n in settings.labels]
-            cells = (f" {m:.3f}" + ("" if np.isnan(s) else f" ± {s:.3f}") + " |" for m, s in numbers)
+            taus = [mean_and_spread(by_labels[str(n)][predictor]["kendall_tau"]) for n in settings.labels]
+            cells = [f" {m:.3f}" + ("" if np.isnan(s) else f" ± {s:.3f}") + " |" for m, s in taus]
             lines.append(f"| {name} | {predictor} |" + "".join(cells))
         tops = [best(by_labels[str(n)]) for n in settings.labels]
         lines.append(f"| {name} | best |" + "".join(f" **{m:.3f}** ({which}) |" for which, m, _ in tops))

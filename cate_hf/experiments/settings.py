@@ -153,14 +153,11 @@ class CompareSettings:
 
     def joined(self, other: "CompareSettings") -> "CompareSettings":
         """Both comparisons: what the other has besides follows."""
-        return replace(
-            self,
-            trials=max(self.trials, other.trials),
-            **{
-                name: tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
-                for name in ("encodings", "algorithms", "options")
-            },
-        )
+        longer: dict[str, Any] = {
+            name: tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
+            for name in ("encodings", "algorithms", "options")
+        }
+        return replace(self, trials=max(self.trials, other.trials), **longer)
 
 
 def preset(name: str, as_reference: bool = False, **overrides: Any) -> CompareSettings:

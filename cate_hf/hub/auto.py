@@ -70,7 +70,7 @@ class _AfterImport:
         if spec.loader is not None:
             # A loader may serve several modules; and keeping its type keeps inspect and pkgutil working.
             loader, execute = copy.copy(spec.loader), spec.loader.exec_module
-            loader.exec_module = lambda module: self.execute(execute, module, fullname)
+            loader.exec_module = lambda module: self.execute(execute, module, fullname)  # type: ignore[method-assign]
             spec.loader = loader
         return spec
 

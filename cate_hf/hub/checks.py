@@ -3,6 +3,7 @@
 docs/trust.md lists what is refused and how.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ class CheckedFolder:
     remarks: tuple[str, ...]
 
 
-def check_checkpoint_folder(folder: str | Path, weights: bool = True) -> CheckedFolder:
+def check_checkpoint_folder(folder: str | os.PathLike, weights: bool = True) -> CheckedFolder:
     """Check all that can be told of a checkpoint folder before it is loaded; no code in it is run, nothing unpickled.
 
     Sizes are bounded before anything is made of them, shapes come from the model's class on the meta device, and so

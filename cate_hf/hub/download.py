@@ -119,7 +119,6 @@ def _download(repo_id: str, revision: str, info: "ModelInfo", sha256: Mapping[st
     from huggingface_hub import hf_hub_download
 
     files = _wanted(repo_id, info, sha256)
-    folder = None
     for name, listed in files.items():
         last = name == list(files)[-1]
         with hub_errors(repo_id, name):
@@ -135,8 +134,7 @@ def _download(repo_id: str, revision: str, info: "ModelInfo", sha256: Mapping[st
                 f"model {repo_id} on the Hub, {name}: not the content {whose} (its SHA-256 differs); removed from the "
                 "cache. Run it again; if it stays so, do not use this repository"
             )
-        folder = path.parent
-    return folder
+    return path.parent
 
 
 def _wanted(repo_id: str, info: "ModelInfo", sha256: Mapping[str, str] | None) -> "dict[str, RepoSibling]":

@@ -1,5 +1,6 @@
 """Checkpoint folders: found by name, checked, and loaded without unpickling."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ def checkpoint_path(name: str) -> Path:
     raise ValueError(f"no bundled checkpoint {str(name)!r}; {hint}")
 
 
-def resolve_checkpoint(name_or_path: str | Path, revision: str | None = None) -> Path:
+def resolve_checkpoint(name_or_path: str | os.PathLike, revision: str | None = None) -> Path:
     """The folder that a name stands for: of a bundled checkpoint, a path, or downloaded from the Hub, in this order.
 
     Args:
@@ -59,7 +60,7 @@ def resolve_checkpoint(name_or_path: str | Path, revision: str | None = None) ->
         raise HubError(f"{error} (nor is there a folder {name})") from None
 
 
-def load_model(name_or_path: str | Path, model_class=None, **kwargs):
+def load_model(name_or_path: str | os.PathLike, model_class=None, **kwargs):
     """Load a model of CATE: this package's class, safetensors only, no remote code, checked before.
 
     Args:
@@ -93,7 +94,7 @@ def load_model(name_or_path: str | Path, model_class=None, **kwargs):
     return model
 
 
-def load_tokenizer(name_or_path: str | Path):
+def load_tokenizer(name_or_path: str | os.PathLike):
     """Load the `CateTokenizer` of a checkpoint, checked before; the name is as for `load_encoder`."""
     from cate_hf.tokenization.tokenization_cate import CateTokenizer
 

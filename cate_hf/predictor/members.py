@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class MemberSettings:
 
     Attributes:
         members: K.
-        epochs, batch: passes over the labels and cells a step of each member; by the number of labels when None.
+        epochs, batch: passes over the labels and cells a step of each member; 0: by the number of labels.
         encoder_rate, head_rate: learning rates of AdamW; they rise over the first tenth of the steps and then fall to
             zero by a cosine.
         weight_decay: of all weights.
@@ -35,8 +35,8 @@ class MemberSettings:
     """
 
     members: int = 3
-    epochs: int | None = None
-    batch: int | None = None
+    epochs: int = 0
+    batch: int = 0
     encoder_rate: float = 1e-3
     head_rate: float = 2e-3
     weight_decay: float = 1e-2
@@ -52,7 +52,7 @@ class MemberSettings:
         return MemberSettings(**(self.__dict__ | {"epochs": epochs, "batch": batch}))
 
 
-def checked_training(training: Mapping[str, float]) -> dict[str, float]:
+def checked_training(training: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of `MemberSettings` besides K, epochs and batch. Raises ValueError for others, or for numbers that they
     cannot be."""
     names = ("encoder_rate", "head_rate", "weight_decay", "ranking_weight", "regression_weight", "ranking_temperature")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
     from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
     from cate_hf.surrogates.trees import Trees
 
-Architectures = "ArchitectureTable | Sequence[Architecture] | Architecture"
+Architectures: TypeAlias = "ArchitectureTable | Sequence[Architecture] | Architecture"
 _SCREENED = 20_000
 
 
@@ -186,12 +187,12 @@ class Predictor:
         found, deviation = [], np.zeros((len(table), len(self.targets)))
         if self.models:
             found.append(self._scores(table, progress).mean(0, dtype=np.float64))
-        if features is None and (self.trees is not None or self.process is not None):
-            features = self.features(table, progress)
+        if self.trees is not None or self.process is not None:
+            seen = self.features(table, progress) if features is None else features
         if self.process is not None:
-            found.append(self.process.predict(features))
+            found.append(self.process.predict(seen))
         if self.trees is not None:
-            mean, deviation = self.trees.predict(features)
+            mean, deviation = self.trees.predict(seen)
             found.append(mean)
         return np.stack(found), deviation
 

@@ -68,9 +68,11 @@ class Optimizer(ABC):
         self.space, self.candidates, self.given, self.seed = space, candidates, len(candidates), int(seed)
         self.rng = np.random.default_rng(seed)
         in_encoding = self.settings.get("perturb") == "encoding"
-        own_steps = (in_encoding or self.settings.get("sample") == "encoding") and encoding is not None
-        self.encoding = encoding if own_steps and not encoding.by_table else None
-        self.encodings, self.squared_norms, self.longest = None, None, 0.0
+        own_steps = in_encoding or self.settings.get("sample") == "encoding"
+        self.encoding: Any = encoding if encoding is not None and own_steps and not encoding.by_table else None
+        self.encodings: Any = None
+        self.squared_norms: Any = None
+        self.longest = 0.0
         if self.needs_encodings or (in_encoding and self.encoding is None):
             self.encodings, self.squared_norms = check_encodings(encodings, len(candidates))
             self.longest = float(self.squared_norms.max()) ** 0.5 * (1 + 1e-5)
@@ -80,7 +82,7 @@ class Optimizer(ABC):
         self._pending: dict[int, None] = {}  # rows that were asked and not told, in that order
         self._row_of_asked: dict[Architecture, int] = {}
         self._by_hash: HashIndex | None = None  # of the candidates that were given
-        self._added: dict[bytes, int] = {}  # hash -> row, of those that came to be candidates meanwhile
+        self._added: dict[str, int] = {}  # hash -> row, of those that came to be candidates meanwhile
         self.journal: Journal | None = None
 
     @abstractmethod

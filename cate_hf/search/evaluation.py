@@ -30,13 +30,13 @@ class Evaluation:
         self.guided_by = find_oracle(benchmark, guide)  # an unknown one is refused before any work
         self.judged_by = self.guided_by if report is None else find_oracle(benchmark, report)
         self.guide_field, self.report_field = self.guided_by.field, self.judged_by.field
-        self.known = np.ones(len(candidates), dtype=bool)
+        self.known: np.ndarray = np.ones(len(candidates), dtype=bool)
         self.best_possible: float | None = None
         self._tables: list[np.ndarray] = []  # of the guide, and of the report
         if benchmark.tabular:
             oracles = (self.guided_by, self.judged_by)
             tables = [benchmark.query_many(candidates, o.field, missing="nan", **o.options) for o in oracles]
-            self.known = ~np.isnan(tables).any(axis=0)
+            self.known = ~np.isnan(np.stack(tables)).any(axis=0)
             if not self.known.any():
                 fields = " and ".join(repr(name) for name in dict.fromkeys((self.guide_field, self.report_field)))
                 raise ValueError(f"{benchmark.name}: no candidate has {fields}")

@@ -45,7 +45,7 @@ def identity(optimizer: "Optimizer") -> dict[str, Any]:
 
 
 def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def check_format(content: Mapping[str, Any], source: str | os.PathLike) -> None:

@@ -74,9 +74,8 @@ class Dngo:
             np.sqrt(variance, out=deviation[rows])
 
         over_chunks(bound, len(inputs), CHUNK)
-        mean = (mean.astype(np.float64) + mean_error) * network.target_scale + network.target_mean
-        deviation = deviation.astype(np.float64) * (network.target_scale * (1 + 1e-5))
-        return mean, deviation
+        most = (mean.astype(np.float64) + mean_error) * network.target_scale + network.target_mean
+        return most, deviation.astype(np.float64) * (network.target_scale * (1 + 1e-5))
 
 
 def _hidden_error(folded: tuple[np.ndarray, np.ndarray], longest: float) -> float:

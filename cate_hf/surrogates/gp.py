@@ -79,10 +79,9 @@ class GaussianProcess:
             )
             return -evidence, -gradient
 
-        start = np.clip(_START if start is None else start, *np.transpose(_BOUNDS))
-        logs = start
+        logs = np.clip(_START if start is None else start, *np.transpose(_BOUNDS))
         if optimize:
-            logs = minimize(negative_evidence, start, jac=True, method="L-BFGS-B", bounds=_BOUNDS).x
+            logs = minimize(negative_evidence, logs, jac=True, method="L-BFGS-B", bounds=_BOUNDS).x
         length, signal, noise = np.exp(logs)
         factor = _cholesky(signal * _correlation(distances, unit * length), noise, signal)
         weights = cho_solve((factor, True), y)

@@ -24,10 +24,10 @@ def training_pairs(
         OSError: a file cannot be read.
     """
     if settings.pairs is not None:
-        table, splits, facts = read_pairs(settings.pairs)
-        if facts["space"] != space.name:
-            raise ValueError(f"{settings.pairs} holds pairs of {facts['space']}, not of {space.name}")
-        return table, splits, facts
+        found = read_pairs(settings.pairs)
+        if found[2]["space"] != space.name:
+            raise ValueError(f"{settings.pairs} holds pairs of {found[2]['space']}, not of {space.name}")
+        return found
     table = None if settings.input is None else read_input(space, settings.input, settings.cost)
     if isinstance(space, MixedSpace):
         return build_mixed_pairs(space, settings.cost, table=table)

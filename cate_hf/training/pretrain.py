@@ -46,10 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("CATE_DEBUG"):
             raise
-        if isinstance(error, ConnectionError):
-            error = f"{error}; continue with the same command and --resume"
+        text = f"{error}" + ("; continue with the same command and --resume" * isinstance(error, ConnectionError))
         process = int(os.environ.get("RANK", "0"))  # what all processes find is told by the first; no error is hidden
-        print(f"error: {error}" if process == 0 else f"process {process}: {error}", file=sys.stderr)
+        print(f"error: {text}" if process == 0 else f"process {process}: {text}", file=sys.stderr)
         return 2
     if accelerator.is_main_process:
         names = {

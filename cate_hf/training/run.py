@@ -56,9 +56,8 @@ class Pretraining:
         self.tokens = TokenArrays.from_table(self.tokenizer, table)
         self.train_pairs, self.validation_pairs = splits["train"], splits["validation"]
         self._data_digest = digest_of(*self.tokens.arrays, self.train_pairs, self.validation_pairs)
-        self.ranges = IdRange(
-            self.config.num_special_ids, self.config.vocab_size, self.config.mask_token_id, self.config.pad_token_id
-        )
+        config = self.config
+        self.ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id or 0)
         torch.manual_seed(settings.seed)
         self.model = CateForPreTraining._from_config(self.config, attn_implementation="sdpa")
         if accelerator.device.type == "cpu":
@@ -115,7 +114,8 @@ class Pretraining:
             + (f", resumed at step {self.step:,}" if self.step else "")
         )
         self.wrapped.train()
-        clock, counted, results = time.perf_counter(), self.step, {}
+        clock, counted = time.perf_counter(), self.step
+        results: dict[str, float] = {}
         for batch in batches:
             loss = self._train_step(batch)
             self.step += 1
@@ -163,7 +163,7 @@ class Pretraining:
             )
 
     def _evaluate(self, held_out: np.ndarray) -> dict[str, float]:
-        results = {}
+        results: dict[str, float] = {}
         if self.settings.masked_weight:
             results |= evaluate(self.model, self.tokens, held_out, self.ranges, self.settings.seed, self.accelerator)
         if self.targets is not None:
@@ -178,8 +178,8 @@ class Pretraining:
         masked = sum(int((batch[key] != IGNORED_LABEL).sum()) for key in ("labels", "pair_labels") if key in batch)
         known = int((~np.isnan(batch["statistics_labels"])).sum()) if "statistics_labels" in batch else 0
         # DDP averages gradients over processes: dividing by the global count / processes makes that the global mean.
-        counts = {"num_items_in_batch": masked, "num_statistics_in_batch": known}
-        counts = {name: max(count, 1) / accelerator.num_processes for name, count in counts.items()}
+        totals = {"num_items_in_batch": masked, "num_statistics_in_batch": known}
+        counts = {name: max(total, 1) / accelerator.num_processes for name, total in totals.items()}
         torch.manual_seed((settings.seed * 1_000_003 + self.step) * 4096 + accelerator.process_index)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate_at(self.step, self.total_steps)

@@ -98,7 +98,8 @@ def statistics_targets(
     if cells:
         measured = np.concatenate([held_out, np.setdiff1d(measured, held_out)])
     of_graph, names = structure(space, table), structure_names(space)
-    mean, spread = np.nanmean(of_graph, 0, dtype=np.float64), np.nanstd(of_graph, 0, dtype=np.float64)
+    mean = np.asarray(np.nanmean(of_graph, 0, dtype=np.float64))
+    spread = np.asarray(np.nanstd(of_graph, 0, dtype=np.float64))
     kept = spread > _SPREAD
     names = [name for name, keep in zip(names, kept, strict=True) if keep]
     mean, spread = mean[kept], spread[kept]

@@ -1,7 +1,6 @@
 """The package at work in a few minutes: `make demo`, or `python -m cate_hf.demo`."""
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -18,9 +17,9 @@ from cate_hf.experiments.maps import principal_map
 from cate_hf.graphs import draw
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.hub.layout import WEIGHTS
-from cate_hf.hub.load import resolve_checkpoint
 from cate_hf.spaces import Space, get_space
+
+__all__ = ["main"]
 
 QUERIES, TRIALS = 100, 10  # of each search
 PREDICTOR = "nasbench101-accuracy"
@@ -38,8 +37,7 @@ def say(text: str) -> None:
 def encode_all(model: str, table: ArchitectureTable, output: Path) -> tuple[Path, np.ndarray, np.ndarray]:
     """Encode a space, or read what a run with the same weights wrote: the file, (N, D), and the famous cell's (D,)."""
     encoder = load_encoder(model)
-    digest = hashlib.sha256((resolve_checkpoint(model) / WEIGHTS).read_bytes()).hexdigest()[:12]
-    file = output / f"encodings-{digest}.parquet"
+    file = output / f"encodings-{encoder.fingerprint()[:12]}.parquet"
     if not file.exists():
         write_encodings(encoder, table, file, progress=True)
     return file, read_encodings(file, table), encoder.encode(RESNET_LIKE)[0]

@@ -8,6 +8,8 @@ from typing import Any
 
 from cate_hf.spaces import Space
 
+__all__ = ["EncodingSettings"]
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.architecture import Architecture
 
+__all__ = ["BaseEncoding", "Encoding"]
+
 
 @runtime_checkable
 class Encoding(Protocol):

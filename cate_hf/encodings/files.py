@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cate_hf.encodings.inputs import PairRows
     from cate_hf.spaces import Space
 
+__all__ = ["encode_to_parquet", "read_encodings", "write_encodings"]
+
 ROW_GROUP = 65_536
 
 

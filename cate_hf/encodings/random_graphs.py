@@ -7,6 +7,8 @@ import numpy as np
 from cate_hf.graphs.table import PADDING, ArchitectureTable, pack_edges
 from cate_hf.spaces import Space
 
+__all__ = ["architectures_of"]
+
 _ENTRIES = 1 << 23  # of adjacency matrices at a time
 _PROBE = 8192
 _RARE = 1 / 1000

@@ -4,7 +4,6 @@ A shard is some tens of thousands of rows, and a function of the model, the inpu
 processes does not change the result, and a run that was killed goes on with the shards that are missing.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from cate_hf.graphs.io import PARQUET_SUFFIXES, readable_parquet, write_groups
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from cate_hf.encodings.cate import Encoder
+__all__ = ["encode_sharded"]
 
 _FEWEST_SHARDS = 64  # of a table that has so many batches: enough to share out, and to lose little of
 _SETTINGS_FILE = ".encoding.json"
@@ -89,7 +88,7 @@ def encode_sharded(
     }
 
     def prepare() -> list[int]:
-        settings["input"]["sha256"], settings["model"]["sha256"] = rows.fingerprint(), model_fingerprint(encoder)
+        settings["input"]["sha256"], settings["model"]["sha256"] = rows.fingerprint(), encoder.fingerprint()
         folder.mkdir(parents=True, exist_ok=True)
         held.enter_context(_taken(folder))
         _check_settings(folder, settings, overwrite)
@@ -124,16 +123,6 @@ def default_shard_rows(rows: int, batch_size: int) -> int:
 
 def shard_name(index: int, shards: int) -> str:
     return f"part-{index:05d}-of-{shards:05d}.parquet"
-
-
-def model_fingerprint(encoder: "Encoder") -> str:
-    """A digest of an encoder's weights and configuration."""
-    told = {key: value for key, value in encoder.model.config.to_dict().items() if key != "transformers_version"}
-    digest = hashlib.sha256(json.dumps([told, encoder.tokenizer.get_vocab()], sort_keys=True, default=str).encode())
-    for name, tensor in sorted(encoder.model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _own(output: Path) -> tuple[str, ...]:

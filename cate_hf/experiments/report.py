@@ -13,6 +13,8 @@ from cate_hf.experiments.grid import read_trials, slug
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings
 from cate_hf.search.run import CHECKPOINTS
 
+__all__ = ["reference_arm", "write_report"]
+
 REFERENCE = "cate"  # the encoding that the others are tested against, by default
 _TOGETHER = 7  # arms that one figure can tell apart
 _LEVELS = (0, 0.25, 0.5, 0.75, 1)  # of a measure over the trials, at the end

@@ -13,7 +13,8 @@ from cate_hf.core.files import atomic_output
 from cate_hf.graphs.conditions import parse_where, where_rows
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search import parse_algorithm
-from cate_hf.search.checks import check_settings
+
+__all__ = ["CompareSettings", "parse_options", "preset"]
 
 SETTINGS_FILE = "settings.json"
 NO_ENCODING = "–"  # of an algorithm that looks at no vectors
@@ -111,8 +112,7 @@ class CompareSettings:
         if needing and not self.encodings:
             raise ValueError(f"encodings: {needing[0]} needs at least one")
         for algorithm in self.algorithms:
-            chosen = parse_algorithm(algorithm)[0]
-            check_settings(algorithm, chosen.defaults, chosen.choices, self.settings_of(algorithm))
+            parse_algorithm(algorithm)[0].checked(self.settings_of(algorithm), algorithm)
         known = {*self.algorithms, *(name.partition("/")[0] for name in self.algorithms)}
         for algorithm, _, _ in self.options:
             if algorithm not in known:

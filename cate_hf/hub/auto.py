@@ -13,6 +13,8 @@ import threading
 
 from cate_hf.hub.layout import MODEL_CLASSES
 
+__all__ = ["register_when_imported"]
+
 
 def _register_config() -> None:
     from transformers.models.auto.configuration_auto import AutoConfig

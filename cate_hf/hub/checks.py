@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from cate_hf.hub._checks_config import check_config, check_tokenizer, make_config, one_line
 from cate_hf.hub._checks_weights import INDEX, WEIGHTS, check_shapes, check_values, stored_tensors
-from cate_hf.hub.checks_files import CheckpointError, check_entries, check_repo_names, pickled_weights, shown
+from cate_hf.hub.checks_files import CheckpointError, check_entries, pickled_weights, shown
 
 if TYPE_CHECKING:
     from cate_hf.modeling import CateConfig
 
 SPACE = "space.yaml"
 
-__all__ = ["CheckedFolder", "CheckpointError", "check_checkpoint_folder", "check_repo_names"]
+__all__ = ["CheckedFolder", "check_checkpoint_folder"]
 
 
 @dataclass(frozen=True)

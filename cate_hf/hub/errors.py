@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+__all__ = ["HubError", "hub_errors", "without_secrets"]
+
 # Of tokens of the Hub, of whoever's headers, and of what signed addresses carry.
 _SECRETS = (
     (re.compile(r"\bhf_[A-Za-z0-9]{6,}"), "[token]"),

@@ -10,6 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+__all__ = ["CARD", "CARD_FACTS", "OWN_FILES", "PUBLISHED_FILES", "SPACE_FILE", "add_remote_code", "checkpoint_names"]
+
 # The Auto classes of models and what each one loads; a checkpoint's auto_map is made from it.
 MODEL_CLASSES = {
     "AutoModel": "CateModel",

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cate_hf.core.names import nearest
+from cate_hf.core.names import nearest, unknown
 from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.download import cached_checkpoint, download_encoder, is_repo_id
 from cate_hf.hub.errors import HubError
 from cate_hf.hub.layout import WEIGHTS, bundled_path, checkpoint_names
 from cate_hf.hub.registry import registered_encoders
+
+__all__ = ["checkpoint_path", "fetch_encoder", "load_model", "load_tokenizer", "resolve_checkpoint"]
 
 
 def checkpoint_path(name: str) -> Path:
@@ -120,3 +122,19 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+def fetch_encoder(name: str, revision: str | None = None) -> Path:
+    """Return the checked folder of an encoder, downloaded where it is not bundled.
+
+    Raises:
+        ValueError: no such name or repository, it cannot be downloaded, or it is not a checkpoint of CATE.
+    """
+    if revision is None and name in checkpoint_names():
+        folder = bundled_path(name)
+    elif name in registered_encoders() or is_repo_id(name):
+        folder = download_encoder(name, revision)
+    else:
+        raise unknown("encoder", name, {*registered_encoders(), *checkpoint_names()})
+    check_checkpoint_folder(folder)
+    return folder

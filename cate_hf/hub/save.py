@@ -20,6 +20,8 @@ from cate_hf.hub.layout import (
 )
 from cate_hf.hub.load import quiet_transformers
 
+__all__ = ["copy_files", "export_checkpoint", "save_checkpoint"]
+
 
 def save_checkpoint(
     directory: str | os.PathLike,

@@ -10,7 +10,7 @@ import numpy as np
 
 from cate_hf.core.progress import progress_bar
 from cate_hf.predictor._combine import NORMAL, Combination
-from cate_hf.predictor.labels import Labels, as_labels
+from cate_hf.predictor._labels import Labels, as_labels
 from cate_hf.predictor.members import (
     MemberSettings,
     batches,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cate_hf.predictor._features import Features
+from cate_hf.predictor._labels import as_labels
 from cate_hf.predictor._training import folds_of, train_parts
-from cate_hf.predictor.labels import as_labels
 from cate_hf.predictor.members import MemberSettings, checked_training, make_members
 from cate_hf.predictor.model import Predictor
 from cate_hf.predictor.targets import Target
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces import Space
+
+__all__ = ["fit_predictor"]
 
 _MANY_LABELS = 1000
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.table import ArchitectureTable
 
+__all__ = ["MemberSettings", "make_members", "predict_members", "train_members"]
+
 
 @dataclass(frozen=True)
 class MemberSettings:
@@ -235,7 +237,7 @@ def predict_members(
     """(K, N, T) float32 standardised scores of each member."""
     import torch
 
-    from cate_hf.encodings._batches import run_on_cores
+    from cate_hf.core.batches import run_on_cores
 
     targets = models[0].classifier.out_features
     scores = np.empty((len(models), len(table), targets), np.float32)

@@ -11,9 +11,9 @@ from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor._combine import NORMAL, Combination
 from cate_hf.predictor._features import Features
+from cate_hf.predictor._labels import Labels, as_table
 from cate_hf.predictor._save import save_predictor
 from cate_hf.predictor._training import update_predictor
-from cate_hf.predictor.labels import Labels, as_table
 from cate_hf.predictor.members import predict_members
 from cate_hf.predictor.targets import Target
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cate_hf.spaces import Space
     from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
     from cate_hf.surrogates.trees import Trees
+
+__all__ = ["Predictor"]
 
 Architectures: TypeAlias = "ArchitectureTable | Sequence[Architecture] | Architecture"
 _SCREENED = 20_000

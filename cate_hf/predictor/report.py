@@ -11,6 +11,8 @@ from cate_hf.surrogates.measures import measures
 if TYPE_CHECKING:
     from cate_hf.predictor.model import Predictor
 
+__all__ = ["report"]
+
 
 def report(
     predictor: "Predictor",

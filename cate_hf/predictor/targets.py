@@ -7,6 +7,8 @@ import numpy as np
 
 from cate_hf.core.names import unknown
 
+__all__ = ["Target"]
+
 TRANSFORMS = ("log-error", "log", "identity")
 _LOG_NAMES = ("latency", "seconds", "time", "flops", "parameters", "energy")
 _LEAST_ERROR = 1e-6

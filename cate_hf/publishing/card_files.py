@@ -18,6 +18,8 @@ from cate_hf.hub.cards import (
 from cate_hf.hub.checks_files import CheckpointError, read_object
 from cate_hf.hub.layout import CARD, CARD_FACTS
 
+__all__ = ["check_card", "render_checkpoint_card", "render_pairs_card", "write_card"]
+
 _MAX_CARD_BYTES = 1 << 20
 
 

@@ -6,6 +6,8 @@ from cate_hf.benchmarks import Benchmark
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search._oracles import find_oracle
 
+__all__ = ["Evaluation"]
+
 
 class Evaluation:
     """Values of candidates by two fields of a benchmark, as arrays or computed when they are asked for.

@@ -21,6 +21,16 @@ from cate_hf.spaces import Space, get_space
 if TYPE_CHECKING:
     from cate_hf.encodings import Encoding
 
+__all__ = [
+    "CHECKPOINTS",
+    "SearchSettings",
+    "encode_candidates",
+    "in_words",
+    "run_search",
+    "run_trial",
+    "search_to_file",
+]
+
 CHECKPOINTS = (50, 100, 150)  # queries at which regret is reported
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cate_hf.search.base import Optimizer
     from cate_hf.spaces import Space
 
+__all__ = ["load_search", "save_search"]
+
 FORMAT = "cate_hf search 1"
 STATE_FILE = "state.json"
 _PLURAL = ("settings", "candidates", "encodings")

@@ -9,6 +9,8 @@ import numpy as np
 from cate_hf.core.parallel import over_chunks
 from cate_hf.surrogates.network import standard
 
+__all__ = ["GaussianProcess", "screening_means"]
+
 _ROOT5 = 5**0.5
 # Logarithms of length scale (in median distances), signal variance and noise variance (in variances of the targets).
 _START = (0.0, 0.0, float(np.log(0.1)))

@@ -8,6 +8,8 @@ import numpy as np
 from cate_hf.core.parallel import over_chunks
 from cate_hf.surrogates.gp import GaussianProcess
 
+__all__ = ["MultiTargetGaussianProcess"]
+
 _CHUNK = 2048
 _OPTIMIZED = 400
 _MOST = 5.0  # standard deviations of the labelled architectures' features

@@ -10,6 +10,8 @@ import numpy as np
 from cate_hf.core.compiled import compiled
 from cate_hf.core.parallel import over_chunks
 
+__all__ = ["Network", "Training", "fit_networks"]
+
 CHUNK = 2048  # rows at a time: their activations stay in the processor's cache
 _scratch = threading.local()
 _LEAST_SPREAD = 1e-8  # an input that varies less is left as it is

@@ -8,6 +8,8 @@ import numpy as np
 from cate_hf.core.compiled import compiled
 from cate_hf.core.parallel import over_chunks
 
+__all__ = ["Trees"]
+
 _CHUNK = 1024
 _LEAF = -1
 _ARRAYS = ("feature", "threshold", "link", "roots", "leaves")

@@ -17,6 +17,8 @@ from cate_hf.training._arguments import parse
 from cate_hf.training.run import pretrain
 from cate_hf.training.settings import PretrainSettings
 
+__all__ = ["main"]
+
 WAITING = timedelta(days=1)  # processes wait for the main one, which may have to measure many networks first
 
 

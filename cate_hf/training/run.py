@@ -18,20 +18,22 @@ from cate_hf.core.files import check_run_folder, clear_folder, digest_of
 from cate_hf.core.interruption import Interrupted, StopRequest
 from cate_hf.core.launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
 from cate_hf.core.run_state import latest_state, load_state, save_state, state_to_resume
-from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
 from cate_hf.hub.layout import OWN_FILES
 from cate_hf.kernels import use_kernels
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
 from cate_hf.training import _trackers as trackers
+from cate_hf.training._batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
 from cate_hf.training._data import training_pairs, training_statistics
 from cate_hf.training._evaluation import evaluate, evaluate_statistics
 from cate_hf.training._finished import write_checkpoint
 from cate_hf.training._global_batches import global_batches
 from cate_hf.training._log import RunLog
+from cate_hf.training._setup import adamw, freeze_unused, pretraining_config
 from cate_hf.training.settings import TRAINING_FOLDER, PretrainSettings, RunOptions
-from cate_hf.training.setup import adamw, freeze_unused, pretraining_config
+
+__all__ = ["Pretraining", "pretrain"]
 
 _NEVER = 1 << 62
 _DATA = "data"  # a state's digest of what is trained on

@@ -4,8 +4,8 @@ neighbours in the encoding."""
 
 import numpy as np
 
+from cate_hf.search._bayesian import BayesianDngo
 from cate_hf.search._nearest import Nearest
-from cate_hf.search.bayesian import BayesianDngo
 
 
 class CateDngoLs(BayesianDngo):

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+__all__ = ["run_on_cores"]
+
 
 def run_on_cores(function: "Callable[[int], int]", items: "Sequence[int]") -> Iterator[int]:
     """`map`, in the order in which results come, with as many threads as torch would use within one operation, each of

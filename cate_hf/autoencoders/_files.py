@@ -15,11 +15,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from cate_hf.autoencoders.graphs import GraphShape
-from cate_hf.encodings.folders import CONFIG, FACTS, FORMAT, WEIGHTS
+from cate_hf.autoencoders._graphs import GraphShape
+from cate_hf.encodings.folders import CONFIG, FORMAT
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 
+WEIGHTS, FACTS = "model.safetensors", "facts.json"
+OWN_NAMES = (CONFIG, WEIGHTS, FACTS, ".*.tmp", "training")  # patterns of what a run leaves in its folder
 FORMAT_VERSION = 1
 _LARGEST = 65_536  # of any size in a configuration; what the weights do not bear out is refused anyway
 _MOST_LAYERS = 64

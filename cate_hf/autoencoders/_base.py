@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from cate_hf.autoencoders.files import bundled_model, load_model, read_facts, table_digest
-from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
+from cate_hf.autoencoders._files import bundled_model, load_model, read_facts, table_digest
+from cate_hf.autoencoders._graphs import GraphBatch, GraphShape
+from cate_hf.core.batches import run_on_cores
 from cate_hf.core.interruption import Interrupted
 from cate_hf.core.progress import progress_bar
-from cate_hf.encodings._batches import run_on_cores
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.encodings.folders import CONFIG
 from cate_hf.graphs.cache import cache_folder

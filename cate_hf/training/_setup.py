@@ -9,8 +9,8 @@ from cate_hf.modeling import CateConfig, CateForPreTraining
 from cate_hf.training._evaluation import rows_at_a_time
 
 if TYPE_CHECKING:
-    from cate_hf.data.batches import TokenArrays
     from cate_hf.spaces.base import Space
+    from cate_hf.training._batches import TokenArrays
     from cate_hf.training.settings import PretrainSettings
 
 MOST_DIMENSIONS = 128  # of an encoding, the predicted statistics included

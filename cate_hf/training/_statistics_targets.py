@@ -15,9 +15,9 @@ from cate_hf.statistics.initialisation import InitialisationSettings, initialisa
 from cate_hf.statistics.structure import structure, structure_names
 
 if TYPE_CHECKING:
-    from cate_hf.data.batches import TokenArrays
     from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces.base import Space
+    from cate_hf.training._batches import TokenArrays
 
 MOST = 4.0
 """Standardised statistics are cut at ± this."""

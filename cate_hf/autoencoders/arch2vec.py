@@ -1,5 +1,6 @@
 """arch2vec (Yan et al., "Does Unsupervised Architecture Representation Learning Help Neural Architecture Search?",
-NeurIPS 2020) as one of the encodings."""
+NeurIPS 2020) as one of the encodings.
+"""
 
 from cate_hf.autoencoders._arch2vec_model import Arch2VecModel
 from cate_hf.autoencoders._base import VaeEncoding

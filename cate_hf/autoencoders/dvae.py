@@ -1,5 +1,6 @@
 """D-VAE (Zhang et al., "D-VAE: A Variational Autoencoder for Directed Acyclic Graphs", NeurIPS 2019) as one of the
-encodings."""
+encodings.
+"""
 
 from cate_hf.autoencoders._base import VaeEncoding
 from cate_hf.autoencoders._dvae_model import DVaeModel

@@ -142,7 +142,8 @@ class EncodingTraining:
 
     def save(self, measure: bool = True, progress: bool = False, command: str = "") -> dict[str, Any]:
         """Measure what the model reconstructs, and put config.json, weights and facts in the folder; returns the
-        facts."""
+        facts.
+        """
         from cate_hf.autoencoders.figures import measure as measure_figures
 
         facts = {

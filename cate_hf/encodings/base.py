@@ -54,7 +54,7 @@ class Encoding(Protocol):
         ...
 
     def sample(self, n: int, rng: np.random.Generator) -> ArchitectureTable:
-        """n valid architectures with a column hash, drawn independently, so that they may repeat."""
+        """N valid architectures with a column hash, drawn independently, so that they may repeat."""
         ...
 
     def perturb(self, architecture: "Architecture", rng: np.random.Generator) -> "Architecture | None":

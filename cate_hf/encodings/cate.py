@@ -125,7 +125,8 @@ class Encoder:
 
     def kernels(self, count: int) -> contextlib.AbstractContextManager:
         """The model's layers compiled, for the time of a block in which `count` architectures are encoded, if those are
-        many: for calls of `encode` with parts of a table, which then all compute in one way."""
+        many: for calls of `encode` with parts of a table, which then all compute in one way.
+        """
         if self.model.device.type != "cpu" or count < _MANY:
             return contextlib.nullcontext()
         from cate_hf.kernels.layer import compiled_layers

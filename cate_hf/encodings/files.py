@@ -115,7 +115,8 @@ def encoded_parts(
     on_batch: "Callable[[int], None]",
 ) -> "Iterator[pa.Table]":
     """Rows start .. stop - 1 as they are written, `ROW_GROUP` at a time: hash, encoding, operations, adjacency, and
-    the columns beside them."""
+    the columns beside them.
+    """
     for part, others in rows.parts(start, stop, ROW_GROUP):
         single = isinstance(part, ArchitectureTable)
         with encoder.kernels(len(rows)):

@@ -116,7 +116,8 @@ def work_folder(output: Path) -> Path:
 
 def default_shard_rows(rows: int, batch_size: int) -> int:
     """Whole batches, at most a row group, so that the batches are those of `cate encode`; of few rows fewer, so that
-    there are shards to share out."""
+    there are shards to share out.
+    """
     batches = max(1, min(ROW_GROUP // batch_size, rows // (batch_size * _FEWEST_SHARDS)))
     return batches * batch_size if batch_size <= ROW_GROUP else ROW_GROUP
 

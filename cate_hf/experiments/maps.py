@@ -40,7 +40,8 @@ def principal_map(vectors: np.ndarray) -> tuple[np.ndarray, float]:
 
 def neighbour_map(vectors: np.ndarray, projection: str) -> np.ndarray:
     """(N, 2) by t-SNE (van der Maaten and Hinton, JMLR 2008) or UMAP (McInnes et al., 2018) of vectors (N, D),
-    started from the principal components: near points are alike, distances between groups say little."""
+    started from the principal components: near points are alike, distances between groups say little.
+    """
     if projection == "tsne":
         from sklearn.manifold import TSNE
 

@@ -135,7 +135,8 @@ class CompareSettings:
 
     def difference(self, other: "CompareSettings") -> str | None:
         """The first field in which a stored comparison differs, in words. More trials, and other encodings and
-        algorithms, are no difference; other settings of the same algorithm are."""
+        algorithms, are no difference; other settings of the same algorithm are.
+        """
         grows = ("trials", "encodings", "algorithms", "options")
         for name in (item.name for item in fields(self) if item.name not in grows):
             mine, theirs = getattr(self, name), getattr(other, name)

@@ -1,5 +1,6 @@
 """What may be told of config.json and the tokenizer's files before a model is made: types, sizes, and whether they
-belong together."""
+belong together.
+"""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -12,7 +12,6 @@ from cate_hf.hub.card_templates import render_template
 __all__ = [
     "CARD_DIGEST",
     "PARAMETERS",
-    "DatasetCardFacts",
     "ModelCardFacts",
     "card_digest",
     "render_dataset_card",

@@ -163,7 +163,8 @@ def _wanted(repo_id: str, info: "ModelInfo", sha256: Mapping[str, str] | None) -
 
 def _matches(path: Path, listed: "RepoSibling") -> bool:
     """Whether a file is the one that the Hub lists: by SHA-256 of large files, by git's SHA-1 of others. So must be the
-    name that the cache gave it, which the Hub told with the file."""
+    name that the cache gave it, which the Hub told with the file.
+    """
     digest, expected = (
         (_git_blob_id(path), listed.blob_id) if listed.lfs is None else (sha256_of(path), listed.lfs.sha256)
     )

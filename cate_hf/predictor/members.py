@@ -56,7 +56,8 @@ class MemberSettings:
 
 def checked_training(training: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of `MemberSettings` besides K, epochs and batch. Raises ValueError for others, or for numbers that they
-    cannot be."""
+    cannot be.
+    """
     names = ("encoder_rate", "head_rate", "weight_decay", "ranking_weight", "regression_weight", "ranking_temperature")
     if not isinstance(training, Mapping):
         raise ValueError(f"training settings must be a mapping of {', '.join(names)}, not {training!r:.80}")
@@ -73,7 +74,8 @@ def checked_training(training: Mapping[str, Any]) -> dict[str, Any]:
 
 def left_out(n: int, members: int, rng: np.random.Generator) -> np.ndarray:
     """(K, n) bool: which labels each member leaves out. Each is left out by at most one; a member leaves out a K-th
-    part, but at least a tenth stays enough: no more than a tenth of many labels."""
+    part, but at least a tenth stays enough: no more than a tenth of many labels.
+    """
     share = min(1 / max(members, 2), max(0.1, min(0.25, 20 / n)))
     size = max(1, int(share * n))
     order = rng.permutation(n)

@@ -147,7 +147,8 @@ class Predictor:
 
     def by_members(self, architectures: Architectures, progress: bool = False) -> np.ndarray:
         """(N, T) float64 predictions of the members alone, in the units of the labels: what the checkpoint's model
-        gives where it is loaded by `AutoModelForSequenceClassification`."""
+        gives where it is loaded by `AutoModelForSequenceClassification`.
+        """
         scores = self._scores(self.table(architectures), progress).mean(0, dtype=np.float64)  # (N, T)
         lines = zip(self.targets, self.facts["lines"], strict=True)
         return np.column_stack([t.inverse(slope * scores[:, i] + c) for i, (t, (slope, c)) in enumerate(lines)])
@@ -185,7 +186,8 @@ class Predictor:
         self, table: ArchitectureTable, features: np.ndarray | None = None, progress: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """(P, N, T) standardised predictions of members (their mean), Gaussian process and trees, those that there
-        are, and the deviation among the trees (N, T), 0 without any."""
+        are, and the deviation among the trees (N, T), 0 without any.
+        """
         found, deviation = [], np.zeros((len(table), len(self.targets)))
         if self.models:
             found.append(self._scores(table, progress).mean(0, dtype=np.float64))

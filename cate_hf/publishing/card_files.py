@@ -123,7 +123,8 @@ def check_card(text: str, kind: str, source: str = CARD) -> None:
 
 def is_as_rendered(folder: Path, card: str, rendered: str) -> bool:
     """Whether a checkpoint's or pairs' card is what was rendered, now or when the folder was written, and nobody's own
-    text."""
+    text.
+    """
     path = folder / CARD_FACTS
     known = read_object(path).get(CARD_DIGEST) if path.is_file() else None
     return card == rendered or known == card_digest(card)

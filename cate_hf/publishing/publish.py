@@ -73,7 +73,6 @@ def publish_checkpoint(
         ValueError: the folder is not a complete checkpoint of CATE, a pickle is in it, its remote code does not load or
             encodes differently, its card is not valid; or the Hub refuses (HubError).
     """
-
     folder = Path(folder)
     _check_repo_id(repo_id)
     check_checkpoint_folder(folder)

@@ -1,6 +1,7 @@
 """CATE-DNGO-LS (Yan et al., "CATE: Computation-aware Neural Architecture Encoding with Transformers", ICML 2021,
 section 4.2 and appendix): Bayesian optimisation with DNGO over pre-computed encodings, and a local search among nearest
-neighbours in the encoding."""
+neighbours in the encoding.
+"""
 
 import numpy as np
 

@@ -157,7 +157,8 @@ class CatePredictor(Rounds, Stepping):
         seed: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean (M,) of fine-tuned encoders, on the scale of a process's, whose deviation stands for theirs: so few
-        members agree too much."""
+        members agree too much.
+        """
         encoder, count = self._encoder, self.settings["members"]
         settings = MemberSettings(members=count, epochs=_EPOCHS).for_labels(len(rows))
         models = make_members(encoder.model, count, 1, seed)

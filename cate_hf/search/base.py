@@ -283,7 +283,7 @@ class Optimizer(ABC):
         return np.flatnonzero(self._status == _UNSEEN)
 
     def _draw_unseen(self, n: int) -> list[int]:
-        """n distinct unseen rows, uniformly."""
+        """N distinct unseen rows, uniformly."""
         unseen = self._unseen()
         return self.rng.choice(unseen, size=min(n, len(unseen)), replace=False).tolist()
 

@@ -51,7 +51,8 @@ class Evaluation:
 
     def guide(self, rows: list[int], candidates: ArchitectureTable | None = None) -> np.ndarray:
         """(n,) values that the search is told; candidates: with those that it has added, of a benchmark that computes
-        its results."""
+        its results.
+        """
         return self._values(rows, 0, candidates)
 
     def report(self, rows: list[int], candidates: ArchitectureTable | None = None) -> np.ndarray:

@@ -196,7 +196,8 @@ def in_words(name: str, field: str, value: float, error: float | None = None) ->
 
 def summary(trials: list[dict]) -> dict:
     """Mean and standard error, at 50, 100 and 150 queries and at the end, of the regret where it is known, and of the
-    best so far; and seconds a trial."""
+    best so far; and seconds a trial.
+    """
     if not trials:
         return {}
     result: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 """DNGO (Snoek et al., "Scalable Bayesian Optimization Using Deep Neural Networks", ICML 2015): a tanh network, and
-Bayesian linear regression on its hidden layer."""
+Bayesian linear regression on its hidden layer.
+"""
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Dngo:
         self.seed, self.training = seed, training or Training()
 
     def fit(self, inputs: np.ndarray, targets: np.ndarray) -> "Dngo":
-        """inputs (n, D), targets (n,), n at least 1."""
+        """Inputs (n, D), targets (n,), n at least 1."""
         self.network = Network.fit(inputs, targets, self.training, self.seed)
         standard = (np.asarray(targets, np.float64) - self.network.target_mean) / self.network.target_scale
         self.regression = BayesianLinearRegression.fit(self._features(inputs), standard)

@@ -1,5 +1,6 @@
 """A Gaussian process, exact, with its hyper-parameters set by the marginal likelihood (Rasmussen and Williams,
-"Gaussian Processes for Machine Learning", 2006, chapters 2 and 5)."""
+"Gaussian Processes for Machine Learning", 2006, chapters 2 and 5).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class GaussianProcess:
         start: Sequence[float] | None = None,
         optimize: bool = True,
     ) -> "GaussianProcess":
-        """inputs (n, D), targets (n,), n at least 1; start: `logs` to search from, or to take as they are."""
+        """Inputs (n, D), targets (n,), n at least 1; start: `logs` to search from, or to take as they are."""
         from scipy.linalg import cho_solve
         from scipy.optimize import minimize
 
@@ -168,7 +169,7 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _correlation(distances: np.ndarray, length: float, signal: float = 1.0) -> np.ndarray:
-    """signal times the Matérn 5/2 correlation."""
+    """Signal times the Matérn 5/2 correlation."""
     scaled = distances * (_ROOT5 / length)
     decay = np.exp(-scaled)
     polynomial = scaled * (signal / 3)

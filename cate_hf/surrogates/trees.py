@@ -44,7 +44,7 @@ class Trees:
         min_leaf: int = 2,
         jobs: int | None = None,
     ) -> "Trees":
-        """features (n, D) float32, targets (n, T)."""
+        """Features (n, D) float32, targets (n, T)."""
         from sklearn.ensemble import ExtraTreesRegressor
 
         forest = ExtraTreesRegressor(

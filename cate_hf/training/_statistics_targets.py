@@ -135,7 +135,8 @@ def _mixed_targets(
     progress: bool,
 ) -> StatisticsTargets:
     """Those of each member, as it has them alone, over the union of the names: standardised within the member, for what
-    tells the members apart would be most of the spread else."""
+    tells the members apart would be most of the spread else.
+    """
     cells = [cells] * len(space.members) if isinstance(cells, int) else list(cells)
     if len(cells) != len(space.members):
         raise ValueError(f"statistics cells: expected a number for each of {space.name}, not {len(cells)} numbers")

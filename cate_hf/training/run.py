@@ -175,7 +175,8 @@ class Pretraining:
 
     def _train_step(self, batch: dict[str, np.ndarray]) -> torch.Tensor:
         """One optimiser step on this process's share of the global batch; returns its share of the loss, and of its
-        two parts: (3,)."""
+        two parts: (3,).
+        """
         settings, accelerator = self.settings, self.accelerator
         masked = sum(int((batch[key] != IGNORED_LABEL).sum()) for key in ("labels", "pair_labels") if key in batch)
         known = int((~np.isnan(batch["statistics_labels"])).sum()) if "statistics_labels" in batch else 0

@@ -5,7 +5,7 @@ measured on development cells, which no final figure uses.
         [--steps 600] [--seeds 2] [--cells 24000] [--initialisations 2] [--labels 50 150 424] [--output F.jsonl]
 
 A variant is a list of choices, `name=value` in `CHOICES`, that differ from the base; "base" is the base. Training is on
-the statistics of `cate_hf.training.statistics_targets`, on computation-aware pairs too where masked operations have a
+the statistics of `cate_hf.training._statistics_targets`, on computation-aware pairs too where masked operations have a
 weight, on one process, in the main loop's order of batches. What is printed is the mean over seeds, of weights and of
 batches, of the best of ridge, Gaussian process and extra trees, as `cate evaluate` measures it, each on three draws of
 labelled cells; and its spread over the seeds. One line of JSON a training goes to the output, which is added to.
@@ -24,17 +24,17 @@ import numpy as np
 import torch
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.data import batches as pair_batches
-from cate_hf.data.batches import IdRange, TokenArrays, training_batches
 from cate_hf.data.pairs import build_pairs
-from cate_hf.experiments.prediction import TEST_SIZE, predict, split, to_target
+from cate_hf.experiments._prediction import TEST_SIZE, predict, split, to_target
 from cate_hf.kernels import use_kernels
 from cate_hf.modeling import CateConfig, CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
-from cate_hf.training import statistics_targets as statistics_module
-from cate_hf.training.setup import parameter_groups, set_encoding_scale
-from cate_hf.training.statistics_targets import MOST, StatisticsTargets, statistics_batch, statistics_targets
+from cate_hf.training import _batches as pair_batches
+from cate_hf.training import _statistics_targets as statistics_module
+from cate_hf.training._batches import IdRange, TokenArrays, training_batches
+from cate_hf.training._setup import parameter_groups, set_encoding_scale
+from cate_hf.training._statistics_targets import MOST, StatisticsTargets, statistics_batch, statistics_targets
 
 PREDICTORS = ("ridge", "gp", "trees")
 DRAWS = 3

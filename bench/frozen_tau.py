@@ -27,7 +27,7 @@ import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.core.files import atomic_output, check_output
-from cate_hf.experiments.prediction import TEST_SIZE, check_labels, mean_and_spread, predict, split, to_target
+from cate_hf.experiments._prediction import TEST_SIZE, check_labels, mean_and_spread, predict, split, to_target
 from cate_hf.search.run import encode_candidates
 
 PREDICTORS = ("ridge", "gp", "trees")

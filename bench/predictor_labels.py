@@ -26,7 +26,7 @@ import numpy as np
 from predictor_tau import split
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.experiments.prediction import mean_and_spread
+from cate_hf.experiments._prediction import mean_and_spread
 from cate_hf.predictor import fit_predictor
 from cate_hf.predictor.members import predict_members
 from cate_hf.predictor.report import measures

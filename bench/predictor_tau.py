@@ -30,7 +30,7 @@ import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.encodings.cate import load_encoder
-from cate_hf.experiments.prediction import mean_and_spread
+from cate_hf.experiments._prediction import mean_and_spread
 from cate_hf.predictor import _training, fit_predictor
 from cate_hf.predictor.report import measures, report
 from cate_hf.spaces import get_space

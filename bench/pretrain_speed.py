@@ -15,15 +15,15 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from cate_hf.data.batches import IdRange, TokenArrays, training_batches
 from cate_hf.data.pairs import build_pairs
 from cate_hf.kernels import short_attention, use_kernels
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
+from cate_hf.training._batches import IdRange, TokenArrays, training_batches
+from cate_hf.training._setup import parameter_groups, pretraining_config
 from cate_hf.training.pretrain import resolve_mixed_precision
 from cate_hf.training.settings import PretrainSettings
-from cate_hf.training.setup import parameter_groups, pretraining_config
 
 
 class PlainEncoder(nn.Module):

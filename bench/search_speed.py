@@ -19,7 +19,7 @@ from scipy.stats import norm
 
 from cate_hf.benchmarks import load_benchmark
 from cate_hf.encodings.files import read_encodings
-from cate_hf.search.cate_dngo_ls import CateDngoLs
+from cate_hf.search._cate_dngo_ls import CateDngoLs
 from cate_hf.spaces import get_space
 
 INITIAL, PROPOSED, LOCAL, PATIENCE = 16, 5, 5, 20

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from cate_hf import get_space
-from cate_hf.autoencoders.arch2vec_model import Arch2VecModel
-from cate_hf.autoencoders.dvae_model import DVaeModel
-from cate_hf.autoencoders.files import write_model
-from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
+from cate_hf.autoencoders._arch2vec_model import Arch2VecModel
+from cate_hf.autoencoders._dvae_model import DVaeModel
+from cate_hf.autoencoders._files import write_model
+from cate_hf.autoencoders._graphs import GraphBatch, GraphShape
 from cate_hf.encodings import get_encoding
 
 

@@ -9,25 +9,15 @@ import sys
 
 import typer
 
-from cate_hf.commands import (
-    comparisons,
-    encodings,
-    finetune,
-    hub,
-    importing,
-    pretraining,
-    searches,
-    show,
-    spaces,
-    statistics,
-    tables,
-)
+from cate_hf.commands import VERBS
 from cate_hf.core.interruption import INTERRUPTED, Interrupted
 from cate_hf.core.names import one_line, printable
 
-INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
+__all__ = ["main"]
 
-app = typer.Typer(
+_INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
+
+_app = typer.Typer(
     name="cate",
     no_args_is_help=True,
     add_completion=False,
@@ -35,30 +25,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("spaces")(spaces.spaces)
-app.command("show")(show.show)
-app.command("enumerate")(tables.enumerate_space)
-app.command("import")(importing.import_file)
-app.command("pairs")(tables.pairs)
-app.command("pretrain-encoding")(pretraining.pretrain_encoding)
-app.command("statistics")(statistics.statistics)
-app.command("encode")(encodings.encode)
-app.command("neighbours")(encodings.neighbours)
-app.command("convert")(encodings.convert)
-app.command("search")(searches.search)
-app.command("compare")(comparisons.compare)
-app.command("evaluate")(comparisons.evaluate)
-app.command("finetune")(finetune.finetune)
-app.command("models")(hub.models)
-app.command("download")(hub.download)
-app.command("export")(hub.export)
-app.command("cache")(hub.cache)
-app.command("card")(hub.card)
-app.command("publish")(hub.publish)
-app.command("publish-dataset")(hub.publish_dataset)
+for _name, _verb in VERBS.items():
+    _app.command(_name)(_verb)
 
 
-def show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         from cate_hf import __version__
 
@@ -66,9 +37,9 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def cate(
-    version: bool = typer.Option(False, "--version", callback=show_version, is_eager=True, help="Show the version."),
+@_app.callback()
+def _cate(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
 ) -> None:
     """Computation-aware encodings of neural architectures (CATE).
 
@@ -92,12 +63,12 @@ def cate(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     try:
-        code = app(args=arguments, prog_name="cate", standalone_mode=False)
+        code = _app(args=arguments, prog_name="cate", standalone_mode=False)
         if code != INTERRUPTED:
             return code if isinstance(code, int) else 0
-        message = INTERRUPTED_MESSAGE
+        message = _INTERRUPTED_MESSAGE
     except (KeyboardInterrupt, typer.Abort):
-        message, code = INTERRUPTED_MESSAGE, INTERRUPTED
+        message, code = _INTERRUPTED_MESSAGE, INTERRUPTED
     except Interrupted as stopped:
         message, code = str(stopped), INTERRUPTED
     except (ValueError, OSError) as error:

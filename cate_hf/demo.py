@@ -1,7 +1,6 @@
 """The package at work in a few minutes: `make demo`, or `python -m cate_hf.demo`."""
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -18,9 +17,9 @@ from cate_hf.experiments.maps import principal_map
 from cate_hf.graphs import draw
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.hub.layout import WEIGHTS
-from cate_hf.hub.load import resolve_checkpoint
 from cate_hf.spaces import Space, get_space
+
+__all__ = ["main"]
 
 QUERIES, TRIALS = 100, 10  # of each search
 PREDICTOR = "nasbench101-accuracy"
@@ -38,8 +37,7 @@ def say(text: str) -> None:
 def encode_all(model: str, table: ArchitectureTable, output: Path) -> tuple[Path, np.ndarray, np.ndarray]:
     """Encode a space, or read what a run with the same weights wrote: the file, (N, D), and the famous cell's (D,)."""
     encoder = load_encoder(model)
-    digest = hashlib.sha256((resolve_checkpoint(model) / WEIGHTS).read_bytes()).hexdigest()[:12]
-    file = output / f"encodings-{digest}.parquet"
+    file = output / f"encodings-{encoder.fingerprint()[:12]}.parquet"
     if not file.exists():
         write_encodings(encoder, table, file, progress=True)
     return file, read_encodings(file, table), encoder.encode(RESNET_LIKE)[0]
@@ -53,24 +51,41 @@ def draw_map(encodings: np.ndarray, parameters: np.ndarray, marked: np.ndarray, 
     order = np.random.default_rng(0).permutation(len(points))  # so that no colour lies on top
     figure = Figure(figsize=(9, 7), layout="constrained")
     axis = figure.add_subplot()
-    dots = axis.scatter(*points[order].T, c=np.log10(parameters[order]), s=0.4, linewidths=0, cmap="viridis")
-    near = axis.scatter(*points[marked].T, s=36, facecolors="none", edgecolors="black", label="its nearest neighbours")
-    star = axis.scatter(*points[famous], marker="*", s=220, color="red", edgecolors="black", label="ResNet-like cell")
+    dots = axis.scatter(
+        points[order, 0], points[order, 1], c=np.log10(parameters[order]), s=0.4, linewidths=0, cmap="viridis"
+    )
+    near = axis.scatter(
+        points[marked, 0],
+        points[marked, 1],
+        s=36,
+        facecolors="none",
+        edgecolors="black",
+        label="its nearest neighbours",
+    )
+    star = axis.scatter(
+        points[famous, 0],
+        points[famous, 1],
+        marker="*",
+        s=220,
+        color="red",
+        edgecolors="black",
+        label="ResNet-like cell",
+    )
     axis.legend(handles=[star, near], loc="best")
     axis.set_xlabel("first principal component")
     axis.set_ylabel("second principal component")
     axis.set_title(f"Encodings of {len(points):,} cells ({100 * share:.0f} % of their variance)")
     bar = figure.colorbar(dots, label="trainable parameters")
     ticks = [value for value in (3e5, 1e6, 3e6, 1e7, 3e7) if parameters.min() <= value <= parameters.max()]
-    bar.set_ticks(np.log10(ticks), labels=[f"{value / 1e6:g} M" for value in ticks])
+    bar.set_ticks(np.log10(ticks).tolist(), labels=[f"{value / 1e6:g} M" for value in ticks])
     figure.savefig(file, dpi=140)
     return share
 
 
 def pretrain(space: str, output: Path, steps: int) -> str:
     """A short pre-training by a real `accelerate launch`; returns the command. Raises OSError when it fails."""
-    launcher = Path(sys.executable).with_name("accelerate")
-    launcher = str(launcher) if launcher.exists() else shutil.which("accelerate") or "accelerate"
+    beside = Path(sys.executable).with_name("accelerate")
+    launcher = str(beside) if beside.exists() else shutil.which("accelerate") or "accelerate"
     launch = [
         "launch",
         "--num_processes",

@@ -15,6 +15,8 @@ from datetime import timedelta
 from cate_hf.core.interruption import INTERRUPTED
 from cate_hf.core.launching import LineParser, check_launch, check_sharding, share_threads
 
+__all__ = ["main"]
+
 _WAITING = timedelta(days=30)  # the processes that are done wait for the others
 
 

@@ -73,7 +73,7 @@ class CateConfig(PreTrainedConfig):
             a learned projection of mean, sum and the output node's state.
         encoding_dim: length of the learned part of the encoding, that of the projection; hidden_size when None.
         statistics: names of the statistics of the computation that the encoding predicts, standardised; see
-            `cate_hf.training.statistics_targets`. None without them.
+            `cate_hf.training._statistics_targets`. None without them.
         statistics_in_encoding: whether the predicted statistics follow the learned part in the encoding.
         padding_is_visible: the paper's convention. Padding counts as real in the cross encoder, and a node with nothing
             to attend to attends uniformly to all positions. False: padding is invisible everywhere, and such a node

@@ -1,8 +1,11 @@
 """arch2vec (Yan et al., "Does Unsupervised Architecture Representation Learning Help Neural Architecture Search?",
-NeurIPS 2020) as one of the encodings."""
+NeurIPS 2020) as one of the encodings.
+"""
 
-from cate_hf.autoencoders.arch2vec_model import Arch2VecModel
-from cate_hf.autoencoders.base import VaeEncoding
+from cate_hf.autoencoders._arch2vec_model import Arch2VecModel
+from cate_hf.autoencoders._base import VaeEncoding
+
+__all__ = ["Arch2VecEncoding"]
 
 
 class Arch2VecEncoding(VaeEncoding):

@@ -1,8 +1,11 @@
 """D-VAE (Zhang et al., "D-VAE: A Variational Autoencoder for Directed Acyclic Graphs", NeurIPS 2019) as one of the
-encodings."""
+encodings.
+"""
 
-from cate_hf.autoencoders.base import VaeEncoding
-from cate_hf.autoencoders.dvae_model import DVaeModel
+from cate_hf.autoencoders._base import VaeEncoding
+from cate_hf.autoencoders._dvae_model import DVaeModel
+
+__all__ = ["DVaeEncoding"]
 
 
 class DVaeEncoding(VaeEncoding):

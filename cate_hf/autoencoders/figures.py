@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from cate_hf.autoencoders.graphs import GraphBatch, as_architectures
+from cate_hf.autoencoders._graphs import GraphBatch, as_architectures
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
+
+__all__ = ["as_table"]
 
 _BATCH = 512
 _RANGE = 20_000  # training architectures from which the range of latent vectors is taken

@@ -8,6 +8,8 @@ from typing import Any
 
 from cate_hf.spaces import Space
 
+__all__ = ["EncodingSettings"]
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -105,7 +107,7 @@ class EncodingSettings:
         """Optimiser steps of a training on so many architectures."""
         recipe, in_epoch = self.recipe, max(1, train_count // self.recipe.batch_size)
         epochs = self.epochs or recipe.epochs
-        steps = recipe.steps if epochs is None else max(1, round(epochs * in_epoch))
+        steps = max(1, round(epochs * in_epoch)) if epochs else recipe.steps or 0
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def learning_rate_at(self, step: int, total_steps: int) -> float:
@@ -121,7 +123,7 @@ class EncodingSettings:
         return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def encoding_class(encoding: str) -> type:
+def encoding_class(encoding: str) -> Any:
     """The class of an encoding by name, whose `model_class` is trained."""
     from cate_hf.encodings.registry import CATALOG
 

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from cate_hf.autoencoders.files import table_digest, write_model
-from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
+from cate_hf.autoencoders._files import OWN_NAMES, table_digest, write_model
+from cate_hf.autoencoders._graphs import GraphBatch, GraphShape
 from cate_hf.autoencoders.settings import EncodingSettings, encoding_class
 from cate_hf.core.files import check_run_folder, clear_folder
 from cate_hf.core.interruption import Interrupted, StopRequest
 from cate_hf.core.progress import progress_bar
 from cate_hf.core.run_state import load_state, save_state, state_to_resume
-from cate_hf.encodings.folders import OWN_NAMES
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
+
+__all__ = ["train_to_folder"]
 
 STATES = "training"  # under the output folder: log and resumable states
 _HELD_OUT = 10  # one in so many architectures is not trained on (both papers)
@@ -141,7 +142,8 @@ class EncodingTraining:
 
     def save(self, measure: bool = True, progress: bool = False, command: str = "") -> dict[str, Any]:
         """Measure what the model reconstructs, and put config.json, weights and facts in the folder; returns the
-        facts."""
+        facts.
+        """
         from cate_hf.autoencoders.figures import measure as measure_figures
 
         facts = {

@@ -99,7 +99,7 @@ def license_of(space: Space) -> str | None:
     if space.definition() is not None or not type(space).__module__.startswith(_OWN_SPACES):
         return None
     stated = metadata("cate_hf")
-    return (stated.get("License-Expression") or stated["License"]).lower()
+    return next(stated[name] for name in ("License-Expression", "License") if name in stated).lower()
 
 
 def _command(space: Space, settings: PairSettings) -> str | None:

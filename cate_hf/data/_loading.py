@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cate_hf.data._sources import (
@@ -74,13 +75,15 @@ def load_pairs(
             raise ValueError(
                 f"{space} is a folder of pairs, made with settings of its own: {sorted(settings)} not wanted"
             )
-        source, beside = pairs_of_folder(space), architectures_of_folder
+        folder, source = space, pairs_of_folder(space)
+        beside = partial(architectures_of_folder, folder)
     else:
         space = get_space(space)
-        source, beside = pairs_of_space(space, settings), architectures_of_space
+        source = pairs_of_space(space, settings)
+        beside = partial(architectures_of_space, space)
     if not architectures:
         return _load(source, streaming)
-    join = PairJoin(str(prepared(beside(space)).files["train"]))
+    join = PairJoin(str(prepared(beside()).files["train"]))
     if streaming:
         return _load(source, streaming, join)
     pairs = _load(source, streaming)

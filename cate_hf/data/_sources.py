@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from cate_hf.core.files import atomic_output, sha256_of
 from cate_hf.data._facts import architecture_facts
@@ -59,7 +59,7 @@ class Source:
         return f"{self.space}-{self.key}"
 
 
-def is_folder(space: str | os.PathLike | Space) -> bool:
+def is_folder(space: str | os.PathLike | Space) -> TypeGuard[str | os.PathLike]:
     """Whether it is a folder and not a search space, also where a folder has the name of one."""
     return not isinstance(space, Space) and Path(space).is_dir() and str(space) not in space_names()
 

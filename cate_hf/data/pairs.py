@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cate_hf.core.files import atomic_output, check_output
-from cate_hf.core.names import printable, unknown
+from cate_hf.core.names import printable
 from cate_hf.data._facts import architecture_facts, pair_facts
 from cate_hf.data._pairing import (
     PairSettings,
@@ -26,7 +26,6 @@ from cate_hf.data._pairing import (
 from cate_hf.graphs.conditions import where_rows
 from cate_hf.graphs.io import (
     GROUP_ROWS,
-    read_architectures,
     read_parquet,
     readable_parquet,
     write_groups,
@@ -35,18 +34,15 @@ from cate_hf.graphs.io import (
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space
-from cate_hf.spaces.mixed import MixedSpace
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
     "PairSettings",
-    "build_mixed_pairs",
     "build_pairs",
     "default_settings",
     "make_pairs",
-    "read_input",
     "read_pairs",
     "space_of",
     "split_by_first",
@@ -85,6 +81,7 @@ def build_pairs(
     costs = checked_costs(space.costs(table, settings.cost))
     if settings.window is None:
         settings = replace(settings, window=default_window(costs))
+    assert settings.window is not None
     pairs = make_pairs(costs, settings.window, settings.partners, settings.seed)
     if not len(pairs):
         raise ValueError(
@@ -94,63 +91,6 @@ def build_pairs(
     splits = split_by_first(pairs, len(table), settings.validation_fraction, settings.seed)
     facts = architecture_facts(space, table) | pair_facts(space, settings, splits, costs)
     return table, splits, facts
-
-
-def build_mixed_pairs(
-    space: MixedSpace, cost: str | None = None, progress: bool = False, table: ArchitectureTable | None = None
-) -> tuple[ArchitectureTable, dict[str, np.ndarray], dict]:
-    """The same of a mixed space: within each of its members, and by that one's settings.
-
-    Args:
-        cost: that of all members, in the place of each one's own.
-
-    Returns:
-        the architectures over the mixed vocabulary, the members' one after the other; pairs of them; and as facts the
-        numbers of both, with those of each member under `members`.
-    """
-    parts = []
-    numbers = None if table is None else space.member_of(table)
-    for number, member in enumerate(space.members):
-        own = None if table is None else table[numbers == number].recode(member.vocabulary)
-        if own is None or len(own):
-            parts.append(build_pairs(member, default_settings(member, cost=cost), progress, own))
-    tables = [part.replace_columns({"hash": part.columns["hash"]}) for part, _, _ in parts]
-    starts = np.cumsum([0, *map(len, tables)])[:-1]
-    splits = {
-        split: np.concatenate([pairs[split] + start for (_, pairs, _), start in zip(parts, starts, strict=True)])
-        for split in SPLITS
-    }
-    facts = {
-        "space": space.name,
-        "architectures": sum(map(len, tables)),
-        "pairs": sum(map(len, splits.values())),
-        **{f"{split}_pairs": len(pairs) for split, pairs in splits.items()},
-        "seed": parts[0][2]["seed"],
-        "members": [facts for _, _, facts in parts],
-    }
-    return ArchitectureTable.concatenate(tables).recode(space.vocabulary), splits, facts
-
-
-def read_input(space: Space, path: str | os.PathLike, cost: str | None = None) -> ArchitectureTable:
-    """The architectures of a Parquet or JSON Lines file, checked to be of a space, with a column hash.
-
-    Args:
-        cost: a column of the file, or a cost of the space.
-
-    Raises:
-        ValueError: naming the file, and row and field, of what is wrong.
-        FileNotFoundError: no such file.
-    """
-    from cate_hf.encodings.inputs import checked_architectures
-
-    table = read_architectures(path)
-    table = checked_architectures(space, table, table.columns.get("hash"), str(path))
-    if cost is not None and cost not in table.columns and cost not in space.cost_names:
-        known = [*space.cost_names, *(name for name, values in table.columns.items() if values.dtype.kind in "iuf")]
-        raise ValueError(f"{path}: {unknown('cost', cost, known)}")
-    if cost in table.columns and table.columns[cost].dtype.kind not in "iuf":
-        raise ValueError(f"{path}: column {cost!r} holds {table.columns[cost].dtype}, expected numbers: it is the cost")
-    return table
 
 
 def write_pairs(

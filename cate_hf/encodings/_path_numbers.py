@@ -36,9 +36,10 @@ class PathNumbers:
         fewest, most = path_lengths(space)
         self.lengths = range(fewest, min(most, longest if longest is not None else most) + 1)
         self.names = [name for name in space.vocabulary[space.num_inputs : -1] if name not in space.transparent]
-        self.count = count_paths(space, self.lengths)
-        if self.count is None:
+        count = count_paths(space, self.lengths)
+        if count is None:
             raise ValueError(f"{space.name} has more than {MOST_PATHS:,} possible paths from input to output")
+        self.count = count
 
     def of(self, table: ArchitectureTable) -> tuple[np.ndarray, np.ndarray]:
         """The different paths of each architecture.

@@ -6,7 +6,7 @@ search depends on its encoding: drawing an architecture, perturbing one, and tra
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cate_hf.graphs.architecture import Architecture
+
+__all__ = ["BaseEncoding", "Encoding"]
 
 
 @runtime_checkable
@@ -52,7 +54,7 @@ class Encoding(Protocol):
         ...
 
     def sample(self, n: int, rng: np.random.Generator) -> ArchitectureTable:
-        """n valid architectures with a column hash, drawn independently, so that they may repeat."""
+        """N valid architectures with a column hash, drawn independently, so that they may repeat."""
         ...
 
     def perturb(self, architecture: "Architecture", rng: np.random.Generator) -> "Architecture | None":
@@ -72,8 +74,8 @@ class BaseEncoding(Encoding, ABC):
     """What encodings have in common: no training, rows of the space's pool as samples, steps by table, L2."""
 
     name: str
-    learned: ClassVar[bool] = False
-    by_table: ClassVar[bool] = True
+    learned: bool = False
+    by_table: bool = True
     dim: int
 
     def __init__(self, space: "str | os.PathLike | Space"):

@@ -1,14 +1,16 @@
 """Encodings by a CATE checkpoint."""
 
 import contextlib
-from pathlib import Path
+import hashlib
+import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.core.batches import run_on_cores
 from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar
-from cate_hf.encodings._batches import run_on_cores
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
+
+__all__ = ["Encoder", "load_encoder"]
 
 PRECISIONS = ("float32", "bfloat16")
 _WEIGHTS = 1 << 20  # of a head's attention, in a batch: long architectures come fewer at a time
@@ -121,7 +125,8 @@ class Encoder:
 
     def kernels(self, count: int) -> contextlib.AbstractContextManager:
         """The model's layers compiled, for the time of a block in which `count` architectures are encoded, if those are
-        many: for calls of `encode` with parts of a table, which then all compute in one way."""
+        many: for calls of `encode` with parts of a table, which then all compute in one way.
+        """
         if self.model.device.type != "cpu" or count < _MANY:
             return contextlib.nullcontext()
         from cate_hf.kernels.layer import compiled_layers
@@ -131,6 +136,15 @@ class Encoder:
     def transform(self, table: ArchitectureTable) -> np.ndarray:
         """(N, D) float32: `encode` under the name that all encodings share."""
         return self.encode(table)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the weights, the configuration and the vocabulary."""
+        known = {key: value for key, value in self.model.config.to_dict().items() if key != "transformers_version"}
+        digest = hashlib.sha256(json.dumps([known, self.tokenizer.get_vocab()], sort_keys=True, default=str).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def _as_table(self, architectures: "ArchitectureTable | Iterable[Architecture | Mapping] | Architecture | Mapping"):
         """Architectures as a table over the model's operations. Raises ValueError as `encode`."""
@@ -161,8 +175,8 @@ class Encoder:
 
 
 def load_encoder(
-    name_or_path: str | Path, device: str | None = None, revision: str | None = None, precision: str = "float32"
-):
+    name_or_path: str | os.PathLike, device: str | None = None, revision: str | None = None, precision: str = "float32"
+) -> Encoder:
     """Load an encoder of architectures. Of a bundled checkpoint or a folder no network is touched.
 
     Args:

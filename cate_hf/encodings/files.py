@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cate_hf.encodings.inputs import PairRows
     from cate_hf.spaces import Space
 
+__all__ = ["encode_to_parquet", "read_encodings", "write_encodings"]
+
 ROW_GROUP = 65_536
 
 
@@ -113,11 +115,12 @@ def encoded_parts(
     on_batch: "Callable[[int], None]",
 ) -> "Iterator[pa.Table]":
     """Rows start .. stop - 1 as they are written, `ROW_GROUP` at a time: hash, encoding, operations, adjacency, and
-    the columns beside them."""
+    the columns beside them.
+    """
     for part, others in rows.parts(start, stop, ROW_GROUP):
         single = isinstance(part, ArchitectureTable)
         with encoder.kernels(len(rows)):
-            kinds = [part] if single else part.parts
+            kinds = [part] if isinstance(part, ArchitectureTable) else list(part.parts)
             advances = [on_batch] + [_nothing] * (len(kinds) - 1)
             encodings = np.hstack(
                 [encoder.encode(kind, batch_size, on_batch=by) for kind, by in zip(kinds, advances, strict=True)]

@@ -4,10 +4,11 @@ import json
 import os
 from pathlib import Path
 
+__all__ = ["CONFIG", "FORMAT"]
+
 FORMAT = "cate_hf encoding"
-CONFIG, WEIGHTS, FACTS = "config.json", "model.safetensors", "facts.json"
-OWN_NAMES = (CONFIG, WEIGHTS, FACTS, ".*.tmp", "training")  # patterns of what a run leaves in its folder
-KINDS = ("arch2vec", "d-vae")
+CONFIG = "config.json"
+_KINDS = ("arch2vec", "d-vae")
 
 
 def saved_encoding(path: str | os.PathLike) -> str | None:
@@ -22,7 +23,7 @@ def saved_encoding(path: str | os.PathLike) -> str | None:
         return None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         return None
-    if config.get("encoding") not in KINDS:
+    if config.get("encoding") not in _KINDS:
         kind = config.get("encoding")
-        raise ValueError(f"{path}: an encoding of the unknown kind {kind!r:.80}; known: {', '.join(KINDS)}")
+        raise ValueError(f"{path}: an encoding of the unknown kind {kind!r:.80}; known: {', '.join(_KINDS)}")
     return config["encoding"]

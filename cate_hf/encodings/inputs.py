@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cate_hf.spaces import Space
     from cate_hf.spaces.darts.pairs import CellPairTable
 
+__all__ = ["checked_architectures"]
+
 PAIR_COLUMNS = ("normal", "reduce")
 _REPLACED = ("hash", "encoding")  # columns of the input that those of the output take the place of
 

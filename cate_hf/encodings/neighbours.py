@@ -11,6 +11,8 @@ from cate_hf.graphs.table import ArchitectureTable
 if TYPE_CHECKING:
     from cate_hf.spaces import Space
 
+__all__ = ["nearest", "nearest_architectures", "neighbours_in", "print_neighbours"]
+
 
 def nearest(encodings: np.ndarray, query: int | np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
     """The rows whose encodings are nearest to a query in Euclidean distance, nearest first; ties by row.
@@ -109,11 +111,12 @@ def nearest_architectures(
             raise ValueError(f"no architecture of {where} has the hash {hash!r}")
         query = table[rows]
     else:
-        rows = rows_for(space, model, None, input)
-        query = next(rows.parts(0, min(len(rows), 1), 1)).architectures
-        if not len(query):
+        given = rows_for(space, model, None, input)
+        first = next(given.parts(0, min(len(given), 1), 1)).architectures
+        assert isinstance(first, ArchitectureTable)  # `rows_for` refuses pairs here
+        if not len(first):
             raise ValueError(f"{input}: no architecture in it")
-        query = space.with_costs(query.replace_columns({"hash": query.columns["hash"]}))
+        query = space.with_costs(first.replace_columns({"hash": first.columns["hash"]}))
     if matrix is None:
         matrix = encoder.encode(table, batch_size, progress)
     return neighbours_in(space, table, matrix, query, encoder.encode(query)[0], k)

@@ -7,6 +7,8 @@ import numpy as np
 from cate_hf.graphs.table import PADDING, ArchitectureTable, pack_edges
 from cate_hf.spaces import Space
 
+__all__ = ["architectures_of"]
+
 _ENTRIES = 1 << 23  # of adjacency matrices at a time
 _PROBE = 8192
 _RARE = 1 / 1000
@@ -85,7 +87,7 @@ def are_common(space: Space, draw: Callable[[int, np.random.Generator], Architec
 def draw_until(
     space: Space, n: int, rng: np.random.Generator, draw: Callable[[int, np.random.Generator], ArchitectureTable]
 ) -> ArchitectureTable:
-    """n architectures: as many random graphs as it takes."""
+    """N architectures: as many random graphs as it takes."""
     found, drawn = [draw(0, rng)], 0
     while (count := sum(map(len, found))) < n:
         share = max(count, 1) / drawn if drawn else 0.5  # of those drawn so far that were architectures
@@ -96,7 +98,7 @@ def draw_until(
 
 
 def draw_from_space(space: Space, n: int, rng: np.random.Generator) -> ArchitectureTable:
-    """n architectures drawn independently as a space draws them that is not listed."""
+    """N architectures drawn independently as a space draws them that is not listed."""
     found = [space._draw(n, rng)]
     while (missing := n - sum(map(len, found))) > 0:
         found.append(space._draw(missing, rng))

@@ -9,25 +9,27 @@ from cate_hf.core.names import Catalog, unknown
 from cate_hf.encodings.base import Encoding
 from cate_hf.spaces import Space, get_space
 
+__all__ = ["CATALOG", "encoding_names", "get_encoding", "register_encoding"]
+
 # A module is imported when an encoding of it is made.
 _OWN = {
-    "adjacency": "cate_hf.encodings.adjacency:AdjacencyEncoding",
-    "adjacency-onehot": "cate_hf.encodings.adjacency:AdjacencyEncoding",
-    "adjacency-categorical": "cate_hf.encodings.adjacency:CategoricalAdjacencyEncoding",
-    "adjacency-continuous": "cate_hf.encodings.adjacency:ContinuousAdjacencyEncoding",
-    "path": "cate_hf.encodings.paths:PathEncoding",
-    "path-truncated": "cate_hf.encodings.paths:TruncatedPathEncoding",
-    "path-categorical": "cate_hf.encodings.paths:CategoricalPathEncoding",
-    "path-categorical-truncated": "cate_hf.encodings.paths:TruncatedCategoricalPathEncoding",
-    "path-continuous": "cate_hf.encodings.paths:ContinuousPathEncoding",
-    "path-continuous-truncated": "cate_hf.encodings.paths:TruncatedContinuousPathEncoding",
+    "adjacency": "cate_hf.encodings._adjacency:AdjacencyEncoding",
+    "adjacency-onehot": "cate_hf.encodings._adjacency:AdjacencyEncoding",
+    "adjacency-categorical": "cate_hf.encodings._adjacency:CategoricalAdjacencyEncoding",
+    "adjacency-continuous": "cate_hf.encodings._adjacency:ContinuousAdjacencyEncoding",
+    "path": "cate_hf.encodings._paths:PathEncoding",
+    "path-truncated": "cate_hf.encodings._paths:TruncatedPathEncoding",
+    "path-categorical": "cate_hf.encodings._paths:CategoricalPathEncoding",
+    "path-categorical-truncated": "cate_hf.encodings._paths:TruncatedCategoricalPathEncoding",
+    "path-continuous": "cate_hf.encodings._paths:ContinuousPathEncoding",
+    "path-continuous-truncated": "cate_hf.encodings._paths:TruncatedContinuousPathEncoding",
     "d-vae": "cate_hf.autoencoders.dvae:DVaeEncoding",
     "arch2vec": "cate_hf.autoencoders.arch2vec:Arch2VecEncoding",
-    "cate": "cate_hf.encodings.checkpoint:CateEncoding",
-    "structure": "cate_hf.encodings.structure:StructureEncoding",
-    "zero-cost": "cate_hf.encodings.zero_cost:ZeroCostEncoding",
-    "parameters": "cate_hf.encodings.baselines:ParametersEncoding",
-    "random": "cate_hf.encodings.baselines:RandomEncoding",
+    "cate": "cate_hf.encodings._checkpoint:CateEncoding",
+    "structure": "cate_hf.encodings._structure:StructureEncoding",
+    "zero-cost": "cate_hf.encodings._zero_cost:ZeroCostEncoding",
+    "parameters": "cate_hf.encodings._baselines:ParametersEncoding",
+    "random": "cate_hf.encodings._baselines:RandomEncoding",
 }
 CATALOG = Catalog("cate_hf.encodings", "encoding", _OWN)
 
@@ -67,7 +69,7 @@ def get_encoding(name: str | os.PathLike, space: "str | os.PathLike | Space", **
     space = get_space(space)
     factory = _find(name)
     if factory is None:
-        from cate_hf.encodings.checkpoint import CateEncoding
+        from cate_hf.encodings._checkpoint import CateEncoding
 
         return CateEncoding(space, checkpoint=name, **settings)
     encoding = factory(space, **settings)

@@ -4,14 +4,13 @@ A shard is some tens of thousands of rows, and a function of the model, the inpu
 processes does not change the result, and a run that was killed goes on with the shards that are missing.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +25,7 @@ from cate_hf.graphs.io import PARQUET_SUFFIXES, readable_parquet, write_groups
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from cate_hf.encodings.cate import Encoder
+__all__ = ["encode_sharded"]
 
 _FEWEST_SHARDS = 64  # of a table that has so many batches: enough to share out, and to lose little of
 _SETTINGS_FILE = ".encoding.json"
@@ -80,7 +79,7 @@ def encode_sharded(
     shard_rows = shard_rows or default_shard_rows(len(rows), batch_size)
     shards = max(1, -(-len(rows) // shard_rows))
 
-    settings = {
+    settings: dict[str, Any] = {
         "input": {"name": str(input or space), "rows": len(rows), "sha256": None},
         "model": {"name": str(model), "sha256": None},
         "batch_size": batch_size,
@@ -89,7 +88,7 @@ def encode_sharded(
     }
 
     def prepare() -> list[int]:
-        settings["input"]["sha256"], settings["model"]["sha256"] = rows.fingerprint(), model_fingerprint(encoder)
+        settings["input"]["sha256"], settings["model"]["sha256"] = rows.fingerprint(), encoder.fingerprint()
         folder.mkdir(parents=True, exist_ok=True)
         held.enter_context(_taken(folder))
         _check_settings(folder, settings, overwrite)
@@ -117,23 +116,14 @@ def work_folder(output: Path) -> Path:
 
 def default_shard_rows(rows: int, batch_size: int) -> int:
     """Whole batches, at most a row group, so that the batches are those of `cate encode`; of few rows fewer, so that
-    there are shards to share out."""
+    there are shards to share out.
+    """
     batches = max(1, min(ROW_GROUP // batch_size, rows // (batch_size * _FEWEST_SHARDS)))
     return batches * batch_size if batch_size <= ROW_GROUP else ROW_GROUP
 
 
 def shard_name(index: int, shards: int) -> str:
     return f"part-{index:05d}-of-{shards:05d}.parquet"
-
-
-def model_fingerprint(encoder: "Encoder") -> str:
-    """A digest of an encoder's weights and configuration."""
-    told = {key: value for key, value in encoder.model.config.to_dict().items() if key != "transformers_version"}
-    digest = hashlib.sha256(json.dumps([told, encoder.tokenizer.get_vocab()], sort_keys=True, default=str).encode())
-    for name, tensor in sorted(encoder.model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _own(output: Path) -> tuple[str, ...]:

@@ -12,9 +12,7 @@ from cate_hf.benchmarks import find_benchmark
 from cate_hf.core.files import atomic_output
 from cate_hf.core.progress import progress_bar
 from cate_hf.experiments._geometry import HEADINGS, geometry
-from cate_hf.experiments.grid import slug
-from cate_hf.experiments.maps import check_projection, draw_map, map_file
-from cate_hf.experiments.prediction import (
+from cate_hf.experiments._prediction import (
     TEST_SIZE,
     best,
     check_labels,
@@ -23,8 +21,12 @@ from cate_hf.experiments.prediction import (
     predictors,
     to_target,
 )
+from cate_hf.experiments.grid import slug
+from cate_hf.experiments.maps import check_projection, draw_map, map_file
 from cate_hf.search.run import encode_candidates
 from cate_hf.spaces import get_space
+
+__all__ = ["EvaluateSettings", "evaluate_encodings"]
 
 SETTINGS_FILE = "settings.json"
 
@@ -158,8 +160,8 @@ def _tables(results: dict[str, dict], settings: EvaluateSettings) -> str:
     for name, result in results.items():
         by_labels = result["prediction"]
         for predictor in next(iter(by_labels.values())):
-            numbers = [mean_and_spread(by_labels[str(n)][predictor]["kendall_tau"]) for n in settings.labels]
-            cells = (f" {m:.3f}" + ("" if np.isnan(s) else f" ± {s:.3f}") + " |" for m, s in numbers)
+            taus = [mean_and_spread(by_labels[str(n)][predictor]["kendall_tau"]) for n in settings.labels]
+            cells = [f" {m:.3f}" + ("" if np.isnan(s) else f" ± {s:.3f}") + " |" for m, s in taus]
             lines.append(f"| {name} | {predictor} |" + "".join(cells))
         tops = [best(by_labels[str(n)]) for n in settings.labels]
         lines.append(f"| {name} | best |" + "".join(f" **{m:.3f}** ({which}) |" for which, m, _ in tops))

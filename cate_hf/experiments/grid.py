@@ -19,6 +19,8 @@ from cate_hf.search.evaluation import Evaluation
 from cate_hf.search.run import encode_candidates, run_trial
 from cate_hf.spaces import get_space
 
+__all__ = ["run_grid"]
+
 TRIALS_FOLDER, VECTORS_FOLDER = "trials", "encodings"
 BACKENDS = ("loky", "ray")
 

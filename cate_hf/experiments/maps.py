@@ -9,6 +9,8 @@ from cate_hf.core.files import atomic_output
 from cate_hf.core.names import unknown
 from cate_hf.graphs.table import ArchitectureTable
 
+__all__ = ["draw_map", "principal_map"]
+
 PROJECTIONS = ("pca", "tsne", "umap")
 _POINTS = 5000  # of those that keep neighbours, whose time grows faster than their number
 _SEED = 0
@@ -38,7 +40,8 @@ def principal_map(vectors: np.ndarray) -> tuple[np.ndarray, float]:
 
 def neighbour_map(vectors: np.ndarray, projection: str) -> np.ndarray:
     """(N, 2) by t-SNE (van der Maaten and Hinton, JMLR 2008) or UMAP (McInnes et al., 2018) of vectors (N, D),
-    started from the principal components: near points are alike, distances between groups say little."""
+    started from the principal components: near points are alike, distances between groups say little.
+    """
     if projection == "tsne":
         from sklearn.manifold import TSNE
 

@@ -13,6 +13,8 @@ from cate_hf.experiments.grid import read_trials, slug
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings
 from cate_hf.search.run import CHECKPOINTS
 
+__all__ = ["reference_arm", "write_report"]
+
 REFERENCE = "cate"  # the encoding that the others are tested against, by default
 _TOGETHER = 7  # arms that one figure can tell apart
 _LEVELS = (0, 0.25, 0.5, 0.75, 1)  # of a measure over the trials, at the end
@@ -64,7 +66,8 @@ def reference_arm(reference: str) -> tuple[str | None, str]:
 
 def _others(trials: dict[tuple[str, str], list[dict]], algorithm: str, encoding: str, reference: str) -> list[dict]:
     """The trials that an arm is tested against: none of the reference itself, nor of what looks at no encoding where
-    encodings are compared."""
+    encodings are compared.
+    """
     of, against = reference_arm(reference)
     if (algorithm, encoding) == (of or algorithm, against) or (of is None and encoding == NO_ENCODING):
         return []
@@ -254,7 +257,8 @@ def draw(
     stem: Path, facts: dict[str, Any], trials: dict[tuple[str, str], list[dict]], algorithm: str | None = None
 ) -> None:
     """Regret of one algorithm with each encoding, and of those without any beside it, or of all arms where none is
-    named, as PNG and SVG; the best so far where the best possible is not known."""
+    named, as PNG and SVG; the best so far where the best possible is not known.
+    """
     from cate_hf.search.figure import draw_regret
 
     measure = "best_so_far" if facts["best_possible"] is None else "regret"

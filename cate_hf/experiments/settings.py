@@ -13,7 +13,8 @@ from cate_hf.core.files import atomic_output
 from cate_hf.graphs.conditions import parse_where, where_rows
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search import parse_algorithm
-from cate_hf.search.checks import check_settings
+
+__all__ = ["CompareSettings", "parse_options", "preset"]
 
 SETTINGS_FILE = "settings.json"
 NO_ENCODING = "–"  # of an algorithm that looks at no vectors
@@ -111,8 +112,7 @@ class CompareSettings:
         if needing and not self.encodings:
             raise ValueError(f"encodings: {needing[0]} needs at least one")
         for algorithm in self.algorithms:
-            chosen = parse_algorithm(algorithm)[0]
-            check_settings(algorithm, chosen.defaults, chosen.choices, self.settings_of(algorithm))
+            parse_algorithm(algorithm)[0].checked(self.settings_of(algorithm), algorithm)
         known = {*self.algorithms, *(name.partition("/")[0] for name in self.algorithms)}
         for algorithm, _, _ in self.options:
             if algorithm not in known:
@@ -135,7 +135,8 @@ class CompareSettings:
 
     def difference(self, other: "CompareSettings") -> str | None:
         """The first field in which a stored comparison differs, in words. More trials, and other encodings and
-        algorithms, are no difference; other settings of the same algorithm are."""
+        algorithms, are no difference; other settings of the same algorithm are.
+        """
         grows = ("trials", "encodings", "algorithms", "options")
         for name in (item.name for item in fields(self) if item.name not in grows):
             mine, theirs = getattr(self, name), getattr(other, name)
@@ -153,14 +154,11 @@ class CompareSettings:
 
     def joined(self, other: "CompareSettings") -> "CompareSettings":
         """Both comparisons: what the other has besides follows."""
-        return replace(
-            self,
-            trials=max(self.trials, other.trials),
-            **{
-                name: tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
-                for name in ("encodings", "algorithms", "options")
-            },
-        )
+        longer: dict[str, Any] = {
+            name: tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
+            for name in ("encodings", "algorithms", "options")
+        }
+        return replace(self, trials=max(self.trials, other.trials), **longer)
 
 
 def preset(name: str, as_reference: bool = False, **overrides: Any) -> CompareSettings:

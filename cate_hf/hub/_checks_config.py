@@ -1,5 +1,6 @@
 """What may be told of config.json and the tokenizer's files before a model is made: types, sizes, and whether they
-belong together."""
+belong together.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -206,7 +207,7 @@ def _check_vocabulary(path: Path, config) -> dict[str, int]:
         raise CheckpointError(f"{path}: expected the ids 0 to {len(ids) - 1}, each once")
     if len(vocabulary) != config.vocab_size:
         raise CheckpointError(f"{path}: {len(vocabulary)} tokens, but the embedding has {config.vocab_size} rows")
-    tokens = sorted(vocabulary, key=vocabulary.get)
+    tokens = sorted(vocabulary, key=vocabulary.__getitem__)
     specials = ["[PAD]", "[MASK]"] if config.num_special_ids else []
     for i, (token, expected) in enumerate(zip(tokens, [*specials, *config.operations], strict=False)):
         if token != expected:

@@ -1,5 +1,6 @@
 """What may be told of weights before they are loaded: the header of each safetensors file against its size, its tensors
-against the shapes that the model of the configuration has, and that the values are finite. Nothing is allocated."""
+against the shapes that the model of the configuration has, and that the values are finite. Nothing is allocated.
+"""
 
 import math
 import mmap

@@ -13,6 +13,8 @@ import threading
 
 from cate_hf.hub.layout import MODEL_CLASSES
 
+__all__ = ["register_when_imported"]
+
 
 def _register_config() -> None:
     from transformers.models.auto.configuration_auto import AutoConfig
@@ -70,7 +72,7 @@ class _AfterImport:
         if spec.loader is not None:
             # A loader may serve several modules; and keeping its type keeps inspect and pkgutil working.
             loader, execute = copy.copy(spec.loader), spec.loader.exec_module
-            loader.exec_module = lambda module: self.execute(execute, module, fullname)
+            loader.exec_module = lambda module: self.execute(execute, module, fullname)  # type: ignore[method-assign]
             spec.loader = loader
         return spec
 

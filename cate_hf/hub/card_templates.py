@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import jinja2
 
+__all__ = ["render_template"]
+
 
 def template_environment() -> "jinja2.Environment":
     """Where templates are rendered: StrictUndefined, and filters for all that comes from elsewhere."""

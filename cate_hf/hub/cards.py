@@ -3,11 +3,20 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import TypeVar
 
 from cate_hf.core.names import unknown
 from cate_hf.hub.card_templates import render_template
+
+__all__ = [
+    "CARD_DIGEST",
+    "PARAMETERS",
+    "ModelCardFacts",
+    "card_digest",
+    "render_dataset_card",
+    "render_model_card",
+]
 
 # What of the pairs' facts a model's card shows.
 PAIR_FACTS = ("cost", "window", "partners", "seed", "validation_pairs")
@@ -16,6 +25,7 @@ ON_SPACE = " on "
 """In `kendall_tau` of an encoder of several spaces, between an encoding's name and that of a space."""
 PARAMETERS, CARD_DIGEST = "num_parameters", "card_sha256"
 """Beside the facts in card.json: parameters of the model, and the digest of the card as it was rendered."""
+_Facts = TypeVar("_Facts")
 _BAR = 24  # characters of the longest bar of a histogram
 
 
@@ -130,10 +140,10 @@ class DatasetCardFacts:
     where: str | None = None
 
 
-def _facts(cls, facts):
-    if isinstance(facts, cls):
+def _facts(cls: type[_Facts], facts: "_Facts | Mapping") -> _Facts:
+    if not isinstance(facts, Mapping):
         return facts
-    known = [f.name for f in fields(cls)]
+    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     for name in facts:
         if name not in known:
             raise ValueError(f"card facts: {unknown('fact', name, known)}")
@@ -270,7 +280,7 @@ def _few_rows(nodes: Mapping[str, int], most: int = 16) -> dict[str, int]:
     if len(numbers) <= most:
         return {str(n): nodes[str(n)] for n in numbers}
     step = -(-(numbers[-1] - numbers[0] + 1) // most)
-    rows = {}
+    rows: dict[str, int] = {}
     for n in numbers:
         low = numbers[0] + (n - numbers[0]) // step * step
         key = f"{low}–{min(low + step - 1, numbers[-1])}"
@@ -278,9 +288,9 @@ def _few_rows(nodes: Mapping[str, int], most: int = 16) -> dict[str, int]:
     return rows
 
 
-def facts_text(facts: Any, num_parameters: int, card: str) -> str:
-    """Facts of a card, a dataclass or a mapping, as the JSON that card.json holds. What is None is left out."""
-    content = asdict(facts) if is_dataclass(facts) else dict(facts)
+def facts_text(facts: ModelCardFacts | Mapping, num_parameters: int, card: str) -> str:
+    """Facts of a card as the JSON that card.json holds. What is None is left out."""
+    content = asdict(facts) if isinstance(facts, ModelCardFacts) else dict(facts)
     content |= {PARAMETERS: num_parameters, CARD_DIGEST: card_digest(card)}
     return json.dumps({k: v for k, v in content.items() if v is not None}, indent=2, ensure_ascii=False) + "\n"
 

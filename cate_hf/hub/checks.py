@@ -3,20 +3,21 @@
 docs/trust.md lists what is refused and how.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cate_hf.hub._checks_config import check_config, check_tokenizer, make_config, one_line
 from cate_hf.hub._checks_weights import INDEX, WEIGHTS, check_shapes, check_values, stored_tensors
-from cate_hf.hub.checks_files import CheckpointError, check_entries, check_repo_names, pickled_weights, shown
+from cate_hf.hub.checks_files import CheckpointError, check_entries, pickled_weights, shown
 
 if TYPE_CHECKING:
     from cate_hf.modeling import CateConfig
 
 SPACE = "space.yaml"
 
-__all__ = ["CheckedFolder", "CheckpointError", "check_checkpoint_folder", "check_repo_names"]
+__all__ = ["CheckedFolder", "check_checkpoint_folder"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class CheckedFolder:
     remarks: tuple[str, ...]
 
 
-def check_checkpoint_folder(folder: str | Path, weights: bool = True) -> CheckedFolder:
+def check_checkpoint_folder(folder: str | os.PathLike, weights: bool = True) -> CheckedFolder:
     """Check all that can be told of a checkpoint folder before it is loaded; no code in it is run, nothing unpickled.
 
     Sizes are bounded before anything is made of them, shapes come from the model's class on the meta device, and so

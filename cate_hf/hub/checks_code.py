@@ -5,6 +5,8 @@ from pathlib import Path
 
 from cate_hf.hub.layout import remote_code_files
 
+__all__ = ["foreign_code"]
+
 _CODE = (".py", ".pyc", ".pyd", ".so", ".pyx", ".pth", ".ipynb")
 _BYTES = 1 << 20
 

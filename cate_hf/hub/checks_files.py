@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+__all__ = ["CheckpointError", "pickled_weights", "read_object"]
+
 MAX_JSON_BYTES = 1 << 20  # config.json, vocab.json and their like hold kilobytes
 _DEEPEST = 20  # lists and objects within each other; what is made of the content recurses
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".tar", ".joblib", ".npy", ".npz", ".msgpack", ".h5")

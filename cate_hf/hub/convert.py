@@ -14,6 +14,8 @@ from cate_hf.core.files import check_output
 from cate_hf.core.names import printable
 from cate_hf.spaces import get_space
 
+__all__ = ["convert_reference"]
+
 DEFAULT_HEADS = 8
 _ENCODER, _CROSS = "graph_encoder.encoder_f", "cross_attention"
 # Ours ← the reference's, in every layer; query, key and value are one matrix with us.

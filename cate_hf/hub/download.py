@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
     from huggingface_hub.hf_api import RepoSibling
 
+__all__ = ["bars_on_terminals", "cached_checkpoint", "download_checkpoint", "is_repo_id"]
+
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAX_BYTES = 8 << 30  # of a checkpoint; ours hold megabytes
@@ -119,7 +121,6 @@ def _download(repo_id: str, revision: str, info: "ModelInfo", sha256: Mapping[st
     from huggingface_hub import hf_hub_download
 
     files = _wanted(repo_id, info, sha256)
-    folder = None
     for name, listed in files.items():
         last = name == list(files)[-1]
         with hub_errors(repo_id, name):
@@ -135,8 +136,7 @@ def _download(repo_id: str, revision: str, info: "ModelInfo", sha256: Mapping[st
                 f"model {repo_id} on the Hub, {name}: not the content {whose} (its SHA-256 differs); removed from the "
                 "cache. Run it again; if it stays so, do not use this repository"
             )
-        folder = path.parent
-    return folder
+    return path.parent
 
 
 def _wanted(repo_id: str, info: "ModelInfo", sha256: Mapping[str, str] | None) -> "dict[str, RepoSibling]":
@@ -163,7 +163,8 @@ def _wanted(repo_id: str, info: "ModelInfo", sha256: Mapping[str, str] | None) -
 
 def _matches(path: Path, listed: "RepoSibling") -> bool:
     """Whether a file is the one that the Hub lists: by SHA-256 of large files, by git's SHA-1 of others. So must be the
-    name that the cache gave it, which the Hub told with the file."""
+    name that the cache gave it, which the Hub told with the file.
+    """
     digest, expected = (
         (_git_blob_id(path), listed.blob_id) if listed.lfs is None else (sha256_of(path), listed.lfs.sha256)
     )

@@ -5,6 +5,9 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["HubError", "hub_errors", "without_secrets"]
 
 # Of tokens of the Hub, of whoever's headers, and of what signed addresses carry.
 _SECRETS = (
@@ -80,7 +83,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _told_one(error: BaseException, where: str, kind: str) -> Exception | None:
     from huggingface_hub import errors
 
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    response: Any = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
     if isinstance(error, errors.HFValidationError):
         return HubError(f"{where}: not a repository id; expected owner/name ({_one_line(error)})")
     if isinstance(error, errors.OfflineModeIsEnabled):
@@ -104,7 +108,7 @@ def _told_one(error: BaseException, where: str, kind: str) -> Exception | None:
     if status == 403:
         return HubError(f"{where}: forbidden (403); the token in use lacks the right, ask the owner or use another one")
     if status == 429:
-        wait = error.response.headers.get("Retry-After")
+        wait = response.headers.get("Retry-After")
         when = f"in {wait} seconds" if wait and wait.isdigit() else "later"
         return HubError(f"{where}: too many requests (429); run it again {when}")
     if status is not None and status >= 500:

@@ -8,6 +8,9 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+__all__ = ["CARD", "CARD_FACTS", "OWN_FILES", "PUBLISHED_FILES", "SPACE_FILE", "add_remote_code", "checkpoint_names"]
 
 # The Auto classes of models and what each one loads; a checkpoint's auto_map is made from it.
 MODEL_CLASSES = {
@@ -21,7 +24,7 @@ CARD, CARD_FACTS = "README.md", "card.json"  # the second is what the first says
 # The packages whose modules *_cate.py travel with a checkpoint.
 _REMOTE_CODE_PACKAGES = ("cate_hf.modeling", "cate_hf.tokenization")
 _TOKENIZER_MAP = {"AutoTokenizer": ["tokenization_cate.CateTokenizer", None]}
-_AUTO_MAPS = {  # by the file that names the classes
+_AUTO_MAPS: dict[str, dict[str, Any]] = {  # by the file that names the classes
     "config.json": {
         "AutoConfig": "configuration_cate.CateConfig",
         **{auto_class: f"modeling_cate.{model_class}" for auto_class, model_class in MODEL_CLASSES.items()},

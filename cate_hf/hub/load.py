@@ -1,15 +1,18 @@
 """Checkpoint folders: found by name, checked, and loaded without unpickling."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cate_hf.core.names import nearest
+from cate_hf.core.names import nearest, unknown
 from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.download import cached_checkpoint, download_encoder, is_repo_id
 from cate_hf.hub.errors import HubError
 from cate_hf.hub.layout import WEIGHTS, bundled_path, checkpoint_names
 from cate_hf.hub.registry import registered_encoders
+
+__all__ = ["checkpoint_path", "fetch_encoder", "load_model", "load_tokenizer", "resolve_checkpoint"]
 
 
 def checkpoint_path(name: str) -> Path:
@@ -27,7 +30,7 @@ def checkpoint_path(name: str) -> Path:
     raise ValueError(f"no bundled checkpoint {str(name)!r}; {hint}")
 
 
-def resolve_checkpoint(name_or_path: str | Path, revision: str | None = None) -> Path:
+def resolve_checkpoint(name_or_path: str | os.PathLike, revision: str | None = None) -> Path:
     """The folder that a name stands for: of a bundled checkpoint, a path, or downloaded from the Hub, in this order.
 
     Args:
@@ -59,7 +62,7 @@ def resolve_checkpoint(name_or_path: str | Path, revision: str | None = None) ->
         raise HubError(f"{error} (nor is there a folder {name})") from None
 
 
-def load_model(name_or_path: str | Path, model_class=None, **kwargs):
+def load_model(name_or_path: str | os.PathLike, model_class=None, **kwargs):
     """Load a model of CATE: this package's class, safetensors only, no remote code, checked before.
 
     Args:
@@ -93,7 +96,7 @@ def load_model(name_or_path: str | Path, model_class=None, **kwargs):
     return model
 
 
-def load_tokenizer(name_or_path: str | Path):
+def load_tokenizer(name_or_path: str | os.PathLike):
     """Load the `CateTokenizer` of a checkpoint, checked before; the name is as for `load_encoder`."""
     from cate_hf.tokenization.tokenization_cate import CateTokenizer
 
@@ -119,3 +122,19 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+def fetch_encoder(name: str, revision: str | None = None) -> Path:
+    """Return the checked folder of an encoder, downloaded where it is not bundled.
+
+    Raises:
+        ValueError: no such name or repository, it cannot be downloaded, or it is not a checkpoint of CATE.
+    """
+    if revision is None and name in checkpoint_names():
+        folder = bundled_path(name)
+    elif name in registered_encoders() or is_repo_id(name):
+        folder = download_encoder(name, revision)
+    else:
+        raise unknown("encoder", name, {*registered_encoders(), *checkpoint_names()})
+    check_checkpoint_folder(folder)
+    return folder

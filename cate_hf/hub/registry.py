@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+__all__ = ["registered_encoders"]
+
 NAMESPACE_VARIABLE = "CATE_HF_NAMESPACE"
 _DEFAULT_NAMESPACE = "cate-hf"
 REGISTRY_FILE = Path(__file__).with_name("registry.json")

@@ -1,12 +1,13 @@
 """Checkpoint folders, saved or copied with all that the Hub and the Auto classes look for in them."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
 from cate_hf.core.files import atomic_output
-from cate_hf.hub.cards import facts_text, render_model_card
+from cate_hf.hub.cards import ModelCardFacts, facts_text, render_model_card
 from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.layout import (
     CARD,
@@ -19,12 +20,14 @@ from cate_hf.hub.layout import (
 )
 from cate_hf.hub.load import quiet_transformers
 
+__all__ = ["copy_files", "export_checkpoint", "save_checkpoint"]
+
 
 def save_checkpoint(
-    directory: str | Path,
+    directory: str | os.PathLike,
     model,
     tokenizer,
-    card_facts: Mapping,
+    card_facts: ModelCardFacts | Mapping,
     overwrite: bool = False,
     space_definition: str | None = None,
     remote_code: bool = True,
@@ -83,7 +86,7 @@ def copy_files(folder: Path, target: Path, own_files: Sequence[str] = PUBLISHED_
     return left_out
 
 
-def export_checkpoint(folder: str | Path, output: str | Path, overwrite: bool = False) -> Path:
+def export_checkpoint(folder: str | os.PathLike, output: str | os.PathLike, overwrite: bool = False) -> Path:
     """Copy a checkpoint with the code that loads it without this package; code in its folder is neither run nor copied.
 
     Args:

@@ -80,7 +80,8 @@ class Combination:
             raise ValueError(f"{source}: its combination of members and trees is damaged")
         if not all(np.isfinite(value).all() for value in found.values()):
             raise ValueError(f"{source}: its combination of members and trees is not finite")
-        return cls(found["weights"], *map(float, found["numbers"]), found["held_out"])
+        shift, noise, spread = map(float, found["numbers"])
+        return cls(found["weights"], shift, noise, spread, found["held_out"])
 
 
 def _best_share(scaled: np.ndarray, wanted: np.ndarray, centre: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def save_predictor(
 
     own = (*OWN_FILES, *EXTRA_FILES)
     check_output(directory, overwrite, own)
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     if predictor.trees is not None:
         tensors |= {f"trees.{name}": value for name, value in predictor.trees.arrays().items()}
     if predictor.process is not None:
@@ -67,16 +67,16 @@ def save_predictor(
         "facts": {k: v for k, v in predictor.facts.items() if keep_labels or k not in _OF_LABELS},
     }
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    definition = predictor.space.definition()
     with atomic_output(directory, overwrite, own) as folder:
         if predictor.models:
             model = assemble(predictor.models, predictor.targets, predictor.facts["lines"])
-            definition = predictor.space.definition()
             facts = {"space": predictor.space.name}
             save_checkpoint(folder, model, predictor.tokenizer, facts, space_definition=definition)
         else:
             folder.mkdir(parents=True)
-            if predictor.space.definition() is not None:
-                (folder / SPACE_FILE).write_text(predictor.space.definition(), encoding="utf-8")
+            if definition is not None:
+                (folder / SPACE_FILE).write_text(definition, encoding="utf-8")
         save_file(tensors, folder / PREDICTOR_FILE, {"predictor": json.dumps(about)})
         if keep_labels and predictor.labels is not None:
             columns = {f"label:{name}": values for name, values in predictor.labels.columns.items()}

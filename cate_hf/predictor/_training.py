@@ -10,7 +10,7 @@ import numpy as np
 
 from cate_hf.core.progress import progress_bar
 from cate_hf.predictor._combine import NORMAL, Combination
-from cate_hf.predictor.labels import Labels, as_labels
+from cate_hf.predictor._labels import Labels, as_labels
 from cate_hf.predictor.members import (
     MemberSettings,
     batches,
@@ -35,7 +35,7 @@ _MOST_LABELS = 5000  # of a Gaussian process, whose time grows with their cube
 
 def update_predictor(
     predictor: "Predictor",
-    archs: "ArchitectureTable | Sequence[Architecture]",
+    archs: "ArchitectureTable | Sequence[Architecture] | Architecture",
     values: "Mapping[str, Any] | Any",
     progress: bool = False,
 ) -> "Predictor":
@@ -92,6 +92,7 @@ def train_parts(
     """Train members, Gaussian process, forest (`kinds`: which of the two) and combination on the predictor's labels;
     absent (F, n) bool is what is held out."""
     labels, targets = predictor.labels, predictor.targets
+    assert labels is not None
     seed = predictor.facts["seed"] if seed is None else seed
     columns = [labels.columns[target.name] for target in targets]
     wanted = np.column_stack([t.forward(v) for t, v in zip(targets, columns, strict=True)])
@@ -123,11 +124,11 @@ def train_parts(
         ]
         parts.append(np.concatenate(unseen))
     if trees:
-        unseen = [
+        forests = [
             Trees.fit(features[~absent[fold]], wanted[~absent[fold]], seed).predict(features[rows])
             for fold, rows in enumerate(held_out)
         ]
-        mean, deviations = (np.concatenate(pair) for pair in zip(*unseen, strict=True))
+        mean, deviations = (np.concatenate(pair) for pair in zip(*forests, strict=True))
         parts.append(mean)
         predictor.trees = Trees.fit(features, wanted, seed)
     stacked = np.stack(parts)

@@ -11,6 +11,8 @@ from cate_hf.predictor._combine import NORMAL
 if TYPE_CHECKING:
     from cate_hf.predictor.model import Predictor
 
+__all__ = ["render_card"]
+
 _TEMPLATE = "predictor_card.md.jinja"
 _BINS = 16  # along either axis
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.predictor.model import Predictor
 
+__all__ = ["Change", "draw_explanation", "explain"]
+
 _MOST_BARS = 40
 
 
@@ -99,14 +101,14 @@ def _changes(space, start: "Architecture"):
         if operation in names:
             others = [other for other in names if other != operation]
             for other in others:
-                changed = [*operations[:node], other, *operations[node + 1 :]]
-                candidates.append((f"node {node}: {operation} → {other}", changed, adjacency))
+                names_then = [*operations[:node], other, *operations[node + 1 :]]
+                candidates.append((f"node {node}: {operation} → {other}", names_then, adjacency))
     for first in range(len(operations)):
         for second in range(first + 1, len(operations)):
-            changed = adjacency.copy()
-            changed[first, second] ^= 1
-            what = "added" if changed[first, second] else "taken away"
-            candidates.append((f"edge {first} → {second} {what}", operations, changed))
+            edges = adjacency.copy()
+            edges[first, second] ^= 1
+            what = "added" if edges[first, second] else "taken away"
+            candidates.append((f"edge {first} → {second} {what}", operations, edges))
     for what, ops, edges in candidates:
         try:
             changed = space.validate(Architecture(ops, edges))

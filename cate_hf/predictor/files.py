@@ -14,8 +14,8 @@ from cate_hf.graphs.io import read_parquet
 from cate_hf.predictor._assemble import take_apart
 from cate_hf.predictor._combine import Combination
 from cate_hf.predictor._features import Features
+from cate_hf.predictor._labels import Labels
 from cate_hf.predictor._save import EXTRA_FILES, FORMAT, LABELS_FILE, PICTURE_FILE, PREDICTOR_FILE
-from cate_hf.predictor.labels import Labels
 from cate_hf.predictor.model import Predictor
 from cate_hf.predictor.targets import Target
 from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cate_hf.predictor._features import Features
+from cate_hf.predictor._labels import as_labels
 from cate_hf.predictor._training import folds_of, train_parts
-from cate_hf.predictor.labels import as_labels
 from cate_hf.predictor.members import MemberSettings, checked_training, make_members
 from cate_hf.predictor.model import Predictor
 from cate_hf.predictor.targets import Target
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces import Space
+
+__all__ = ["fit_predictor"]
 
 _MANY_LABELS = 1000
 
@@ -77,17 +79,21 @@ def fit_predictor(
         raise ValueError(f"members must be at least {0 if trees else 1}, not {members}")  # a process ends at 5,000
     training = checked_training(training or {})
     loaded = _encoder(encoder, space, members != 0)
-    search_space = get_space(space) if space is not None else loaded.search_space
+    if space is None:
+        assert loaded is not None  # or `_encoder` had refused
+        search_space = loaded.search_space
+    else:
+        search_space = get_space(space)
     if loaded is not None and not _knows(loaded, search_space):
         raise ValueError(f"the encoder is of {loaded.space}, not of {search_space.name}")
     labels = as_labels(search_space, archs, accuracies)
     transforms = transform if isinstance(transform, Mapping) else dict.fromkeys(labels.columns, transform)
     members = (5 if len(labels) <= _MANY_LABELS else 3) if members is None else members
     targets = [Target.of(name, values, transforms.get(name)) for name, values in labels.columns.items()]
-    settings = MemberSettings(members=members, epochs=epochs, batch=batch, **training)
+    settings = MemberSettings(members=members, epochs=epochs or 0, batch=batch or 0, **training)
     features = Features(search_space, statistics, loaded, initialisations)
     device = device or (str(loaded.model.device) if loaded is not None else "cpu")
-    models = make_members(loaded.model, members, len(targets), seed) if members else []
+    models = make_members(loaded.model, members, len(targets), seed) if members and loaded is not None else []
     predictor = Predictor(
         search_space, targets, models, None if loaded is None else loaded.tokenizer, features, labels=labels
     )

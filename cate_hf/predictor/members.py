@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.table import ArchitectureTable
 
+__all__ = ["MemberSettings", "make_members", "predict_members", "train_members"]
+
 
 @dataclass(frozen=True)
 class MemberSettings:
@@ -24,7 +26,7 @@ class MemberSettings:
 
     Attributes:
         members: K.
-        epochs, batch: passes over the labels and cells a step of each member; by the number of labels when None.
+        epochs, batch: passes over the labels and cells a step of each member; 0: by the number of labels.
         encoder_rate, head_rate: learning rates of AdamW; they rise over the first tenth of the steps and then fall to
             zero by a cosine.
         weight_decay: of all weights.
@@ -35,8 +37,8 @@ class MemberSettings:
     """
 
     members: int = 3
-    epochs: int | None = None
-    batch: int | None = None
+    epochs: int = 0
+    batch: int = 0
     encoder_rate: float = 1e-3
     head_rate: float = 2e-3
     weight_decay: float = 1e-2
@@ -52,9 +54,10 @@ class MemberSettings:
         return MemberSettings(**(self.__dict__ | {"epochs": epochs, "batch": batch}))
 
 
-def checked_training(training: Mapping[str, float]) -> dict[str, float]:
+def checked_training(training: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of `MemberSettings` besides K, epochs and batch. Raises ValueError for others, or for numbers that they
-    cannot be."""
+    cannot be.
+    """
     names = ("encoder_rate", "head_rate", "weight_decay", "ranking_weight", "regression_weight", "ranking_temperature")
     if not isinstance(training, Mapping):
         raise ValueError(f"training settings must be a mapping of {', '.join(names)}, not {training!r:.80}")
@@ -71,7 +74,8 @@ def checked_training(training: Mapping[str, float]) -> dict[str, float]:
 
 def left_out(n: int, members: int, rng: np.random.Generator) -> np.ndarray:
     """(K, n) bool: which labels each member leaves out. Each is left out by at most one; a member leaves out a K-th
-    part, but at least a tenth stays enough: no more than a tenth of many labels."""
+    part, but at least a tenth stays enough: no more than a tenth of many labels.
+    """
     share = min(1 / max(members, 2), max(0.1, min(0.25, 20 / n)))
     size = max(1, int(share * n))
     order = rng.permutation(n)
@@ -235,7 +239,7 @@ def predict_members(
     """(K, N, T) float32 standardised scores of each member."""
     import torch
 
-    from cate_hf.encodings._batches import run_on_cores
+    from cate_hf.core.batches import run_on_cores
 
     targets = models[0].classifier.out_features
     scores = np.empty((len(models), len(table), targets), np.float32)

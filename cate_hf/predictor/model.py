@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor._combine import NORMAL, Combination
 from cate_hf.predictor._features import Features
+from cate_hf.predictor._labels import Labels, as_table
 from cate_hf.predictor._save import save_predictor
 from cate_hf.predictor._training import update_predictor
-from cate_hf.predictor.labels import Labels, as_table
 from cate_hf.predictor.members import predict_members
 from cate_hf.predictor.targets import Target
 
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
     from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
     from cate_hf.surrogates.trees import Trees
 
-Architectures = "ArchitectureTable | Sequence[Architecture] | Architecture"
+__all__ = ["Predictor"]
+
+Architectures: TypeAlias = "ArchitectureTable | Sequence[Architecture] | Architecture"
 _SCREENED = 20_000
 
 
@@ -144,7 +147,8 @@ class Predictor:
 
     def by_members(self, architectures: Architectures, progress: bool = False) -> np.ndarray:
         """(N, T) float64 predictions of the members alone, in the units of the labels: what the checkpoint's model
-        gives where it is loaded by `AutoModelForSequenceClassification`."""
+        gives where it is loaded by `AutoModelForSequenceClassification`.
+        """
         scores = self._scores(self.table(architectures), progress).mean(0, dtype=np.float64)  # (N, T)
         lines = zip(self.targets, self.facts["lines"], strict=True)
         return np.column_stack([t.inverse(slope * scores[:, i] + c) for i, (t, (slope, c)) in enumerate(lines)])
@@ -182,16 +186,17 @@ class Predictor:
         self, table: ArchitectureTable, features: np.ndarray | None = None, progress: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """(P, N, T) standardised predictions of members (their mean), Gaussian process and trees, those that there
-        are, and the deviation among the trees (N, T), 0 without any."""
+        are, and the deviation among the trees (N, T), 0 without any.
+        """
         found, deviation = [], np.zeros((len(table), len(self.targets)))
         if self.models:
             found.append(self._scores(table, progress).mean(0, dtype=np.float64))
-        if features is None and (self.trees is not None or self.process is not None):
-            features = self.features(table, progress)
+        if self.trees is not None or self.process is not None:
+            seen = self.features(table, progress) if features is None else features
         if self.process is not None:
-            found.append(self.process.predict(features))
+            found.append(self.process.predict(seen))
         if self.trees is not None:
-            mean, deviation = self.trees.predict(features)
+            mean, deviation = self.trees.predict(seen)
             found.append(mean)
         return np.stack(found), deviation
 

@@ -11,6 +11,8 @@ from cate_hf.surrogates.measures import measures
 if TYPE_CHECKING:
     from cate_hf.predictor.model import Predictor
 
+__all__ = ["report"]
+
 
 def report(
     predictor: "Predictor",
@@ -42,7 +44,7 @@ def report(
         low, high = np.quantile(true, [0.25, 0.75])
         fallen = true < low - 3 * (high - low) if target.higher_is_better else true > high + 3 * (high - low)
         mean, deviation = means[i], deviations[i]
-        result = {"rows": len(true)} | measures(target.inverse(mean), true, target.higher_is_better)
+        result: dict[str, Any] = {"rows": len(true)} | measures(target.inverse(mean), true, target.higher_is_better)
         for level in (0.5, 0.9):
             half = deviation * combination.factor(level)
             inside = (true >= target.inverse(mean - half)) & (true <= target.inverse(mean + half))

@@ -7,6 +7,8 @@ import numpy as np
 
 from cate_hf.core.names import unknown
 
+__all__ = ["Target"]
+
 TRANSFORMS = ("log-error", "log", "identity")
 _LOG_NAMES = ("latency", "seconds", "time", "flops", "parameters", "energy")
 _LEAST_ERROR = 1e-6
@@ -72,7 +74,8 @@ class Target:
 
     def forward(self, values: np.ndarray) -> np.ndarray:
         """(n,) float64: standardised, and cut two spreads to the worse side and four to the better one: runs that
-        diverged should not decide a fit, least of all that of a Gaussian process."""
+        diverged should not decide a fit, least of all that of a Gaussian process.
+        """
         low, high = (-_WORSE, _BETTER) if self.higher_is_better else (-_BETTER, _WORSE)
         return np.clip(self.standardised(values), low, high)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from cate_hf.core.names import unknown
 from cate_hf.graphs.cache import cache_folder
 
+__all__ = ["CacheEntry", "cache_entries", "remove_entries"]
+
 
 @dataclass(frozen=True)
 class CacheEntry:
@@ -72,20 +74,3 @@ def remove_entries(names: list[str]) -> list[CacheEntry]:
         if entry.kind == "computed":
             shutil.rmtree(entry.path) if entry.path.is_dir() else entry.path.unlink()
     return chosen
-
-
-def print_entries(entries: list[CacheEntry]) -> None:
-    """As a table, on standard output."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("name", "kind", title=f"{cache_folder()} and the cache of huggingface_hub", title_justify="left")
-    table.add_column("MB", justify="right")
-    for entry in entries:
-        table.add_row(Text(entry.name, overflow="fold"), entry.kind, f"{entry.bytes / 1e6:,.1f}")
-    table.add_section()
-    table.add_row(f"{len(entries)} entries", "", f"{sum(entry.bytes for entry in entries) / 1e6:,.1f}")
-    console = Console()
-    console.width = max(console.width, 100)
-    console.print(table)

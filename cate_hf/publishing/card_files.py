@@ -18,6 +18,8 @@ from cate_hf.hub.cards import (
 from cate_hf.hub.checks_files import CheckpointError, read_object
 from cate_hf.hub.layout import CARD, CARD_FACTS
 
+__all__ = ["check_card", "render_checkpoint_card", "render_pairs_card", "write_card"]
+
 _MAX_CARD_BYTES = 1 << 20
 
 
@@ -121,7 +123,8 @@ def check_card(text: str, kind: str, source: str = CARD) -> None:
 
 def is_as_rendered(folder: Path, card: str, rendered: str) -> bool:
     """Whether a checkpoint's or pairs' card is what was rendered, now or when the folder was written, and nobody's own
-    text."""
+    text.
+    """
     path = folder / CARD_FACTS
     known = read_object(path).get(CARD_DIGEST) if path.is_file() else None
     return card == rendered or known == card_digest(card)

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cate_hf.core.names import unknown
-from cate_hf.hub.checks import CheckpointError, check_checkpoint_folder
-from cate_hf.hub.download import cached_checkpoint, download_encoder, is_repo_id
-from cate_hf.hub.layout import CARD_FACTS, bundled_path, checkpoint_names
-from cate_hf.hub.load import resolve_checkpoint
+from cate_hf.hub.checks import check_checkpoint_folder
+from cate_hf.hub.checks_files import CheckpointError
+from cate_hf.hub.download import cached_checkpoint
+from cate_hf.hub.layout import CARD_FACTS, checkpoint_names
+from cate_hf.hub.load import checkpoint_path, resolve_checkpoint
 from cate_hf.hub.registry import registered_encoders
 from cate_hf.predictor.files import predictor_names, predictor_path
 
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo
+
+__all__ = ["KnownEncoder", "known_encoders", "known_folder"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class KnownEncoder:
 
 def known_encoders() -> list[KnownEncoder]:
     """Bundled and registered encoders, and repositories of CATE in the cache of huggingface_hub, by name."""
-    found = [_describe(name, bundled_path(name), "bundled") for name in checkpoint_names()]
+    found = [_describe(name, checkpoint_path(name), "bundled") for name in checkpoint_names()]
     for name, entry in registered_encoders().items():
         if name not in checkpoint_names():
             folder = cached_checkpoint(name)
@@ -98,44 +100,6 @@ def _tau(folder: Path) -> dict[int, float] | None:
         return {int(name.split()[-3]): float(value) for name, value in by_name.items()} or None
     except Exception:  # a card of whatever form
         return None
-
-
-def print_encoders(encoders: list[KnownEncoder]) -> None:
-    """As a table, on standard output."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("name", "space")
-    for title in ("numbers", "parameters", "MB"):
-        table.add_column(title, justify="right")
-    for title in ("Kendall tau (labels)", "where"):
-        table.add_column(title, overflow="fold")
-    for encoder in encoders:
-        tau = ", ".join(f"{value:.3f} ({n})" for n, value in (encoder.kendall_tau or {}).items())
-        numbers = (encoder.dim, encoder.parameters)
-        texts = [encoder.name, encoder.space or "", *("" if n is None else f"{n:,}" for n in numbers)]
-        texts += ["" if encoder.megabytes is None else f"{encoder.megabytes:.1f}", tau, encoder.where]
-        table.add_row(*map(Text, texts))
-    console = Console()
-    console.width = max(console.width, 120)
-    console.print(table)
-
-
-def fetch_encoder(name: str, revision: str | None = None) -> Path:
-    """Return the checked folder of an encoder, downloaded where it is not bundled.
-
-    Raises:
-        ValueError: no such name or repository, it cannot be downloaded, or it is not a checkpoint of CATE.
-    """
-    if revision is None and name in checkpoint_names():
-        folder = bundled_path(name)
-    elif name in registered_encoders() or is_repo_id(name):
-        folder = download_encoder(name, revision)
-    else:
-        raise unknown("encoder", name, {*registered_encoders(), *checkpoint_names()})
-    check_checkpoint_folder(folder)
-    return folder
 
 
 def known_folder(name: str) -> Path:

@@ -20,12 +20,14 @@ from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.io import read_parquet
 from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.checks_code import foreign_code
-from cate_hf.hub.checks_files import PICKLES
+from cate_hf.hub.checks_files import pickled_weights
 from cate_hf.hub.download import bars_on_terminals, is_repo_id
 from cate_hf.hub.errors import hub_errors, without_secrets
 from cate_hf.hub.layout import PUBLISHED_FILES, add_remote_code
 from cate_hf.hub.save import copy_files
 from cate_hf.publishing.card_files import CARD, check_card, is_as_rendered, render_checkpoint_card, render_pairs_card
+
+__all__ = ["Published", "publish_checkpoint", "publish_pairs"]
 
 _TOLERANCE = 1e-4  # between encodings by the package and by the remote code, both in float32
 _PROBE_SECONDS = 600
@@ -71,11 +73,10 @@ def publish_checkpoint(
         ValueError: the folder is not a complete checkpoint of CATE, a pickle is in it, its remote code does not load or
             encodes differently, its card is not valid; or the Hub refuses (HubError).
     """
-
     folder = Path(folder)
     _check_repo_id(repo_id)
     check_checkpoint_folder(folder)
-    if pickles := sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(PICKLES)):
+    if pickles := pickled_weights(folder):
         raise ValueError(f"{folder / pickles[0]}: a pickle is not published; move it out of the folder")
     foreign = foreign_code(folder)
     card = _card(folder, render_checkpoint_card(folder), lambda: render_checkpoint_card(folder, repo_id))

@@ -1,7 +1,8 @@
 """Which number of a benchmark guides a search, and which one judges it: a field, or one of three names."""
 
+import dataclasses
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cate_hf.benchmarks import Benchmark
@@ -25,7 +26,7 @@ class Oracle:
 
     field: str
     words: str
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def find_oracle(benchmark: Benchmark, text: str | None = None) -> Oracle:
@@ -43,10 +44,11 @@ def find_oracle(benchmark: Benchmark, text: str | None = None) -> Oracle:
     name, run = ORACLES[text]
     if name not in benchmark.fields:
         raise ValueError(f"{benchmark.name} has no {text}: no {name} among its fields {', '.join(benchmark.fields)}")
-    if "run" in inspect.signature(benchmark.oracle).parameters:
+    of_runs: Any = benchmark.oracle
+    if "run" in inspect.signature(of_runs).parameters:
         try:
             if run != "mean":
-                return Oracle(name, benchmark.oracle(name, run=run), {"run": run})
+                return Oracle(name, of_runs(name, run=run), {"run": run})
         except ValueError:  # a table, whose runs are not known
             pass
     words = benchmark.oracle(name)

@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from cate_hf.search.base import Optimizer
 
 _ALGORITHMS = {
-    "bananas": "cate_hf.search.bananas:Bananas",
-    "bo-dngo": "cate_hf.search.bayesian:BayesianDngo",
-    "bo-gp": "cate_hf.search.bayesian:BayesianGp",
-    "cate-dngo-ls": "cate_hf.search.cate_dngo_ls:CateDngoLs",
-    "cate-predictor": "cate_hf.search.cate_predictor:CatePredictor",
-    "local-search": "cate_hf.search.local_search:LocalSearch",
-    "mlp-predictor": "cate_hf.search.neural_predictor:MlpPredictor",
-    "neural-predictor": "cate_hf.search.neural_predictor:NeuralPredictor",
-    "random": "cate_hf.search.random_search:RandomSearch",
-    "regularized-evolution": "cate_hf.search.regularized_evolution:RegularizedEvolution",
+    "bananas": "cate_hf.search._bananas:Bananas",
+    "bo-dngo": "cate_hf.search._bayesian:BayesianDngo",
+    "bo-gp": "cate_hf.search._bayesian:BayesianGp",
+    "cate-dngo-ls": "cate_hf.search._cate_dngo_ls:CateDngoLs",
+    "cate-predictor": "cate_hf.search._cate_predictor:CatePredictor",
+    "local-search": "cate_hf.search._local_search:LocalSearch",
+    "mlp-predictor": "cate_hf.search._neural_predictor:MlpPredictor",
+    "neural-predictor": "cate_hf.search._neural_predictor:NeuralPredictor",
+    "random": "cate_hf.search._random_search:RandomSearch",
+    "regularized-evolution": "cate_hf.search._regularized_evolution:RegularizedEvolution",
 }
 
 
@@ -44,8 +44,8 @@ def parse_algorithm(text: str) -> "tuple[type[Optimizer], dict[str, Any], bool]"
 
     Args:
         text: `NAME`; `NAME/encoding` for steps or draws in the encoding instead of the space
-            (`cate_hf.search._steps`, `cate_hf.search.random_search`); or `NAME/trees` for its predictors
-            (`cate_hf.search.cate_predictor`).
+            (`cate_hf.search._steps`, `cate_hf.search._random_search`); or `NAME/trees` for its predictors
+            (`cate_hf.search._cate_predictor`).
 
     Returns:
         The class, its settings, and whether it uses encodings.

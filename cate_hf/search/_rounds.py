@@ -1,6 +1,7 @@
 """Searches that go by rounds: random candidates first, then a list of proposals at a time."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,7 +17,7 @@ class Rounds(Optimizer):
     """
 
     defaults = {"initial": 16}
-    _state = ("_queue", "_round")
+    _state: ClassVar[tuple[str, ...]] = ("_queue", "_round")
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -100,7 +100,8 @@ class Stepping(Optimizer):
         return rows[(rows >= 0) & (self._status[rows] == 0)]
 
     def _own_steps(self, row: int) -> np.ndarray:
-        wanted, found = self.settings["nearest"], {}
+        wanted = self.settings["nearest"]
+        found: dict[int, None] = {}
         for _ in range(_DRAWS):
             found.update(dict.fromkeys(self._drawn_steps(row, wanted - len(found)).tolist()))
             if len(found) >= wanted:

@@ -10,13 +10,15 @@ import numpy as np
 
 from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.search.checks import check_encodings, check_settings
+from cate_hf.search._checks import check_encodings, check_settings
 
 if TYPE_CHECKING:
     from cate_hf.encodings import Encoding
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.search.journal import Journal
     from cate_hf.spaces import Space
+
+__all__ = ["Optimizer"]
 
 _UNSEEN, _ASKED, _TOLD = 0, 1, 2
 
@@ -64,13 +66,15 @@ class Optimizer(ABC):
             raise ValueError("a search needs at least one candidate")
         if "hash" not in candidates.columns:
             candidates = candidates.with_columns(hash=space.hash_many(candidates))
-        self.settings = check_settings(self.name, self.defaults, self.choices, settings)
+        self.settings = self.checked(settings)
         self.space, self.candidates, self.given, self.seed = space, candidates, len(candidates), int(seed)
         self.rng = np.random.default_rng(seed)
         in_encoding = self.settings.get("perturb") == "encoding"
-        own_steps = (in_encoding or self.settings.get("sample") == "encoding") and encoding is not None
-        self.encoding = encoding if own_steps and not encoding.by_table else None
-        self.encodings, self.squared_norms, self.longest = None, None, 0.0
+        own_steps = in_encoding or self.settings.get("sample") == "encoding"
+        self.encoding: Any = encoding if encoding is not None and own_steps and not encoding.by_table else None
+        self.encodings: Any = None
+        self.squared_norms: Any = None
+        self.longest = 0.0
         if self.needs_encodings or (in_encoding and self.encoding is None):
             self.encodings, self.squared_norms = check_encodings(encodings, len(candidates))
             self.longest = float(self.squared_norms.max()) ** 0.5 * (1 + 1e-5)
@@ -80,8 +84,20 @@ class Optimizer(ABC):
         self._pending: dict[int, None] = {}  # rows that were asked and not told, in that order
         self._row_of_asked: dict[Architecture, int] = {}
         self._by_hash: HashIndex | None = None  # of the candidates that were given
-        self._added: dict[bytes, int] = {}  # hash -> row, of those that came to be candidates meanwhile
+        self._added: dict[str, int] = {}  # hash -> row, of those that came to be candidates meanwhile
         self.journal: Journal | None = None
+
+    @classmethod
+    def checked(cls, settings: Mapping[str, Any], name: str | None = None) -> dict[str, Any]:
+        """Return all settings of this search, those given in the place of the defaults.
+
+        Args:
+            name: what errors call the search; its own name when None.
+
+        Raises:
+            ValueError: an unknown setting, or a value that it cannot have.
+        """
+        return check_settings(name or cls.name, cls.defaults, cls.choices, settings)
 
     @abstractmethod
     def _propose(self, n: int) -> list[int]:
@@ -267,7 +283,7 @@ class Optimizer(ABC):
         return np.flatnonzero(self._status == _UNSEEN)
 
     def _draw_unseen(self, n: int) -> list[int]:
-        """n distinct unseen rows, uniformly."""
+        """N distinct unseen rows, uniformly."""
         unseen = self._unseen()
         return self.rng.choice(unseen, size=min(n, len(unseen)), replace=False).tolist()
 

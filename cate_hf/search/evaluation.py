@@ -6,6 +6,8 @@ from cate_hf.benchmarks import Benchmark
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search._oracles import find_oracle
 
+__all__ = ["Evaluation"]
+
 
 class Evaluation:
     """Values of candidates by two fields of a benchmark, as arrays or computed when they are asked for.
@@ -30,13 +32,13 @@ class Evaluation:
         self.guided_by = find_oracle(benchmark, guide)  # an unknown one is refused before any work
         self.judged_by = self.guided_by if report is None else find_oracle(benchmark, report)
         self.guide_field, self.report_field = self.guided_by.field, self.judged_by.field
-        self.known = np.ones(len(candidates), dtype=bool)
+        self.known: np.ndarray = np.ones(len(candidates), dtype=bool)
         self.best_possible: float | None = None
         self._tables: list[np.ndarray] = []  # of the guide, and of the report
         if benchmark.tabular:
             oracles = (self.guided_by, self.judged_by)
             tables = [benchmark.query_many(candidates, o.field, missing="nan", **o.options) for o in oracles]
-            self.known = ~np.isnan(tables).any(axis=0)
+            self.known = ~np.isnan(np.stack(tables)).any(axis=0)
             if not self.known.any():
                 fields = " and ".join(repr(name) for name in dict.fromkeys((self.guide_field, self.report_field)))
                 raise ValueError(f"{benchmark.name}: no candidate has {fields}")
@@ -49,7 +51,8 @@ class Evaluation:
 
     def guide(self, rows: list[int], candidates: ArchitectureTable | None = None) -> np.ndarray:
         """(n,) values that the search is told; candidates: with those that it has added, of a benchmark that computes
-        its results."""
+        its results.
+        """
         return self._values(rows, 0, candidates)
 
     def report(self, rows: list[int], candidates: ArchitectureTable | None = None) -> np.ndarray:

@@ -7,6 +7,8 @@ import numpy as np
 
 from cate_hf.core.files import atomic_output
 
+__all__ = ["draw_regret"]
+
 # Told apart by colour-blind readers, and in grey by their dashes; where there are more, colour and dashes pair anew.
 _COLOURS = ("#1b6ca8", "#d1495b", "#5b8c5a", "#8d5a97", "#c98a1b", "#3aa6a6", "#6b4f3a")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))

@@ -31,6 +31,8 @@ from cate_hf.search.storage import (
 if TYPE_CHECKING:
     from cate_hf.search.base import Optimizer
 
+__all__ = ["Journal"]
+
 JOURNAL_FILE = "journal.jsonl"
 LOCK_FILE = "journal.lock"
 _HEAD = b'{"format":"' + FORMAT.split(" ")[0].encode()

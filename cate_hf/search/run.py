@@ -21,6 +21,16 @@ from cate_hf.spaces import Space, get_space
 if TYPE_CHECKING:
     from cate_hf.encodings import Encoding
 
+__all__ = [
+    "CHECKPOINTS",
+    "SearchSettings",
+    "encode_candidates",
+    "in_words",
+    "run_search",
+    "run_trial",
+    "search_to_file",
+]
+
 CHECKPOINTS = (50, 100, 150)  # queries at which regret is reported
 
 
@@ -100,7 +110,7 @@ def run_trial(
             optimizer.tell_row(row, value)
     candidates = optimizer.candidates
     seconds = time.perf_counter() - start
-    rows, values = np.array(optimizer.rows), np.array(optimizer.values)
+    told, values = np.array(optimizer.rows), np.array(optimizer.values)
     reported = evaluation.report(optimizer.rows, candidates)
     leader = np.maximum.accumulate(values)
     # The first query that reached each running maximum.
@@ -108,7 +118,7 @@ def run_trial(
     leading = np.maximum.accumulate(leading)
     best_so_far = reported[leading]
     best = evaluation.best_possible
-    hashes = candidates.columns["hash"][rows]
+    hashes = candidates.columns["hash"][told]
     return {
         "seed": seed,
         "seconds": seconds,
@@ -119,7 +129,7 @@ def run_trial(
         ],
         "best_so_far": best_so_far.tolist(),
         "regret": None if best is None else (best - best_so_far).tolist(),
-        "warning": evaluation.benchmark.check_best(candidates[int(rows[leading[-1]])]),
+        "warning": evaluation.benchmark.check_best(candidates[int(told[leading[-1]])]),
     }
 
 
@@ -150,7 +160,7 @@ def run_search(
     if encodings is not None and not evaluation.known.all():
         encodings = encodings[evaluation.known]
     settings.check_budget(len(evaluation.candidates))
-    result = {
+    result: dict[str, Any] = {
         "space": space.name,
         "benchmark": benchmark.name,
         "algorithm": settings.algorithm,
@@ -186,10 +196,11 @@ def in_words(name: str, field: str, value: float, error: float | None = None) ->
 
 def summary(trials: list[dict]) -> dict:
     """Mean and standard error, at 50, 100 and 150 queries and at the end, of the regret where it is known, and of the
-    best so far; and seconds a trial."""
+    best so far; and seconds a trial.
+    """
     if not trials:
         return {}
-    result = {}
+    result: dict[str, Any] = {}
     for name in ("regret", "best_so_far"):
         if trials[0][name] is None:
             continue

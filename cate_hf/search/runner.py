@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.search.base import Optimizer
 
+__all__ = ["run"]
+
 
 def check_budget(budget: int, candidates: int | None, name: str = "the budget") -> None:
     """Raise ValueError for a budget that no search of so many candidates (None: not known) can spend."""

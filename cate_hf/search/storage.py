@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cate_hf.search.base import Optimizer
     from cate_hf.spaces import Space
 
+__all__ = ["load_search", "save_search"]
+
 FORMAT = "cate_hf search 1"
 STATE_FILE = "state.json"
 _PLURAL = ("settings", "candidates", "encodings")
@@ -45,7 +47,7 @@ def identity(optimizer: "Optimizer") -> dict[str, Any]:
 
 
 def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def check_format(content: Mapping[str, Any], source: str | os.PathLike) -> None:

@@ -7,6 +7,8 @@ from scipy.special import erfcx, log_ndtr
 
 from cate_hf.core.parallel import over_chunks
 
+__all__ = ["Surrogate", "log_expected_improvement", "most_expected_improvement"]
+
 _FIRST = 64  # candidates predicted exactly to begin with
 _CHUNK = 32_768
 _EXACT_CHUNK = 2048

@@ -1,5 +1,6 @@
 """DNGO (Snoek et al., "Scalable Bayesian Optimization Using Deep Neural Networks", ICML 2015): a tanh network, and
-Bayesian linear regression on its hidden layer."""
+Bayesian linear regression on its hidden layer.
+"""
 
 import numpy as np
 
@@ -7,7 +8,8 @@ from cate_hf.core.parallel import over_chunks
 from cate_hf.surrogates._regression import BayesianLinearRegression
 from cate_hf.surrogates.network import CHUNK, Network, Training
 
-TRAINING = Training(units=128, epochs=30, batch=10, learning_rate=1e-2)
+__all__ = ["Dngo"]
+
 _DIRECTIONS = 32  # along which the variance is bounded exactly
 _EPSILON = 2.0**-24
 
@@ -20,11 +22,11 @@ class Dngo:
     the last round's network made no clear difference (0.36 and 0.32 % with 30 and 10 epochs), so each is a new one.
     """
 
-    def __init__(self, seed: int = 0, training: Training = TRAINING):
-        self.seed, self.training = seed, training
+    def __init__(self, seed: int = 0, training: Training | None = None):
+        self.seed, self.training = seed, training or Training()
 
     def fit(self, inputs: np.ndarray, targets: np.ndarray) -> "Dngo":
-        """inputs (n, D), targets (n,), n at least 1."""
+        """Inputs (n, D), targets (n,), n at least 1."""
         self.network = Network.fit(inputs, targets, self.training, self.seed)
         standard = (np.asarray(targets, np.float64) - self.network.target_mean) / self.network.target_scale
         self.regression = BayesianLinearRegression.fit(self._features(inputs), standard)
@@ -74,9 +76,8 @@ class Dngo:
             np.sqrt(variance, out=deviation[rows])
 
         over_chunks(bound, len(inputs), CHUNK)
-        mean = (mean.astype(np.float64) + mean_error) * network.target_scale + network.target_mean
-        deviation = deviation.astype(np.float64) * (network.target_scale * (1 + 1e-5))
-        return mean, deviation
+        most = (mean.astype(np.float64) + mean_error) * network.target_scale + network.target_mean
+        return most, deviation.astype(np.float64) * (network.target_scale * (1 + 1e-5))
 
 
 def _hidden_error(folded: tuple[np.ndarray, np.ndarray], longest: float) -> float:

@@ -1,5 +1,6 @@
 """A Gaussian process, exact, with its hyper-parameters set by the marginal likelihood (Rasmussen and Williams,
-"Gaussian Processes for Machine Learning", 2006, chapters 2 and 5)."""
+"Gaussian Processes for Machine Learning", 2006, chapters 2 and 5).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ import numpy as np
 
 from cate_hf.core.parallel import over_chunks
 from cate_hf.surrogates.network import standard
+
+__all__ = ["GaussianProcess", "screening_means"]
 
 _ROOT5 = 5**0.5
 # Logarithms of length scale (in median distances), signal variance and noise variance (in variances of the targets).
@@ -47,7 +50,7 @@ class GaussianProcess:
         start: Sequence[float] | None = None,
         optimize: bool = True,
     ) -> "GaussianProcess":
-        """inputs (n, D), targets (n,), n at least 1; start: `logs` to search from, or to take as they are."""
+        """Inputs (n, D), targets (n,), n at least 1; start: `logs` to search from, or to take as they are."""
         from scipy.linalg import cho_solve
         from scipy.optimize import minimize
 
@@ -79,10 +82,9 @@ class GaussianProcess:
             )
             return -evidence, -gradient
 
-        start = np.clip(_START if start is None else start, *np.transpose(_BOUNDS))
-        logs = start
+        logs = np.clip(_START if start is None else start, *np.transpose(_BOUNDS))
         if optimize:
-            logs = minimize(negative_evidence, start, jac=True, method="L-BFGS-B", bounds=_BOUNDS).x
+            logs = minimize(negative_evidence, logs, jac=True, method="L-BFGS-B", bounds=_BOUNDS).x
         length, signal, noise = np.exp(logs)
         factor = _cholesky(signal * _correlation(distances, unit * length), noise, signal)
         weights = cho_solve((factor, True), y)
@@ -167,7 +169,7 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _correlation(distances: np.ndarray, length: float, signal: float = 1.0) -> np.ndarray:
-    """signal times the Matérn 5/2 correlation."""
+    """Signal times the Matérn 5/2 correlation."""
     scaled = distances * (_ROOT5 / length)
     decay = np.exp(-scaled)
     polynomial = scaled * (signal / 3)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+__all__ = ["measures"]
+
 TOP_SHARE = 0.01
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from cate_hf.core.parallel import over_chunks
 from cate_hf.surrogates.gp import GaussianProcess
 
+__all__ = ["MultiTargetGaussianProcess"]
+
 _CHUNK = 2048
 _OPTIMIZED = 400
 _MOST = 5.0  # standard deviations of the labelled architectures' features
@@ -30,7 +32,7 @@ class MultiTargetGaussianProcess:
     def fit(
         cls, features: np.ndarray, targets: np.ndarray, logs: "list[list[float]] | None" = None
     ) -> "MultiTargetGaussianProcess":
-        """features (n, F), targets (n, T); logs: hyper-parameters of each target, to be taken as they are.
+        """Features (n, F), targets (n, T); logs: hyper-parameters of each target, to be taken as they are.
 
         Of many labels the marginal likelihood is that of 400 of them: each of its steps takes a time that grows with
         the cube of their number.

@@ -10,6 +10,8 @@ import numpy as np
 from cate_hf.core.compiled import compiled
 from cate_hf.core.parallel import over_chunks
 
+__all__ = ["Network", "Training", "fit_networks"]
+
 CHUNK = 2048  # rows at a time: their activations stay in the processor's cache
 _scratch = threading.local()
 _LEAST_SPREAD = 1e-8  # an input that varies less is left as it is
@@ -67,7 +69,7 @@ class Network:
 
     @classmethod
     def fit(cls, inputs: np.ndarray, targets: np.ndarray, training: Training, seed: int) -> "Network":
-        """inputs (n, D), targets (n,), finite, n at least 1."""
+        """Inputs (n, D), targets (n,), finite, n at least 1."""
         rng = np.random.default_rng(seed)
         inputs, targets = np.asarray(inputs, np.float64), np.asarray(targets, np.float64)
         mean, spread = inputs.mean(0), inputs.std(0)
@@ -99,7 +101,8 @@ class Network:
 
     def hidden_of_chunk(self, inputs: np.ndarray, folded: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """(n, U) float32 activations, fast: inputs (n, D) float32 with n at most CHUNK. The thread's next call writes
-        over them."""
+        over them.
+        """
         weight, bias = folded
         scratch = getattr(_scratch, "hidden", None)
         if scratch is None or scratch.shape[1] != len(bias):
@@ -135,7 +138,8 @@ def standard(values: np.ndarray) -> tuple[float, float]:
 @compiled(nogil=True)
 def _train(x, y, order, w1, b1, w2, b2, tanh, batch, rate, decay):
     """All epochs, in place; order (epochs, n) says which rows. At batches this small a framework's overhead would be
-    most of the time."""
+    most of the time.
+    """
     points, width = x.shape
     units = len(b1)
     one, two, epsilon = np.float32(1), np.float32(2), np.float32(1e-8)

@@ -8,6 +8,8 @@ import numpy as np
 from cate_hf.core.compiled import compiled
 from cate_hf.core.parallel import over_chunks
 
+__all__ = ["Trees"]
+
 _CHUNK = 1024
 _LEAF = -1
 _ARRAYS = ("feature", "threshold", "link", "roots", "leaves")
@@ -42,7 +44,7 @@ class Trees:
         min_leaf: int = 2,
         jobs: int | None = None,
     ) -> "Trees":
-        """features (n, D) float32, targets (n, T)."""
+        """Features (n, D) float32, targets (n, T)."""
         from sklearn.ensemble import ExtraTreesRegressor
 
         forest = ExtraTreesRegressor(

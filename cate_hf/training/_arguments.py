@@ -5,6 +5,7 @@ import shlex
 import sys
 from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any, get_args
 
 from cate_hf.core.launching import LineParser
 from cate_hf.spaces.mixed import SEPARATOR
@@ -54,7 +55,7 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict, RunOptions]
     for field in fields(PretrainSettings):
         if field.name in _DECIDED_BY_LAUNCH:
             continue
-        kind = field.type if isinstance(field.type, type) else field.type.__args__[0]  # the T of `T | None`
+        kind: Any = field.type if isinstance(field.type, type) else get_args(field.type)[0]  # the T of `T | None`
         default = None if field.default is MISSING else field.default
         choices = PRESETS if field.name == "preset" else None
         flag = "--" + field.name.replace("_", "-")

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from cate_hf.data.batches import IdRange, TokenArrays, pair_batch
 from cate_hf.modeling.losses_cate import masked_operation_loss
-from cate_hf.training.statistics_targets import StatisticsTargets, held_out_batches
+from cate_hf.training._batches import IdRange, TokenArrays, pair_batch
+from cate_hf.training._statistics_targets import StatisticsTargets, held_out_batches
 
 BATCH = 1024
 _WEIGHTS = BATCH * 32**2  # of a head's attention, in a batch

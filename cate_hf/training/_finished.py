@@ -9,7 +9,7 @@ import torch
 
 from cate_hf.core.files import atomic_output
 from cate_hf.hub.save import save_checkpoint
-from cate_hf.training.setup import finish_encoding
+from cate_hf.training._setup import finish_encoding
 
 if TYPE_CHECKING:
     from cate_hf.training.run import Pretraining

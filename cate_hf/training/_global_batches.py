@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cate_hf.data.batches import IdRange, TokenArrays, cut, training_batches
+from cate_hf.training._batches import IdRange, TokenArrays, cut, training_batches
+from cate_hf.training._statistics_targets import StatisticsTargets, statistics_batch
 from cate_hf.training.settings import PretrainSettings
-from cate_hf.training.statistics_targets import StatisticsTargets, statistics_batch
 
 
 def global_batches(

@@ -17,6 +17,8 @@ from cate_hf.training._arguments import parse
 from cate_hf.training.run import pretrain
 from cate_hf.training.settings import PretrainSettings
 
+__all__ = ["main"]
+
 WAITING = timedelta(days=1)  # processes wait for the main one, which may have to measure many networks first
 
 
@@ -46,10 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("CATE_DEBUG"):
             raise
-        if isinstance(error, ConnectionError):
-            error = f"{error}; continue with the same command and --resume"
+        text = f"{error}" + ("; continue with the same command and --resume" * isinstance(error, ConnectionError))
         process = int(os.environ.get("RANK", "0"))  # what all processes find is told by the first; no error is hidden
-        print(f"error: {error}" if process == 0 else f"process {process}: {error}", file=sys.stderr)
+        print(f"error: {text}" if process == 0 else f"process {process}: {text}", file=sys.stderr)
         return 2
     if accelerator.is_main_process:
         names = {

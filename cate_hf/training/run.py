@@ -18,20 +18,22 @@ from cate_hf.core.files import check_run_folder, clear_folder, digest_of
 from cate_hf.core.interruption import Interrupted, StopRequest
 from cate_hf.core.launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
 from cate_hf.core.run_state import latest_state, load_state, save_state, state_to_resume
-from cate_hf.data.batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
 from cate_hf.hub.layout import OWN_FILES
 from cate_hf.kernels import use_kernels
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space
 from cate_hf.tokenization import CateTokenizer
 from cate_hf.training import _trackers as trackers
+from cate_hf.training._batches import IGNORED_LABEL, IdRange, TokenArrays, steps_in_epoch
 from cate_hf.training._data import training_pairs, training_statistics
 from cate_hf.training._evaluation import evaluate, evaluate_statistics
 from cate_hf.training._finished import write_checkpoint
 from cate_hf.training._global_batches import global_batches
 from cate_hf.training._log import RunLog
+from cate_hf.training._setup import adamw, freeze_unused, pretraining_config
 from cate_hf.training.settings import TRAINING_FOLDER, PretrainSettings, RunOptions
-from cate_hf.training.setup import adamw, freeze_unused, pretraining_config
+
+__all__ = ["Pretraining", "pretrain"]
 
 _NEVER = 1 << 62
 _DATA = "data"  # a state's digest of what is trained on
@@ -56,9 +58,8 @@ class Pretraining:
         self.tokens = TokenArrays.from_table(self.tokenizer, table)
         self.train_pairs, self.validation_pairs = splits["train"], splits["validation"]
         self._data_digest = digest_of(*self.tokens.arrays, self.train_pairs, self.validation_pairs)
-        self.ranges = IdRange(
-            self.config.num_special_ids, self.config.vocab_size, self.config.mask_token_id, self.config.pad_token_id
-        )
+        config = self.config
+        self.ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id or 0)
         torch.manual_seed(settings.seed)
         self.model = CateForPreTraining._from_config(self.config, attn_implementation="sdpa")
         if accelerator.device.type == "cpu":
@@ -115,7 +116,8 @@ class Pretraining:
             + (f", resumed at step {self.step:,}" if self.step else "")
         )
         self.wrapped.train()
-        clock, counted, results = time.perf_counter(), self.step, {}
+        clock, counted = time.perf_counter(), self.step
+        results: dict[str, float] = {}
         for batch in batches:
             loss = self._train_step(batch)
             self.step += 1
@@ -163,7 +165,7 @@ class Pretraining:
             )
 
     def _evaluate(self, held_out: np.ndarray) -> dict[str, float]:
-        results = {}
+        results: dict[str, float] = {}
         if self.settings.masked_weight:
             results |= evaluate(self.model, self.tokens, held_out, self.ranges, self.settings.seed, self.accelerator)
         if self.targets is not None:
@@ -173,13 +175,14 @@ class Pretraining:
 
     def _train_step(self, batch: dict[str, np.ndarray]) -> torch.Tensor:
         """One optimiser step on this process's share of the global batch; returns its share of the loss, and of its
-        two parts: (3,)."""
+        two parts: (3,).
+        """
         settings, accelerator = self.settings, self.accelerator
         masked = sum(int((batch[key] != IGNORED_LABEL).sum()) for key in ("labels", "pair_labels") if key in batch)
         known = int((~np.isnan(batch["statistics_labels"])).sum()) if "statistics_labels" in batch else 0
         # DDP averages gradients over processes: dividing by the global count / processes makes that the global mean.
-        counts = {"num_items_in_batch": masked, "num_statistics_in_batch": known}
-        counts = {name: max(count, 1) / accelerator.num_processes for name, count in counts.items()}
+        totals = {"num_items_in_batch": masked, "num_statistics_in_batch": known}
+        counts = {name: max(total, 1) / accelerator.num_processes for name, total in totals.items()}
         torch.manual_seed((settings.seed * 1_000_003 + self.step) * 4096 + accelerator.process_index)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate_at(self.step, self.total_steps)

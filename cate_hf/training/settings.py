@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cate_hf.modeling import CateConfig
 
+__all__ = ["PretrainSettings", "RunOptions"]
+
 PRESETS = ("default", "paper")
 TRAINING_FOLDER = "training"  # under the output folder: log and resumable states
 _LONG, _LENGTH_MULTIPLE = 32, 8  # nodes from which on batches have lengths of their own

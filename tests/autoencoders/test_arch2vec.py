@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from cate_hf import Architecture
-from cate_hf.autoencoders.arch2vec_model import Arch2VecConfig, Arch2VecModel
-from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
+from cate_hf.autoencoders._arch2vec_model import Arch2VecConfig, Arch2VecModel
+from cate_hf.autoencoders._graphs import GraphBatch, GraphShape
 from tests.autoencoders.test_vae_graphs import renumbered
 from tests.encodings.conftest import space_of
 

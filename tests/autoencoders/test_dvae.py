@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cate_hf.autoencoders.dvae_model import DVaeConfig, DVaeModel
-from cate_hf.autoencoders.graphs import GraphBatch, GraphShape, as_architectures
+from cate_hf.autoencoders._dvae_model import DVaeConfig, DVaeModel
+from cate_hf.autoencoders._graphs import GraphBatch, GraphShape, as_architectures
 from cate_hf.graphs.table import ArchitectureTable
 from tests.autoencoders.test_vae_graphs import renumbered
 from tests.encodings.conftest import space_of

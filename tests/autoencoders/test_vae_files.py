@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cate_hf.autoencoders.arch2vec_model import Arch2VecConfig, Arch2VecModel
-from cate_hf.autoencoders.dvae_model import DVaeConfig, DVaeModel
-from cate_hf.autoencoders.files import table_digest, write_model
-from cate_hf.autoencoders.graphs import GraphShape
+from cate_hf.autoencoders._arch2vec_model import Arch2VecConfig, Arch2VecModel
+from cate_hf.autoencoders._dvae_model import DVaeConfig, DVaeModel
+from cate_hf.autoencoders._files import table_digest, write_model
+from cate_hf.autoencoders._graphs import GraphShape
 from cate_hf.encodings import get_encoding
 from tests.encodings.conftest import space_of
 

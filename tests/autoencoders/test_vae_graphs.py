@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf import Architecture
-from cate_hf.autoencoders.graphs import GraphBatch, GraphShape, as_architectures
+from cate_hf.autoencoders._graphs import GraphBatch, GraphShape, as_architectures
 from tests.encodings.conftest import space_of
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cate_hf.autoencoders import base as vae_base
+from cate_hf.autoencoders import _base as vae_base
 from cate_hf.autoencoders import figures as vae_figures
 from cate_hf.autoencoders import settings as encoding_settings
 from cate_hf.autoencoders.settings import RECIPES, EncodingSettings
@@ -73,7 +73,7 @@ def test_what_is_trained_long_enough_comes_back(kind, small, tmp_path):
 
 
 def test_the_figures_are_those_of_decoding_one_by_one(small, tmp_path):
-    from cate_hf.autoencoders.graphs import GraphBatch
+    from cate_hf.autoencoders._graphs import GraphBatch
 
     for kind in KINDS:
         space = space_of("nasbench201")

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from cate_hf import Architecture, get_space
 from cate_hf.benchmarks.importing import import_results
-from cate_hf.commands.show import show
+from cate_hf.commands._show import show
 from cate_hf.graphs import to_dot, write_parquet
 from tests.tiny import LARGE, PLAIN, SKIP
 

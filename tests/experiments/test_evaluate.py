@@ -9,9 +9,9 @@ from cate_hf import get_space
 from cate_hf.cli import main
 from cate_hf.encodings import get_encoding, register_encoding
 from cate_hf.experiments._geometry import effective_dimension, geometry, redraw
+from cate_hf.experiments._prediction import best, measures, predict, split, to_target
 from cate_hf.experiments.evaluate import EvaluateSettings, evaluate_encodings
 from cate_hf.experiments.maps import draw_map, neighbour_map, principal_map
-from cate_hf.experiments.prediction import best, measures, predict, split, to_target
 from cate_hf.spaces.custom.custom_space import CustomSpace
 
 SPACE = get_space("nasbench201")

@@ -176,7 +176,7 @@ def tokenizer(scratch: Path):
 def learned_encoding(scratch: Path):
     """config.json of a folder of D-VAE or arch2vec."""
     from cate_hf import get_space
-    from cate_hf.autoencoders.files import bundled_model
+    from cate_hf.autoencoders._files import bundled_model
     from cate_hf.encodings.registry import get_encoding
 
     space = get_space("nasbench201")

@@ -24,7 +24,7 @@ LIST = (
 VERB = """
 import typer
 from typer.testing import CliRunner
-from cate_hf.commands import hub
+from cate_hf.commands import _hub as hub
 app = typer.Typer()
 app.command()(hub.cache)
 ran = CliRunner().invoke(app, {arguments!r})

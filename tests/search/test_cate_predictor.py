@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cate_hf.search.cate_predictor import normal_scores
+from cate_hf.search._cate_predictor import normal_scores
 from cate_hf.surrogates.gp import GaussianProcess, screening_means
 from tests.search.searches import ENCODINGS, go_on, optimizer, synthetic
 
@@ -90,7 +90,7 @@ def test_screening_by_several_processes_is_their_means():
 
 
 def test_structural_statistics_are_computed_once_for_trials_of_the_same_candidates(monkeypatch):
-    from cate_hf.search import cate_predictor
+    from cate_hf.search import _cate_predictor as cate_predictor
 
     calls = []
     monkeypatch.setattr(cate_predictor, "_structures", type(cate_predictor._structures)())

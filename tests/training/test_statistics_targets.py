@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from cate_hf import Architecture, ArchitectureTable, get_space
-from cate_hf.data.batches import IdRange, TokenArrays
 from cate_hf.modeling import CateConfig, CateForPreTraining
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
 from cate_hf.statistics.structure import structure, structure_names
 from cate_hf.tokenization import CateTokenizer
+from cate_hf.training._batches import IdRange, TokenArrays
 from cate_hf.training._evaluation import evaluate_statistics
 from cate_hf.training._global_batches import global_batches
+from cate_hf.training._setup import finish_encoding, freeze_unused, parameter_groups, pretraining_config
+from cate_hf.training._statistics_targets import MOST, held_out_batches, statistics_batch, statistics_targets
 from cate_hf.training.settings import PretrainSettings
-from cate_hf.training.setup import finish_encoding, freeze_unused, parameter_groups, pretraining_config
-from cate_hf.training.statistics_targets import MOST, held_out_batches, statistics_batch, statistics_targets
 
 CELLS = 24
 
@@ -238,7 +238,7 @@ def test_a_mixed_space_has_the_statistics_of_its_members_each_standardised_by_it
     def measure(member, some, settings, progress=False):
         return fake[[hashes[hash_] for hash_ in member.hash_many(some)]]
 
-    monkeypatch.setattr("cate_hf.training.statistics_targets.initialisation", measure)
+    monkeypatch.setattr("cate_hf.training._statistics_targets.initialisation", measure)
     targets = statistics_targets(space, table, cells)
     of = space.member_of(table)
     assert np.bincount(of).tolist() == [200, 201]

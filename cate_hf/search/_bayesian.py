@@ -8,7 +8,7 @@ import numpy as np
 
 from cate_hf.search._rounds import Rounds
 from cate_hf.surrogates.acquisition import Surrogate, most_expected_improvement
-from cate_hf.surrogates.dngo import TRAINING, Dngo
+from cate_hf.surrogates.dngo import Dngo
 from cate_hf.surrogates.gp import GaussianProcess
 from cate_hf.surrogates.network import Training
 
@@ -47,7 +47,7 @@ class BayesianDngo(Bayesian):
     """
 
     name = "bo-dngo"
-    defaults = {**Bayesian.defaults, **TRAINING.settings()}
+    defaults = {**Bayesian.defaults, **Training().settings()}
 
     def _surrogate(self, rows: np.ndarray, values: np.ndarray) -> Surrogate:
         seed = int(self.rng.integers(2**31))

@@ -36,7 +36,7 @@ class Labels:
 
 def as_labels(
     space: "Space",
-    architectures: ArchitectureTable | Sequence[Architecture],
+    architectures: ArchitectureTable | Sequence[Architecture] | Architecture,
     values: "Mapping[str, Any] | Any",
     least: int = LEAST_LABELS,
 ) -> Labels:

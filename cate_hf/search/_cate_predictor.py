@@ -1,5 +1,6 @@
 """Search by accuracy predictors: Gaussian processes, trees and fine-tuned encoders, by random confidence bounds."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -69,7 +70,7 @@ class CatePredictor(Rounds, Stepping):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._encoder = None
+        self._encoder: Any = None
         self._features: np.ndarray | None = None
         self._logs: list[list[float]] | None = None  # hyper-parameters of the processes, to go on from
         self._refreshed = 0  # values told when all candidates were predicted
@@ -114,7 +115,7 @@ class CatePredictor(Rounds, Stepping):
             return [Trees.fit(inputs, scores[:, None], seed, _TREES)]
         is_fraction = 0 <= values.min() and values.max() < 1
         target = Target.of("value", values, "log-error" if is_fraction else "identity")
-        logs = self._logs or [None, None]
+        logs: Sequence[list[float] | None] = self._logs or [None, None]
         targets = (scores, target.forward(values))
         models = [GaussianProcess.fit(inputs, y, start) for y, start in zip(targets, logs, strict=True)]
         self._logs = [model.logs for model in models]
@@ -132,8 +133,8 @@ class CatePredictor(Rounds, Stepping):
     def _screen(self, models: list[GaussianProcess] | list[Trees], rows: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Unseen candidates (M,) that proposals are taken from."""
         free = self._is_free()
-        stale = self._pool is None or len(rows) >= self._refreshed + self.settings["refresh"]
-        if stale or not free[self._pool].any():
+        pool, stale = self._pool, len(rows) >= self._refreshed + self.settings["refresh"]
+        if pool is None or stale or not free[pool].any():
             features = self._seen()
             if isinstance(models[0], Trees):
                 scores = models[0].predict(features)[0].T
@@ -141,10 +142,11 @@ class CatePredictor(Rounds, Stepping):
                 scores = screening_means(models, features)
             liked = [best_of(score, free, self.settings["liked"]) for score in scores]
             drawn = self._draw_unseen(max(1, self.settings["liked"] // 2))
-            self._pool, self._refreshed = np.unique(np.concatenate([*liked, drawn])).astype(np.int64), len(rows)
+            pool = np.unique(np.concatenate([*liked, drawn])).astype(np.int64)
+            self._pool, self._refreshed = pool, len(rows)
         best = rows[np.argsort(-values, kind="stable")[: self.settings["parents"]]].tolist()
         near = [self._steps_from(row) for row in best]
-        return np.unique(np.concatenate([self._pool[free[self._pool]], *near])).astype(np.intp)
+        return np.unique(np.concatenate([pool[free[pool]], *near])).astype(np.intp)
 
     def _members(
         self,
@@ -155,7 +157,8 @@ class CatePredictor(Rounds, Stepping):
         seed: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean (M,) of fine-tuned encoders, on the scale of a process's, whose deviation stands for theirs: so few
-        members agree too much."""
+        members agree too much.
+        """
         encoder, count = self._encoder, self.settings["members"]
         settings = MemberSettings(members=count, epochs=_EPOCHS).for_labels(len(rows))
         models = make_members(encoder.model, count, 1, seed)
@@ -190,7 +193,7 @@ _structures: "WeakKeyDictionary[ArchitectureTable, tuple[str, np.ndarray]]" = We
 
 def _structure(space: "Space", candidates: "ArchitectureTable") -> np.ndarray:
     """(N, S) structural statistics, kept as long as the table is: trials of one comparison share their candidates."""
-    name, found = _structures.get(candidates, (None, None))
+    name, found = _structures.get(candidates, ("", np.empty(0)))
     if name != space.name:
         found = structure(space, candidates.replace_columns({})).astype(np.float32)
         _structures[candidates] = space.name, found

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
+from cate_hf.autoencoders._graphs import GraphBatch, GraphShape
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class DVaeConfig:
 
 class _Messages(nn.Module):
     """g(h) ⊙ m(h), what a node of state h sends (gated sum, section 3.1); with `positions`, of the state beside its
-    position, one-hot."""
+    position, one-hot.
+    """
 
     def __init__(self, size: int, positions: int):
         super().__init__()
@@ -85,7 +86,8 @@ class DVaeModel(nn.Module):
     def _initialise(self) -> None:
         """Types and positions, of which one entry is 1, matter as much as states, and latent vectors are of the prior's
         size. With torch's own values the states of all nodes are nearly equal at first: the loss on NAS-Bench-201 was
-        9.1 after 400 steps, in place of 3.9."""
+        9.1 after 400 steps, in place of 3.9.
+        """
         for name, parameter in self.named_parameters():
             if name.endswith("weight_ih") or name.endswith("_position"):
                 nn.init.normal_(parameter)
@@ -101,12 +103,14 @@ class DVaeModel(nn.Module):
 
     def _propagate(self, graphs: GraphBatch, backward: bool) -> list[torch.Tensor]:
         """L states (B, hidden): h_v = U(x_v, Σ_u g(h_u) ⊙ m(h_u)) over the edges u → v, v in topological order (section
-        3.1, encoding); backward over the edges v → u, in reverse."""
+        3.1, encoding); backward over the edges v → u, in reverse.
+        """
         cell = self.backward_cell if backward else self.forward_cell
         messages = self.backward_messages if backward else self.forward_messages
         types, order = self._one_hot(graphs.types), range(self.shape.max_nodes)
         edges = graphs.adjacency.transpose(1, 2) if backward else graphs.adjacency  # (B, from, to)
-        states, sent = {}, {}
+        states: dict[int, torch.Tensor] = {}
+        sent: dict[int, torch.Tensor] = {}
         for node in reversed(order) if backward else order:
             states[node] = cell(types[:, node], _gather(sent, edges[:, :, node], self.mean.in_features))
             sent[node] = messages(states[node], node if self.config.vertex_ids else None)
@@ -140,7 +144,8 @@ class DVaeModel(nn.Module):
 
     def loss(self, graphs: GraphBatch) -> torch.Tensor:
         """Negative log-likelihood of types and edges by teacher forcing, plus the weighted KL divergence; a graph's
-        sums, averaged over the batch."""
+        sums, averaged over the batch.
+        """
         state = self._posterior(graphs)
         mean, log_variance = self.mean(state), self.log_variance(state)
         latent = mean + torch.randn_like(mean) * (0.5 * log_variance).exp() * self.config.noise
@@ -211,7 +216,8 @@ class _Decoder:
 
     def _at(self, types: torch.Tensor) -> torch.Tensor:
         """Types (B, ·) beside the position of the next node, one-hot: without it, nodes that do the same to the same
-        nodes would be one to what is decided after them."""
+        nodes would be one to what is decided after them.
+        """
         position = types.new_zeros(len(types), self.model.shape.max_nodes)
         position[:, len(self.sent)] = 1
         return torch.cat([types, position], 1)

@@ -5,6 +5,9 @@ import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+__all__ = ["run_on_cores"]
 
 
 def run_on_cores(function: "Callable[[int], int]", items: "Sequence[int]") -> Iterator[int]:
@@ -24,7 +27,8 @@ def run_on_cores(function: "Callable[[int], int]", items: "Sequence[int]") -> It
     if count < 2:
         yield from map(function, items)
         return
-    work, results = queue.SimpleQueue(), queue.SimpleQueue()
+    work: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def worker() -> None:
         while (item := work.get()) is not None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from cate_hf.publishing.cache import CacheEntry
+    from cate_hf.publishing.models import KnownEncoder
     from cate_hf.publishing.publish import Published
 
 RepoId = Annotated[
@@ -126,8 +128,8 @@ def download(
     """
     from cate_hf.core.files import check_output
     from cate_hf.hub.layout import PUBLISHED_FILES
+    from cate_hf.hub.load import fetch_encoder
     from cate_hf.hub.save import export_checkpoint
-    from cate_hf.publishing.models import fetch_encoder
 
     if output is not None:
         check_output(output, overwrite, PUBLISHED_FILES)
@@ -172,9 +174,9 @@ def models() -> None:
     The columns are the space, the length of an encoding, parameters, size on disk, the measured Kendall tau by number
     of labelled architectures, and where the encoder is now. CATE_HF_NAMESPACE sets the owner of named repositories.
     """
-    from cate_hf.publishing.models import known_encoders, print_encoders
+    from cate_hf.publishing.models import known_encoders
 
-    print_encoders(known_encoders())
+    _print_encoders(known_encoders())
 
 
 def cache(
@@ -194,11 +196,52 @@ def cache(
 
       cate cache --remove someone/my-encoder
     """
-    from cate_hf.publishing.cache import cache_entries, print_entries, remove_entries
+    from cate_hf.publishing.cache import cache_entries, remove_entries
 
     names = [entry.name for entry in cache_entries()] if clear else remove
     if not names:
-        print_entries(cache_entries())
+        _print_entries(cache_entries())
         return
     removed = remove_entries(names)
     typer.echo(f"removed {len(removed)} entries, {sum(entry.bytes for entry in removed) / 1e6:,.1f} MB")
+
+
+def _print_entries(entries: "list[CacheEntry]") -> None:
+    """As a table, on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from cate_hf.graphs.cache import cache_folder
+
+    table = Table("name", "kind", title=f"{cache_folder()} and the cache of huggingface_hub", title_justify="left")
+    table.add_column("MB", justify="right")
+    for entry in entries:
+        table.add_row(Text(entry.name, overflow="fold"), entry.kind, f"{entry.bytes / 1e6:,.1f}")
+    table.add_section()
+    table.add_row(f"{len(entries)} entries", "", f"{sum(entry.bytes for entry in entries) / 1e6:,.1f}")
+    console = Console()
+    console.width = max(console.width, 100)
+    console.print(table)
+
+
+def _print_encoders(encoders: "list[KnownEncoder]") -> None:
+    """As a table, on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("name", "space")
+    for title in ("numbers", "parameters", "MB"):
+        table.add_column(title, justify="right")
+    for title in ("Kendall tau (labels)", "where"):
+        table.add_column(title, overflow="fold")
+    for encoder in encoders:
+        tau = ", ".join(f"{value:.3f} ({n})" for n, value in (encoder.kendall_tau or {}).items())
+        numbers = (encoder.dim, encoder.parameters)
+        texts = [encoder.name, encoder.space or "", *("" if n is None else f"{n:,}" for n in numbers)]
+        texts += ["" if encoder.megabytes is None else f"{encoder.megabytes:.1f}", tau, encoder.where]
+        table.add_row(*map(Text, texts))
+    console = Console()
+    console.width = max(console.width, 120)
+    console.print(table)

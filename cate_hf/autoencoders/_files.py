@@ -15,11 +15,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from cate_hf.autoencoders.graphs import GraphShape
-from cate_hf.encodings.folders import CONFIG, FACTS, FORMAT, WEIGHTS
+from cate_hf.autoencoders._graphs import GraphShape
+from cate_hf.encodings.folders import CONFIG, FORMAT
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 
+WEIGHTS, FACTS = "model.safetensors", "facts.json"
+OWN_NAMES = (CONFIG, WEIGHTS, FACTS, ".*.tmp", "training")  # patterns of what a run leaves in its folder
 FORMAT_VERSION = 1
 _LARGEST = 65_536  # of any size in a configuration; what the weights do not bear out is refused anyway
 _MOST_LAYERS = 64
@@ -131,8 +133,8 @@ def model_config(config_class: type, values: Mapping[str, Any], source: str) -> 
     expected = {field.name: field.type for field in fields(config_class)}
     for name in {**values, **expected}:
         if name not in values or name not in expected:
-            kind = "unknown field" if name not in expected else "missing field"
-            raise ValueError(f"{source}: {kind} {name!r} of the model")
+            what = "unknown field" if name not in expected else "missing field"
+            raise ValueError(f"{source}: {what} {name!r} of the model")
         value, kind = values[name], expected[name]
         if kind is bool:
             sound = isinstance(value, bool)
@@ -146,7 +148,7 @@ def model_config(config_class: type, values: Mapping[str, Any], source: str) -> 
     return config_class(**values)
 
 
-def load_model(folder: str | os.PathLike, encoding: str, space: Space, model_class: type) -> tuple[Any, str]:
+def load_model(folder: str | os.PathLike, encoding: str, space: Space, model_class: Any) -> tuple[Any, str]:
     """The model of a folder, in evaluation mode, and the digest of what it was trained on.
 
     Raises:

@@ -1,7 +1,7 @@
 """`cate compare`: encodings under searches."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -109,7 +109,7 @@ def compare(
     from cate_hf.experiments.report import reference_arm, write_report
     from cate_hf.search import parse_algorithm
 
-    chosen = {
+    chosen: dict[str, Any] = {
         "space": space,
         "benchmark": benchmark,
         "encodings": _names(encodings),
@@ -194,6 +194,7 @@ def evaluate(
     names = _names(predictors) or ()
     settings = EvaluateSettings(space, benchmark, field, counts, seeds, names, development, pool, test_size)
     command = shlex.join(["cate", *sys.argv[1:]])
-    chosen = _names(encodings) or ()
-    typer.echo(evaluate_encodings(output, settings, chosen, command, progress=True, projection=projection))
+    typer.echo(
+        evaluate_encodings(output, settings, _names(encodings) or (), command, progress=True, projection=projection)
+    )
     typer.echo(f"wrote {output}: table.md, tau.png, a map and a file of numbers for each encoding")

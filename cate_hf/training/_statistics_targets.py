@@ -15,9 +15,9 @@ from cate_hf.statistics.initialisation import InitialisationSettings, initialisa
 from cate_hf.statistics.structure import structure, structure_names
 
 if TYPE_CHECKING:
-    from cate_hf.data.batches import TokenArrays
     from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces.base import Space
+    from cate_hf.training._batches import TokenArrays
 
 MOST = 4.0
 """Standardised statistics are cut at ± this."""
@@ -98,7 +98,8 @@ def statistics_targets(
     if cells:
         measured = np.concatenate([held_out, np.setdiff1d(measured, held_out)])
     of_graph, names = structure(space, table), structure_names(space)
-    mean, spread = np.nanmean(of_graph, 0, dtype=np.float64), np.nanstd(of_graph, 0, dtype=np.float64)
+    mean = np.asarray(np.nanmean(of_graph, 0, dtype=np.float64))
+    spread = np.asarray(np.nanstd(of_graph, 0, dtype=np.float64))
     kept = spread > _SPREAD
     names = [name for name, keep in zip(names, kept, strict=True) if keep]
     mean, spread = mean[kept], spread[kept]
@@ -134,7 +135,8 @@ def _mixed_targets(
     progress: bool,
 ) -> StatisticsTargets:
     """Those of each member, as it has them alone, over the union of the names: standardised within the member, for what
-    tells the members apart would be most of the spread else."""
+    tells the members apart would be most of the spread else.
+    """
     cells = [cells] * len(space.members) if isinstance(cells, int) else list(cells)
     if len(cells) != len(space.members):
         raise ValueError(f"statistics cells: expected a number for each of {space.name}, not {len(cells)} numbers")

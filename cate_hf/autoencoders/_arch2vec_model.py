@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
+from cate_hf.autoencoders._graphs import GraphBatch, GraphShape
 
 _FIRST_LOG_DEVIATION = -2.0  # noise of the prior's size would hide all that there is to learn at first
 _FIRST_EPSILON = 0.5  # with 0, nodes that are joined and have the same other neighbours would be one to the network

@@ -69,6 +69,7 @@ class LocalSearch(Stepping):
 
     def _climb(self, values: dict[int, float]) -> bool:
         """Move to the best of what is known around, where that is better."""
+        assert self._current is not None
         known = [row for row in self._around if row in values and not math.isnan(values[row])]
         best = max(known, key=values.__getitem__, default=None)
         if best is None or values[best] <= values[self._current]:

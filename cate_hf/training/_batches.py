@@ -109,7 +109,7 @@ def pair_batch(
     tokens: TokenArrays, pairs: np.ndarray, ranges: IdRange, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """The model's inputs for pairs (B, 2) of rows: everything (B, L) or (B, L, L), X's and Y's."""
-    batch = {}
+    batch: dict[str, np.ndarray] = {}
     for prefix, rows in (("", pairs[:, 0]), ("pair_", pairs[:, 1])):
         ids, real = tokens.input_ids[rows].astype(np.int64), tokens.attention_mask[rows]
         corrupted, labels = mask_operations(ids, real.astype(bool), ranges, rng)
@@ -144,7 +144,7 @@ def training_batches(
             many positions as its longest architecture, rounded up to a multiple of this.
     """
     per_epoch = steps_in_epoch(len(pairs), batch_size)
-    epoch, order = -1, None
+    epoch, order = -1, np.empty(0, np.int64)
     for step in range(start, stop):
         if step // per_epoch != epoch:
             epoch = step // per_epoch

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from cate_hf.autoencoders.files import bundled_model, load_model, read_facts, table_digest
-from cate_hf.autoencoders.graphs import GraphBatch, GraphShape
+from cate_hf.autoencoders._files import bundled_model, load_model, read_facts, table_digest
+from cate_hf.autoencoders._graphs import GraphBatch, GraphShape
+from cate_hf.core.batches import run_on_cores
 from cate_hf.core.interruption import Interrupted
 from cate_hf.core.progress import progress_bar
-from cate_hf.encodings._batches import run_on_cores
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.encodings.folders import CONFIG
 from cate_hf.graphs.cache import cache_folder
@@ -40,8 +40,8 @@ class VaeEncoding(BaseEncoding):
         ValueError: no such folder, or one of another encoding or space; an unknown setting.
     """
 
-    learned: ClassVar[bool] = True
-    model_class: ClassVar[type]
+    learned = True
+    model_class: ClassVar[Any]
     published: ClassVar[tuple[dict[str, Any], ...]] = ()
 
     def __init__(
@@ -62,6 +62,7 @@ class VaeEncoding(BaseEncoding):
         self.batch_size = batch_size
         self.settings = EncodingSettings.of(self.kind, self.space, **settings)
         self.shape = GraphShape.of(self.space)
+        self.dim = self.settings.model_config().latent_size  # of the model that `fit` would make
         self.model: torch.nn.Module | None = None
         self.facts: dict[str, Any] = {}
         self.trained_on = ""
@@ -75,14 +76,9 @@ class VaeEncoding(BaseEncoding):
         if model is not None:
             self._load(Path(model))
 
-    @property
-    def dim(self) -> int:
-        """D: of the model, or of the one that `fit` would make."""
-        return self.settings.model_config().latent_size if self.model is None else self.model.dim
-
     def _load(self, folder: Path) -> None:
         model, self.trained_on = load_model(folder, self.kind, self.space, self.model_class)
-        self.model, self.facts = model.to(self.device), read_facts(folder)
+        self.model, self.facts, self.dim = model.to(self.device), read_facts(folder), model.dim
 
     def _cached(self, digest: str) -> Path:
         """The folder of a model that is trained on a table of this digest with the settings at hand."""

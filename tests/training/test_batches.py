@@ -1,7 +1,7 @@
 import numpy as np
 
 from cate_hf import ArchitectureTable, CateTokenizer
-from cate_hf.data.batches import (
+from cate_hf.training._batches import (
     IGNORED_LABEL,
     IdRange,
     PackedAdjacency,

@@ -1,6 +1,6 @@
 """The model of a pre-training run, and what is set in it once it is trained."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,8 +9,8 @@ from cate_hf.modeling import CateConfig, CateForPreTraining
 from cate_hf.training._evaluation import rows_at_a_time
 
 if TYPE_CHECKING:
-    from cate_hf.data.batches import TokenArrays
     from cate_hf.spaces.base import Space
+    from cate_hf.training._batches import TokenArrays
     from cate_hf.training.settings import PretrainSettings
 
 MOST_DIMENSIONS = 128  # of an encoding, the predicted statistics included
@@ -27,7 +27,7 @@ def pretraining_config(settings: "PretrainSettings", space: "Space", statistics:
     Args:
         statistics: names of those that are predicted; None where they have no weight.
     """
-    overrides = {}
+    overrides: dict[str, Any] = {}
     if settings.dropout is not None:
         overrides = {"hidden_dropout_prob": settings.dropout, "attention_probs_dropout_prob": settings.dropout}
     if settings.preset == "paper":
@@ -37,7 +37,7 @@ def pretraining_config(settings: "PretrainSettings", space: "Space", statistics:
         overrides["num_cross_layers"] = 0  # they would never be trained
     config = CateConfig.for_space(space, statistics=statistics, **overrides)
     if config.encoding_size > MOST_DIMENSIONS:
-        room = MOST_DIMENSIONS - len(statistics)
+        room = MOST_DIMENSIONS - len(statistics or ())
         both = room >= LEAST_LEARNT
         overrides |= {"encoding_dim": room} if both else {"statistics_in_encoding": False}
         config = CateConfig.for_space(space, statistics=statistics, **overrides)
@@ -88,6 +88,9 @@ def finish_encoding(model: CateForPreTraining, tokens: "TokenArrays") -> None:
 def statistics_as_encoding(model: CateForPreTraining) -> None:
     """Make the encoding the predicted statistics, which are a linear map of the learned part: both maps become one."""
     pooler = model.cate.pooler
+    assert pooler is not None
+    assert pooler.statistics is not None
+    assert model.config.statistics is not None
     before, after = pooler.projection, pooler.statistics
     size = len(model.config.statistics)
     projection, statistics = torch.nn.Linear(before.in_features, size), torch.nn.Linear(size, size)
@@ -116,8 +119,8 @@ def set_encoding_scale(model: CateForPreTraining, tokens: "TokenArrays") -> None
     size = rows_at_a_time(tokens.input_ids.shape[1])
     for start in range(0, len(rows), size):
         some = np.sort(rows[start : start + size])
-        inputs = (tokens.input_ids[some].astype(np.int64), tokens.attention_mask[some], tokens.adjacency[some])
-        inputs = [torch.from_numpy(array).to(pooler.shift.device) for array in inputs]
+        arrays = (tokens.input_ids[some].astype(np.int64), tokens.attention_mask[some], tokens.adjacency[some])
+        inputs = [torch.from_numpy(array).to(pooler.shift.device) for array in arrays]
         parts.append(model.cate(*inputs).pooler_output[:, : model.config.learnt_size].double())
     model.train(was_training)
     learnt = torch.cat(parts)

@@ -1,11 +1,12 @@
 """CATE-DNGO-LS (Yan et al., "CATE: Computation-aware Neural Architecture Encoding with Transformers", ICML 2021,
 section 4.2 and appendix): Bayesian optimisation with DNGO over pre-computed encodings, and a local search among nearest
-neighbours in the encoding."""
+neighbours in the encoding.
+"""
 
 import numpy as np
 
+from cate_hf.search._bayesian import BayesianDngo
 from cate_hf.search._nearest import Nearest
-from cate_hf.search.bayesian import BayesianDngo
 
 
 class CateDngoLs(BayesianDngo):

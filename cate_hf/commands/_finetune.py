@@ -70,6 +70,8 @@ def finetune(
 
       cate finetune --space my_space.yaml --table results.csv --model my-encoder --train-size 50 --output-dir mine
     """
+    from cate_hf.predictor.finetune import finetune_to_folder
+
     facts = finetune_to_folder(
         space,
         output_dir,
@@ -94,82 +96,3 @@ def finetune(
             f"{measured['rows']:,} held-out architectures; {100 * measured['coverage_90']:.0f} % within 90 % intervals"
         )
     typer.echo(f"wrote {output_dir}: {facts['labels']:,} labels, {facts['seconds']:.1f} s to fit")
-
-
-def finetune_to_folder(
-    space: str,
-    output_dir: str | Path,
-    train_size: int,
-    table: str | None = None,
-    model: str | None = None,
-    fields: "list[str] | tuple[str, ...]" = (),
-    seed: int = 0,
-    test_size: int = 20_000,
-    keep_labels: bool = True,
-    overwrite: bool = False,
-    progress: bool = False,
-    command: str | None = None,
-    **settings,
-) -> dict:
-    """Fit a predictor to labels of a table, measure it on others, and write its folder; returns its facts.
-
-    Args:
-        table: as `cate_hf.benchmarks.find_benchmark` takes it.
-        fields: of the table; its own choice when empty. Architectures without one of them are left out.
-        test_size: architectures that are drawn from those that were not trained on.
-        settings: of `cate_hf.predictor.fit_predictor`.
-
-    Raises:
-        ValueError: a table, a field or a size that does not fit, or as `fit_predictor`.
-        FileExistsError: the folder exists and overwrite was not asked for, or holds something else.
-    """
-    import numpy as np
-
-    from cate_hf.benchmarks import find_benchmark
-    from cate_hf.core.files import check_output
-    from cate_hf.graphs.table import ArchitectureTable
-    from cate_hf.hub.layout import OWN_FILES
-    from cate_hf.predictor.files import EXTRA_FILES
-    from cate_hf.predictor.fit import fit_predictor
-    from cate_hf.predictor.labels import LEAST_LABELS
-    from cate_hf.predictor.report import report
-    from cate_hf.spaces import get_space
-
-    check_output(output_dir, overwrite, (*OWN_FILES, *EXTRA_FILES))
-    search_space = get_space(space)
-    benchmark = find_benchmark(search_space, table)
-    names = list(fields) or [benchmark.default_field]
-    oracles = [benchmark.oracle(name) for name in names]  # an unknown field is refused before any work
-    candidates = benchmark.candidates(progress=progress)
-    if not isinstance(candidates, ArchitectureTable):
-        raise ValueError(
-            f"{benchmark.name}: labels of pairs of cells; a predictor is of single cells (see bench/predictor_pairs.py)"
-        )
-    columns = {name: benchmark.query_many(candidates, name, missing="nan") for name in names}
-    known = np.flatnonzero(~np.isnan(list(columns.values())).any(axis=0))
-    most = len(known) - 2
-    if not LEAST_LABELS <= train_size <= most:
-        raise ValueError(
-            f"train-size must be {LEAST_LABELS} to {most:,}, not {train_size:,}: {len(known):,} architectures of "
-            f"{benchmark.name} have {', '.join(names)}, and at least 2 are held out"
-        )
-    order = np.random.default_rng([seed, train_size]).permutation(known)
-    rows, held_out = order[:train_size], np.sort(order[train_size : train_size + test_size])
-    bare = candidates.replace_columns({})
-    predictor = fit_predictor(
-        bare[rows],
-        {name: values[rows] for name, values in columns.items()},
-        encoder=model,
-        space=search_space,
-        seed=seed,
-        progress=progress,
-        **settings,
-    )
-    labels = {name: values[held_out] for name, values in columns.items()}
-    predictor.facts |= {
-        "report": report(predictor, bare[held_out], labels, progress=progress),
-        "oracle": "; ".join(oracles),
-        "command": command,
-    }
-    predictor.save(output_dir, overwrite, keep_labels)
-    return predictor.facts

@@ -170,7 +170,8 @@ class CatePooler(nn.Module):
 
     def __init__(self, config: CateConfig):
         super().__init__()
-        self.in_encoding = config.statistics_in_encoding
+        self.statistics_in_encoding = config.statistics_in_encoding
+        self.learnt_in_encoding = config.learnt_in_encoding
         self.sum_scale = config.max_nodes**-0.5
         self.projection = nn.Linear(3 * config.hidden_size, config.learnt_size)
         self.statistics = nn.Linear(config.learnt_size, len(config.statistics)) if config.statistics else None
@@ -178,7 +179,7 @@ class CatePooler(nn.Module):
         self.register_buffer("scale", torch.ones(config.learnt_size))
 
     def forward(self, states: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(B, L, D) → encoding (B, E), predicted statistics (B, S)."""
+        """(B, L, D) → encoding (B, E) but for its wiring, predicted statistics (B, S)."""
         states = states.to(self.projection.weight.dtype)
         weights = attention_mask.to(states.dtype).unsqueeze(-1)  # (B, L, 1)
         total, count = (states * weights).sum(1), weights.sum(1).clamp(min=1)
@@ -188,8 +189,8 @@ class CatePooler(nn.Module):
             learnt = self.projection(torch.cat([total / count, output, total * self.sum_scale], dim=-1))
             statistics = None if self.statistics is None else self.statistics(learnt)
             encoding = (learnt - self.shift) * self.scale
-        if statistics is not None and self.in_encoding:
-            encoding = torch.cat([encoding, statistics], dim=-1)
+        if statistics is not None and self.statistics_in_encoding:
+            encoding = torch.cat([encoding, statistics], dim=-1) if self.learnt_in_encoding else statistics
         return encoding, statistics
 
 

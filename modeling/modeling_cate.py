@@ -16,9 +16,10 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_cate import CateConfig
-from .graph_features_cate import NUM_NODE_FEATURES, node_features, reachability, relations
+from .graph_features_cate import NUM_NODE_FEATURES, longest_paths, node_features, reachability, relations
 from .layers_cate import CateAttention, CateHead, CateLayer, CatePooler, CateRelationBias, additive, dropout
 from .losses_cate import masked_operation_loss, pairwise_ranking_loss, statistics_loss
+from .wiring_cate import CateWiring
 
 
 @dataclass
@@ -63,6 +64,10 @@ class CatePreTrainedModel(PreTrainedModel):
         elif isinstance(module, CatePooler):
             init.zeros_(module.shift)
             init.ones_(module.scale)
+        elif isinstance(module, CateWiring):
+            init.copy_(module.of_counts, module.sketch())
+            init.zeros_(module.of_parts)
+            init.zeros_(module.shift)
         elif isinstance(module, CateForSequenceClassification) and module.config.label_transforms is not None:
             init.copy_(module.label_numbers, torch.tensor([[1.0], [0.0], [1.0]]).expand_as(module.label_numbers))
 
@@ -89,6 +94,7 @@ class CateModel(CatePreTrainedModel):
             )
         self.relation_bias = CateRelationBias(config) if config.relation_buckets else None
         self.pooler = CatePooler(config) if config.pooling == "mean_output_sum" else None
+        self.wiring = CateWiring(config) if config.wiring_dim else None
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -166,8 +172,10 @@ class CateModel(CatePreTrainedModel):
             related, reach = relations(adjacency, self.config.relation_buckets)
         else:
             reach = reachability(adjacency)
-        if self.node_features is not None:
+        features = None
+        if self.node_features is not None or self.wiring is not None:
             features = node_features(adjacency, attention_mask, reach)  # (B, L, F)
+        if self.node_features is not None:
             states = states + self.node_features(features.to(self.node_features[0].weight.dtype))
         states = dropout(states, self.config.hidden_dropout_prob, self.training)
         mask, edges = self.attention_masks(adjacency, attention_mask, reach, states.dtype)
@@ -178,6 +186,11 @@ class CateModel(CatePreTrainedModel):
             states = layer(states, layer_mask, edges)
         states = self.norm(states)
         encoding, statistics = self.pool(states, attention_mask)
+        if self.wiring is not None:
+            if input_ids is None:  # the operations that the embeddings are nearest to
+                input_ids = torch.cdist(inputs_embeds.float(), self.embeddings.weight.float()).argmin(-1)
+            wiring = self.wiring(input_ids, attention_mask, adjacency, longest_paths(features), encoding)
+            encoding = torch.cat([encoding, wiring.to(encoding.dtype)], dim=-1)
         return CateModelOutput(last_hidden_state=states, pooler_output=encoding, statistics=statistics)
 
     def pool(self, states: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -1,6 +1,6 @@
-"""The wiring of an architecture as numbers that are computed, not learned: which operations stand how deep, which depths
-and which operations are joined by an edge. They are sums over nodes and over edges, so that they do not depend on how a
-graph is drawn, and what is additive in edges or in operations by depth is linear in them.
+"""The wiring of an architecture as numbers that are computed, not learned: which operations stand how deep, and which
+depths and operations edges join. They are sums over nodes and over edges: they do not depend on how a graph is drawn,
+and what is additive in edges or in operations by depth is linear in them.
 
 B architectures, L positions (nodes and padding), V token ids, C depths, W numbers of the wiring part.
 """
@@ -30,8 +30,8 @@ def wiring_counts(
         input_ids, attention_mask: (B, L); adjacency: (B, L, L); longest: (B, L, 2), both depths.
 
     Returns:
-        (B, 2 V C + V V + 2 C C) float32, counts: of nodes by operation and depth from the inputs, by operation and depth
-        to the output; of edges by the operations, by both depths of one kind and of the other kind of their two nodes.
+        (B, 2 V C + V V + 2 C C) float32, counts of nodes by operation and either depth, and counts of edges by the
+        operations, by the depths from the inputs and by the depths to the output of their two nodes.
     """
     real = attention_mask.to(torch.float32).unsqueeze(-1)  # (B, L, 1)
     at = longest.to(torch.long).clamp(0, depths - 1)
@@ -57,8 +57,8 @@ def num_wiring_counts(config: CateConfig) -> int:
 class CateWiring(nn.Module):
     """The wiring part of an encoding: a linear map of the counts and of the encoding's other parts.
 
-    At first a random sketch of the counts. The end of pre-training fits the map to a sample of the search space, without
-    labels: principal components of the standardised counts beside the other parts, turned at random, so that all
+    At first a random sketch of the counts. The end of pre-training fits the map to a sample of the search space,
+    without labels: principal components of the standardised counts beside the other parts, turned at random, so that all
     numbers have variance 1 and distances stay.
     """
 

@@ -58,8 +58,8 @@ class CateWiring(nn.Module):
     """The wiring part of an encoding: a linear map of the counts and of the encoding's other parts.
 
     At first a random sketch of the counts. The end of pre-training fits the map to a sample of the search space,
-    without labels: principal components of the standardised counts beside the other parts, turned at random, so that all
-    numbers have variance 1 and distances stay.
+    without labels: principal components of the standardised counts beside the other parts, turned at random, so that
+    all numbers have variance 1 and distances stay.
     """
 
     def __init__(self, config: CateConfig):

@@ -76,8 +76,8 @@ def adamw(model: torch.nn.Module, settings: "PretrainSettings", fused: bool) -> 
 
 
 def finish_encoding(model: CateForPreTraining, tokens: "TokenArrays") -> None:
-    """Set what a trained model's encoding takes from a sample of the architectures: the scale of its learned part and the
-    map of its wiring."""
+    """Set what a trained model's encoding takes from a sample of the architectures: the scale of its learned part and
+    the map of its wiring."""
     rows = np.random.default_rng(0).permutation(len(tokens.input_ids))[:_SCALE_ROWS]
     set_encoding_scale(model, tokens, rows)
     if model.cate.wiring is not None:

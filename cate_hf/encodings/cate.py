@@ -12,7 +12,7 @@ from cate_hf.encodings._batches import run_on_cores
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cate_hf.training.settings import PretrainSettings
 
 MOST_DIMENSIONS = 128  # of an encoding but for its wiring
-WIRING_WEIGHT, WIRING_WEIGHT_MEASURED = 1.0, 0.5
+WIRING_WEIGHT, WIRING_WEIGHT_MEASURED = 1.0, 0.15
 """Of the counts in the wiring part of an encoding, beside its other parts; the second where these have statistics of
 networks at initialisation (chosen on development cells: docs/ablations.md)."""
 _SCALE_ROWS = 8192

@@ -35,7 +35,7 @@ def bundle(run: Path, output: Path, tau_files: Sequence[Path] = (), overwrite: b
         raise ValueError(f"{run}: not a finished pre-training run: {TRAINING_FOLDER}/facts.json is missing")
     facts = json.loads(facts_file.read_text())
     if tau_files:
-        facts |= _tau_facts(tau_files, SEPARATOR in facts["space"])
+        facts |= tau_facts(tau_files, SEPARATOR in facts["space"])
     model = load_model(run, CateForPreTraining)
     described = run / SPACE_FILE
     definition = described.read_text(encoding="utf-8") if described.is_file() else None
@@ -43,7 +43,7 @@ def bundle(run: Path, output: Path, tau_files: Sequence[Path] = (), overwrite: b
     return save_checkpoint(output, model, tokenizer, facts, overwrite, definition, remote_code=False)
 
 
-def _tau_facts(files: Sequence[Path], mixed: bool) -> dict:
+def tau_facts(files: Sequence[Path], mixed: bool) -> dict:
     """The best of the predictors for each encoding and number of labels, and how they were measured; of a mixed run for
     each of the spaces."""
     reports = [json.loads(file.read_text(encoding="utf-8")) for file in files]

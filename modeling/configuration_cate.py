@@ -14,7 +14,8 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
 ATTENTION_DIRECTIONS = ("descendants", "ancestors", "split", "all")
-FORMAT_VERSION = 2  # of checkpoints: the newest that this code reads, and writes
+FORMAT_VERSION = 3  # of checkpoints: the newest that this code reads, and writes
+WIRING_DIM, MOST_DEPTHS = 128, 24  # of the default design
 POOLINGS = ("mean", "last", "mean_output_sum")
 LABEL_TRANSFORMS = ("log-error", "log", "identity")
 
@@ -75,6 +76,10 @@ class CateConfig(PreTrainedConfig):
         statistics: names of the statistics of the computation that the encoding predicts, standardised; see
             `cate_hf.training._statistics_targets`. None without them.
         statistics_in_encoding: whether the predicted statistics follow the learned part in the encoding.
+        learnt_in_encoding: whether the learned part itself is in the encoding; without, the statistics are.
+        wiring_dim: length of the encoding's wiring part, 0 without it: computed from counts of nodes and edges by
+            operation and depth (see `wiring_cate.py`), through a linear map that is fitted without labels.
+        wiring_depths: how many depths these counts tell apart; what is deeper counts as the deepest.
         padding_is_visible: the paper's convention. Padding counts as real in the cross encoder, and a node with nothing
             to attend to attends uniformly to all positions. False: padding is invisible everywhere, and such a node
             attends to itself.
@@ -122,6 +127,9 @@ class CateConfig(PreTrainedConfig):
     encoding_dim: int | None = None
     statistics: list[str] | None = None
     statistics_in_encoding: bool = True
+    learnt_in_encoding: bool = True
+    wiring_dim: int = 0
+    wiring_depths: int = 0
     padding_is_visible: bool = False
     embedding_scale: bool = True
     tie_word_embeddings: bool = False
@@ -174,7 +182,17 @@ class CateConfig(PreTrainedConfig):
             raise ValueError(f"encoding_dim is of the projection of pooling 'mean_output_sum', not of {self.pooling!r}")
         if self.statistics and self.pooling != "mean_output_sum":
             raise ValueError(f"statistics are predicted by pooling 'mean_output_sum', not by {self.pooling!r}")
-        for name in ("relation_buckets", "num_cross_layers", "masked_loss_weight", "statistics_loss_weight"):
+        if not self.learnt_in_encoding and not (self.statistics and self.statistics_in_encoding):
+            raise ValueError("learnt_in_encoding: without the learned part an encoding needs the statistics")
+        if self.wiring_dim and self.wiring_depths < 1:
+            raise ValueError(f"wiring_dim needs wiring_depths of at least 1, not {self.wiring_depths}")
+        for name in (
+            "relation_buckets",
+            "num_cross_layers",
+            "masked_loss_weight",
+            "statistics_loss_weight",
+            "wiring_dim",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if self.num_members < 1:
@@ -203,9 +221,26 @@ class CateConfig(PreTrainedConfig):
         return self.hidden_size if self.encoding_dim is None else self.encoding_dim
 
     @property
+    def encoding_parts(self) -> dict[str, slice]:
+        """Where each part of an encoding is, in this order: "learned" numbers; "computation", the predicted statistics;
+        and "wiring". Parts that the encoding does not have are left out.
+        """
+        sizes = {
+            "learned": self.learnt_size if self.learnt_in_encoding else 0,
+            "computation": len(self.statistics or ()) if self.statistics_in_encoding else 0,
+            "wiring": self.wiring_dim,
+        }
+        parts, start = {}, 0
+        for name, size in sizes.items():
+            if size:
+                parts[name] = slice(start, start + size)
+                start += size
+        return parts
+
+    @property
     def encoding_size(self) -> int:
-        """Length of an encoding: the learned part, and the predicted statistics where they belong to it."""
-        return self.learnt_size + (len(self.statistics or ()) if self.statistics_in_encoding else 0)
+        """Length of an encoding, all its parts."""
+        return max(part.stop for part in self.encoding_parts.values())
 
     @property
     def num_special_ids(self) -> int:
@@ -218,8 +253,10 @@ class CateConfig(PreTrainedConfig):
     def for_space(cls, space: Any, **overrides: Any) -> "CateConfig":
         """The default design for a search space (a `cate_hf` space, or its name or file where cate_hf is installed).
 
-        It differs from the class's own defaults, which are those of checkpoints of format version 1."""
+        It differs from the class's own defaults, which are those of checkpoints of format version 1.
+        """
         space = _resolve_space(space)
+        with_statistics = bool(overrides.get("statistics")) and overrides.get("statistics_in_encoding", True)
         fields = {
             "space": space.name,
             "operations": list(space.vocabulary),
@@ -233,6 +270,9 @@ class CateConfig(PreTrainedConfig):
             "relation_buckets": 4,
             "node_features": True,
             "pooling": "mean_output_sum",
+            "learnt_in_encoding": not with_statistics,
+            "wiring_dim": WIRING_DIM,
+            "wiring_depths": min(space.max_nodes, MOST_DEPTHS),
             "format_version": FORMAT_VERSION,
         }
         return cls(**(fields | overrides))
@@ -240,7 +280,8 @@ class CateConfig(PreTrainedConfig):
     @classmethod
     def paper(cls, space: Any, **overrides: Any) -> "CateConfig":
         """The paper's model with its aliased ids, last-position embedding and mask convention (method of Yan et al.,
-        sections 3 and 4, sizes of the public reference code)."""
+        sections 3 and 4, sizes of the public reference code).
+        """
         space = _resolve_space(space)
         fields = {
             "space": space.name,

@@ -12,7 +12,8 @@ _MOST_PATHS = 1e18  # counts of paths are cut here: in 200 nodes there may be mo
 
 def reachability(adjacency: torch.Tensor) -> torch.Tensor:
     """Transitive closure of adjacency (B, L, L): out[b, i, j] is true when j is reachable from i. Paths double in
-    length at each product, so log2(L) products are enough."""
+    length at each product, so log2(L) products are enough.
+    """
     reach = (adjacency != 0).float()
     covered = 1
     while covered < adjacency.shape[-1] - 1:
@@ -81,3 +82,10 @@ def node_features(adjacency: torch.Tensor, attention_mask: torch.Tensor, reach: 
     relatives = torch.stack([reach.sum(1), reach.sum(2)]).float()  # ancestors, descendants
     features = [shortest / 4, mean / 4, longest / 4, paths.log1p() / 2, degree / 4, relatives.log1p()]
     return torch.stack(features, dim=-1).permute(1, 2, 0, 3).flatten(2)  # (B, L, 2 × 6)
+
+
+def longest_paths(features: torch.Tensor) -> torch.Tensor:
+    """Of `node_features` (B, L, 12) the lengths of the longest paths, in edges: (B, L, 2), from the inputs and to the
+    outputs.
+    """
+    return features[..., [2, 2 + NUM_NODE_FEATURES // 2]] * 4

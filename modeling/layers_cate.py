@@ -24,7 +24,8 @@ _SHORT = 32  # scores of a node, for the softmax on CPU
 
 def dropout(states: torch.Tensor, p: float, training: bool) -> torch.Tensor:
     """Dropout of any tensor. On CPU a Bernoulli draw an element took 40 % of a training step, so there the random
-    numbers are 16 bits each, four from a 64-bit draw of SFC64, seeded by torch's generator. p is exact to 2^-16."""
+    numbers are 16 bits each, four from a 64-bit draw of SFC64, seeded by torch's generator. p is exact to 2^-16.
+    """
     if not training or p == 0.0:
         return states
     if states.device.type != "cpu" or torch.compiler.is_compiling():
@@ -38,7 +39,8 @@ def dropout(states: torch.Tensor, p: float, training: bool) -> torch.Tensor:
 
 def short_softmax(scores: torch.Tensor) -> torch.Tensor:
     """Softmax over the last axis. On CPU that of torch is slow on few numbers in bfloat16, where the sums are a product
-    here, and scores count as at most ±80: so there is no overflow, and where all is hidden, attention is uniform."""
+    here, and scores count as at most ±80: so there is no overflow, and where all is hidden, attention is uniform.
+    """
     length = scores.shape[-1]
     if scores.device.type != "cpu" or scores.dtype != torch.bfloat16 or length > _SHORT:
         return nn.functional.softmax(scores, dim=-1)
@@ -153,7 +155,7 @@ class CateRelationBias(nn.Module):
         self.biases = nn.Parameter(torch.zeros(*heads, self.num_relations))
 
     def forward(self, related: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """related (B, L, L) and the additive mask (B, 1 or H, L, L) to the layers' masks (layers, B, H, L, L)."""
+        """Related (B, L, L) and the additive mask (B, 1 or H, L, L) to the layers' masks (layers, B, H, L, L)."""
         kinds = torch.arange(self.num_relations, device=related.device)
         one_hot = (related.reshape(1, -1) == kinds.unsqueeze(1)).to(self.biases.dtype)  # (R, B L L)
         biases = self.biases.flatten(0, 1) @ one_hot  # a product: its gradient is one too, unlike that of a look-up
@@ -170,7 +172,8 @@ class CatePooler(nn.Module):
 
     def __init__(self, config: CateConfig):
         super().__init__()
-        self.in_encoding = config.statistics_in_encoding
+        self.statistics_in_encoding = config.statistics_in_encoding
+        self.learnt_in_encoding = config.learnt_in_encoding
         self.sum_scale = config.max_nodes**-0.5
         self.projection = nn.Linear(3 * config.hidden_size, config.learnt_size)
         self.statistics = nn.Linear(config.learnt_size, len(config.statistics)) if config.statistics else None
@@ -178,7 +181,7 @@ class CatePooler(nn.Module):
         self.register_buffer("scale", torch.ones(config.learnt_size))
 
     def forward(self, states: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(B, L, D) → encoding (B, E), predicted statistics (B, S)."""
+        """(B, L, D) → encoding (B, E) but for its wiring, predicted statistics (B, S)."""
         states = states.to(self.projection.weight.dtype)
         weights = attention_mask.to(states.dtype).unsqueeze(-1)  # (B, L, 1)
         total, count = (states * weights).sum(1), weights.sum(1).clamp(min=1)
@@ -188,8 +191,8 @@ class CatePooler(nn.Module):
             learnt = self.projection(torch.cat([total / count, output, total * self.sum_scale], dim=-1))
             statistics = None if self.statistics is None else self.statistics(learnt)
             encoding = (learnt - self.shift) * self.scale
-        if statistics is not None and self.in_encoding:
-            encoding = torch.cat([encoding, statistics], dim=-1)
+        if statistics is not None and self.statistics_in_encoding:
+            encoding = torch.cat([encoding, statistics], dim=-1) if self.learnt_in_encoding else statistics
         return encoding, statistics
 
 

@@ -16,7 +16,8 @@ def masked_operation_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Summed KL divergence of logits (..., V) to label-smoothed targets, and the number of nodes it sums over. The
     smoothing is spread over the operations other than the label; PAD (and with it the operation that it aliases in the
-    paper preset) is never a target."""
+    paper preset) is never a target.
+    """
     targets = torch.full((config.vocab_size,), 1.0, device=logits.device)
     targets[config.pad_token_id] = 0.0
     if config.num_special_ids:

@@ -16,9 +16,10 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_cate import CateConfig
-from .graph_features_cate import NUM_NODE_FEATURES, node_features, reachability, relations
+from .graph_features_cate import NUM_NODE_FEATURES, longest_paths, node_features, reachability, relations
 from .layers_cate import CateAttention, CateHead, CateLayer, CatePooler, CateRelationBias, additive, dropout
 from .losses_cate import masked_operation_loss, pairwise_ranking_loss, statistics_loss
+from .wiring_cate import CateWiring
 
 
 @dataclass
@@ -63,6 +64,10 @@ class CatePreTrainedModel(PreTrainedModel):
         elif isinstance(module, CatePooler):
             init.zeros_(module.shift)
             init.ones_(module.scale)
+        elif isinstance(module, CateWiring):
+            init.copy_(module.of_counts, module.sketch())
+            init.zeros_(module.of_parts)
+            init.zeros_(module.shift)
         elif isinstance(module, CateForSequenceClassification) and module.config.label_transforms is not None:
             init.copy_(module.label_numbers, torch.tensor([[1.0], [0.0], [1.0]]).expand_as(module.label_numbers))
 
@@ -89,6 +94,7 @@ class CateModel(CatePreTrainedModel):
             )
         self.relation_bias = CateRelationBias(config) if config.relation_buckets else None
         self.pooler = CatePooler(config) if config.pooling == "mean_output_sum" else None
+        self.wiring = CateWiring(config) if config.wiring_dim else None
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -103,7 +109,8 @@ class CateModel(CatePreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """From adjacency (B, L, L), attention_mask (B, L) and the closure (B, L, L): the additive mask
         (B, 1 or H, L, L) that lets each node see what the configuration says, and the direct edges (B, 1 or H, L, L)
-        in the same orientation."""
+        in the same orientation.
+        """
         config = self.config
         edges = adjacency.to(dtype) if config.edge_bias else None
         eye = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
@@ -166,8 +173,10 @@ class CateModel(CatePreTrainedModel):
             related, reach = relations(adjacency, self.config.relation_buckets)
         else:
             reach = reachability(adjacency)
-        if self.node_features is not None:
+        features = None
+        if self.node_features is not None or self.wiring is not None:
             features = node_features(adjacency, attention_mask, reach)  # (B, L, F)
+        if self.node_features is not None:
             states = states + self.node_features(features.to(self.node_features[0].weight.dtype))
         states = dropout(states, self.config.hidden_dropout_prob, self.training)
         mask, edges = self.attention_masks(adjacency, attention_mask, reach, states.dtype)
@@ -178,11 +187,17 @@ class CateModel(CatePreTrainedModel):
             states = layer(states, layer_mask, edges)
         states = self.norm(states)
         encoding, statistics = self.pool(states, attention_mask)
+        if self.wiring is not None:
+            if input_ids is None:  # the operations that the embeddings are nearest to
+                input_ids = torch.cdist(inputs_embeds.float(), self.embeddings.weight.float()).argmin(-1)
+            wiring = self.wiring(input_ids, attention_mask, adjacency, longest_paths(features), encoding)
+            encoding = torch.cat([encoding, wiring.to(encoding.dtype)], dim=-1)
         return CateModelOutput(last_hidden_state=states, pooler_output=encoding, statistics=statistics)
 
     def pool(self, states: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """(B, L, D) → encoding and predicted statistics: what `CatePooler` makes, the mean over real nodes, or the last
-        position (the paper's)."""
+        position (the paper's).
+        """
         if self.pooler is not None:
             return self.pooler(states, attention_mask)
         if self.config.pooling == "last":
@@ -217,7 +232,8 @@ class CateForPreTrainingOutput(ModelOutput):
 class CateForPreTraining(CatePreTrainedModel):
     """The pair model: X and Y through one encoder, their outputs with segment embeddings through a cross encoder in
     which every node sees every other, and a head that predicts the masked operations of both. Beside it, statistics of
-    whole architectures, unmasked, that are predicted from their encodings."""
+    whole architectures, unmasked, that are predicted from their encodings.
+    """
 
     _tied_weights_keys = {"head.decoder.weight": "cate.embeddings.weight"}
 
@@ -312,7 +328,8 @@ class CateForPreTraining(CatePreTrainedModel):
 
     def cross_encode(self, states: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """States of B Xs, then of their Ys (2B, L, D), and which of a pair's positions are nodes (B, 2L), to the scores
-        of operations (B, 2L, V): X's positions, then Y's."""
+        of operations (B, 2L, V): X's positions, then Y's.
+        """
         batch, length = len(states) // 2, states.shape[1]
         segments = self.segment_embeddings.weight[:2]  # (2, D)
         if self.config.embedding_scale:
@@ -342,7 +359,8 @@ class CateMember(nn.Module):
 
 class CateForSequenceClassification(CatePreTrainedModel):
     """Predicts `num_labels` numbers from an architecture's encoding; with one label, its accuracy. With several
-    members it is their mean, mapped back to the labels' units where the configuration says how."""
+    members it is their mean, mapped back to the labels' units where the configuration says how.
+    """
 
     def __init__(self, config: CateConfig):
         super().__init__(config)
@@ -367,7 +385,8 @@ class CateForSequenceClassification(CatePreTrainedModel):
     ) -> SequenceClassifierOutput:
         """labels: (B,) or (B, num_labels) numbers. The loss is the squared error, plus `ranking_loss_weight` times the
         mean of log(1 + exp(-(s_i - s_j))) over the pairs of the batch with label i above label j. hidden_states and
-        attentions are the first member's."""
+        attentions are the first member's.
+        """
         outputs = self.cate(input_ids, attention_mask, adjacency, inputs_embeds=inputs_embeds, **kwargs)
         logits = self._scores(self, outputs.pooler_output)  # (B, num_labels)
         for member in self.members:

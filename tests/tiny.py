@@ -7,7 +7,7 @@ import torch
 from cate_hf import Architecture, CateConfig, CateForPreTraining, CateTokenizer
 from cate_hf.hub.save import save_checkpoint
 
-SIZES = {"num_hidden_layers": 2, "num_cross_layers": 1, "hidden_size": 16, "num_attention_heads": 4}
+SIZES = {"num_hidden_layers": 2, "num_cross_layers": 1, "hidden_size": 16, "num_attention_heads": 4, "wiring_dim": 0}
 
 PLAIN = Architecture(["input", "conv3x3-bn-relu", "output"], [[0, 1, 0], [0, 0, 1], [0, 0, 0]])
 SKIP = Architecture(["input", "conv3x3-bn-relu", "output"], [[0, 1, 1], [0, 0, 1], [0, 0, 0]])

@@ -203,7 +203,8 @@ class CateTokenizer(PreTrainedTokenizer):
         **kwargs,
     ) -> BatchEncoding:
         """A batch from a list of what this tokenizer gave for one architecture each (or from a dict of lists), as
-        collators do. `labels` of a node each are padded with -100; any other key is stacked as it is."""
+        collators do. `labels` of a node each are padded with -100; any other key is stacked as it is.
+        """
         if not isinstance(encoded_inputs, Mapping):
             features = [dict(feature) for feature in encoded_inputs]
         elif len(encoded_inputs.get("input_ids", ())) and np.ndim(encoded_inputs["input_ids"][0]) == 0:

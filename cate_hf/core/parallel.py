@@ -32,7 +32,8 @@ def _libraries() -> ThreadpoolController:
 
 def one_thread_a_product():
     """A context in which products and factorisations of matrices use one thread each: small ones are faster so, and
-    the bits of a result do not depend on how many there would be."""
+    the bits of a result do not depend on how many there would be.
+    """
     return _libraries().limit(limits=1, user_api="blas")
 
 

@@ -14,7 +14,7 @@ from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
@@ -77,12 +77,20 @@ class Encoder:
     def dim(self) -> int:
         return self.model.config.encoding_size
 
+    @property
+    def parts(self) -> dict[str, slice]:
+        """Where the parts of an encoding are: some of "learned", "computation" (predicted statistics of the graph and
+        of the network at initialisation, standardised) and "wiring" (which operations and depths edges join).
+        """
+        return self.model.config.encoding_parts
+
     def encode(
         self,
         architectures: Any,
         batch_size: int = 1024,
         progress: bool = False,
         on_batch: "Callable[[int], None] | None" = None,
+        parts: "Sequence[str] | None" = None,
     ) -> np.ndarray:
         """Encode architectures, in their order.
 
@@ -92,15 +100,20 @@ class Encoder:
             batch_size: architectures at a time, fewer where they have more than 32 nodes; bounds the memory.
             progress: draw a progress bar.
             on_batch: called with the number of architectures of each batch that is done.
+            parts: names of `parts` to give side by side in this order, such as ["wiring"]; all when None.
 
         Returns:
-            (N, D) float32.
+            (N, D) float32; of some parts as many columns as they have.
 
         Raises:
-            ValueError: an operation of another space, or more nodes than the model knows; the row is named.
+            ValueError: a part that the encoding does not have; an operation of another space, or more nodes than the
+                model knows; the row is named.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        for name in parts or ():
+            if name not in self.parts:
+                raise unknown("part of an encoding", name, self.parts)
         table = self._as_table(architectures)
         encodings = np.empty((len(table), self.dim), dtype=np.float32)
         if len(table):
@@ -121,7 +134,7 @@ class Encoder:
             done = run_on_cores(encode_batch, starts) if on_cpu else map(encode_batch, starts)
             for count in done:
                 (on_batch or advance)(count)
-        return encodings
+        return encodings if parts is None else np.concatenate([encodings[:, self.parts[p]] for p in parts], axis=1)
 
     def kernels(self, count: int) -> contextlib.AbstractContextManager:
         """The model's layers compiled, for the time of a block in which `count` architectures are encoded, if those are

@@ -13,7 +13,8 @@ CACHE_VARIABLE = "CATE_HF_CACHE"
 
 def cache_folder() -> Path:
     """The package's cache folder: $CATE_HF_CACHE, or `cate_hf` in the assets cache of huggingface_hub, which follows
-    HF_HOME and XDG_CACHE_HOME (~/.cache/huggingface/assets/cate_hf by default)."""
+    HF_HOME and XDG_CACHE_HOME (~/.cache/huggingface/assets/cate_hf by default).
+    """
     own = os.environ.get(CACHE_VARIABLE)
     if own:
         return Path(own)

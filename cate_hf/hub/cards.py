@@ -213,6 +213,7 @@ def render_model_card(
         repository=repository,
         config=shown,
         encoding_size=config.encoding_size,
+        parts={name: (part.start, part.stop) for name, part in config.encoding_parts.items()},
         num_parameters=int(num_parameters),
         pairs={name: (facts.pairs or {})[name] for name in PAIR_FACTS if name in (facts.pairs or {})},
         labelled=sorted({n for taus in facts.kendall_tau.values() for n in taus}),

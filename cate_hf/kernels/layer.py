@@ -70,7 +70,8 @@ def _rows(function, size: int, count: int, epsilon: float, draws, **tensors: tor
 
 class CompiledLayer(torch.autograd.Function):
     """A pre-LayerNorm block. Arguments: states (B, L, D) float32, mask (B or 1, H or 1, L, L) float32, the twelve
-    parameters of the layer in the order of `_parameters`, the numbers, and the type of the products."""
+    parameters of the layer in the order of `_parameters`, the numbers, and the type of the products.
+    """
 
     @staticmethod
     def forward(ctx, states, mask, *others):

@@ -24,7 +24,7 @@ def different(space: "Space", count: int, seed: int, progress: bool = False) -> 
 def sample_unique(
     space: "Space", n: int, rng: np.random.Generator, progress: bool = False, fewer: bool = False
 ) -> ArchitectureTable:
-    """n architectures that differ, in the order in which `space._draw` gives them, with columns hash and the costs.
+    """N architectures that differ, in the order in which `space._draw` gives them, with columns hash and the costs.
 
     Args:
         fewer: give as many as are found, of a space that has not so many.

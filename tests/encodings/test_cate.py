@@ -119,3 +119,18 @@ def test_one_encoder_by_name_for_cells_of_each_of_its_spaces():
     foreign = Architecture(["input", "conv5x5", "output"], PLAIN.adjacency)
     with pytest.raises(ValueError, match="unknown operation 'conv5x5'"):
         encoder.encode([foreign])
+
+
+def test_parts_of_an_encoding_stand_side_by_side_in_the_order_asked_for(tmp_path):
+    folder = save_tiny(tmp_path / "tiny", statistics=["one", "two"], learnt_in_encoding=True, wiring_dim=24)
+    encoder = load_encoder(folder)
+    assert {name: part.stop - part.start for name, part in encoder.parts.items()} == {
+        "learned": 16,
+        "computation": 2,
+        "wiring": 24,
+    }
+    whole = encoder.encode(CELLS)
+    assert whole.shape == (3, encoder.dim) == (3, 42)
+    assert np.array_equal(encoder.encode(CELLS, parts=["wiring", "learned"]), np.hstack([whole[:, 18:], whole[:, :16]]))
+    with pytest.raises(ValueError, match="unknown part of an encoding 'wirings'.*wiring"):
+        encoder.encode(CELLS, parts=["wirings"])

@@ -1,6 +1,6 @@
 """Keep a small random checkpoint as this version writes it, for test_formats.py: run once when a format is released.
 
-python -m tests.hub.freeze_format format_2
+python -m tests.hub.freeze_format format_3
 """
 
 import json
@@ -41,4 +41,7 @@ def freeze(name: str, config: CateConfig) -> None:
 
 
 if __name__ == "__main__":
-    freeze(sys.argv[1], CateConfig.for_space("nasbench101", statistics=["vertices", "edges"], **SMALL))
+    freeze(
+        sys.argv[1],
+        CateConfig.for_space("nasbench101", statistics=["vertices", "edges"], learnt_in_encoding=True, **SMALL),
+    )

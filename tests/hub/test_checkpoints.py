@@ -56,7 +56,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    return save_tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")
+    return save_tiny(tmp_path_factory.mktemp("checkpoint") / "tiny", wiring_dim=24)
 
 
 def test_a_checkpoint_has_all_that_travels(checkpoint):
@@ -88,7 +88,7 @@ def test_auto_classes_load_our_own_without_remote_code(checkpoint, tmp_path):
     assert type(AutoModelForPreTraining.from_pretrained(poisoned)) is cate_hf.CateForPreTraining
     head = AutoModelForSequenceClassification.from_pretrained(poisoned)
     assert type(head) is cate_hf.CateForSequenceClassification
-    assert load_encoder(poisoned).encode(CELLS).shape == (3, 16)
+    assert load_encoder(poisoned).encode(CELLS).shape == (3, 16 + 24)
 
 
 @pytest.mark.parametrize("name", checkpoint_names())

@@ -259,13 +259,14 @@ def test_isomorphic_drawings_are_encoded_alike():
 )
 def test_every_field_of_the_design_changes_the_encoding(fields):
     statistics = None if "pooling" in fields else ["one"]
-    reference, changed = config_of("for_space"), config_of("for_space", **(fields | {"statistics": statistics}))
+    reference = config_of("for_space", learnt_in_encoding=True)
+    changed = config_of("for_space", **({"learnt_in_encoding": True, "statistics": statistics} | fields))
     batch = graphs(reference)
     with torch.no_grad():
         one = build(CateModel, reference)(**batch).pooler_output
         other = build(CateModel, changed)(**batch).pooler_output
     assert other.isfinite().all()
-    one, other = one[:, :64], other[:, :64]  # the learned part, without statistics
+    one, other = one[:, :64], other[:, :64]  # the learned part, without statistics and wiring
     assert (one - other).abs().max() > 1e-3
 
 
@@ -436,7 +437,7 @@ def test_a_checkpoint_of_format_1_still_loads_as_it_was(tmp_path):
 
 
 def test_the_encoding_is_its_learned_part_then_the_statistics():
-    config = config_of("for_space", encoding_dim=10)
+    config = config_of("for_space", encoding_dim=10, learnt_in_encoding=True, wiring_dim=0)
     assert (config.learnt_size, config.encoding_size) == (10, 13)
     model, batch = build(CateModel, config), graphs(config)
     with torch.no_grad():
@@ -447,11 +448,24 @@ def test_the_encoding_is_its_learned_part_then_the_statistics():
         moved = model(**batch)
     assert torch.equal(moved.statistics, output.statistics)
     torch.testing.assert_close(moved.pooler_output[:, :10], (output.pooler_output[:, :10] - 1.0) * 2.0)
-    alone = build(CateModel, config_of("for_space", statistics_in_encoding=False))
+    alone = build(CateModel, config_of("for_space", statistics_in_encoding=False, wiring_dim=0))
     with torch.no_grad():
         output = alone(**batch)
     assert output.pooler_output.shape == (4, 64)
     assert output.statistics.shape == (4, 3)
+
+
+def test_the_default_encoding_is_the_statistics_then_the_wiring():
+    config = config_of("for_space")
+    assert config.encoding_parts == {"computation": slice(0, 3), "wiring": slice(3, 131)}
+    model, batch = build(CateModel, config), graphs(config)
+    with torch.no_grad():
+        output = model(**batch)
+    assert output.pooler_output.shape == (4, 131)
+    assert torch.equal(output.pooler_output[:, :3], output.statistics)
+    all_parts = config_of("for_space", learnt_in_encoding=True)
+    assert list(all_parts.encoding_parts) == ["learned", "computation", "wiring"]
+    assert all_parts.encoding_size == 64 + 3 + 128
 
 
 def test_the_scale_of_an_encoding_survives_saving(tmp_path):

@@ -127,7 +127,7 @@ def test_every_weight_that_is_trained_gets_a_gradient(fields, space, tokens, pla
     settings = PretrainSettings(batch_size=4, statistics_batch_size=4, **fields)
     targets = plain if settings.statistics_weight else None
     config = pretraining_config(settings, space, targets and targets.names)
-    assert config.encoding_size <= 128
+    assert config.encoding_size - config.wiring_dim <= 128
     model = CateForPreTraining(config).train()
     freeze_unused(model)
     ranges = IdRange(config.num_special_ids, config.vocab_size, config.mask_token_id, config.pad_token_id)
@@ -191,13 +191,15 @@ def test_coefficients_of_determination_are_those_of_scikit_learn(space, tokens, 
     }
 
 
-@pytest.mark.parametrize(("statistics", "learnt", "size"), [(30, 64, 94), (94, 34, 128), (112, 16, 128), (113, 64, 64)])
-def test_an_encoding_has_at_most_128_numbers(space, statistics, learnt, size):
+@pytest.mark.parametrize(("statistics", "parts"), [(30, (30, 128)), (128, (128, 128)), (129, (64, 128))])
+def test_an_encoding_has_at_most_256_numbers(space, statistics, parts):
     config = pretraining_config(PretrainSettings(), space, [f"s{i}" for i in range(statistics)])
-    assert (config.learnt_size, config.encoding_size, len(config.statistics)) == (learnt, size, statistics)
+    assert tuple(part.stop - part.start for part in config.encoding_parts.values()) == parts
+    assert config.encoding_size <= 256
+    assert config.learnt_size == 64
 
 
-def test_where_no_room_is_left_the_encoding_ends_as_the_predicted_statistics(space, tokens, tmp_path):
+def test_the_statistics_are_the_encoding_as_long_as_there_is_room_for_them(space, tokens, tmp_path):
     inputs = [torch.from_numpy(array[:9]) for array in (tokens.input_ids.astype(np.int64), *tokens.arrays[1:])]
     for count in (113, 128, 129):
         names = [f"s{i}" for i in range(count)]
@@ -209,15 +211,16 @@ def test_where_no_room_is_left_the_encoding_ends_as_the_predicted_statistics(spa
             before = model.cate(*inputs)
             finish_encoding(model, tokens)
             if count > 128:
-                assert config.encoding_size == 64
+                assert list(config.encoding_parts) == ["learned", "wiring"]
                 torch.testing.assert_close(model.cate(*inputs).statistics, before.statistics)
                 continue
             model.save_pretrained(tmp_path)
             kept = CateForPreTraining.from_pretrained(tmp_path).eval()
-            assert kept.config.encoding_size == count
+            assert kept.config.encoding_parts["computation"] == slice(0, count)
             for after in (kept.cate(*inputs), model.cate(*inputs)):
-                torch.testing.assert_close(after.pooler_output, before.statistics, atol=1e-5, rtol=1e-4)
+                torch.testing.assert_close(after.pooler_output[:, :count], before.statistics, atol=1e-5, rtol=1e-4)
                 torch.testing.assert_close(after.statistics, before.statistics, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(kept.cate(*inputs).pooler_output, model.cate(*inputs).pooler_output)
 
 
 @pytest.fixture(scope="module")

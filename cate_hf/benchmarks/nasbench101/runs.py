@@ -128,7 +128,8 @@ def read_runs(path: str | os.PathLike, progress: bool = False) -> RunResults:
 
 def _parse_block(block: Block, layouts: dict[int, list[Layout]], cells: BenchmarkCells):
     """Rows of the cells (n,), epochs (n,), values (n, 8), parameters (n,), and position and reason of the first record
-    that is wrong, or None; what belongs to it and later ones means nothing."""
+    that is wrong, or None; what belongs to it and later ones means nothing.
+    """
     n = len(block.starts)
     rows, epochs, parameters = np.zeros((3, n), dtype=np.int64)
     values = np.zeros((n, len(FIELDS)))

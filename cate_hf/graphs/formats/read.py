@@ -97,7 +97,8 @@ def _from_file(path: Path, space: "Space | None") -> Any:
 
 def _first_genotype(path: Path) -> SimpleNamespace | None:
     """The fields normal and reduce of a file's first row, each a list of (operation, input), as `cate import` writes
-    pairs of cells; None of a file of another form. Raises ValueError where the row cannot be read."""
+    pairs of cells; None of a file of another form. Raises ValueError where the row cannot be read.
+    """
     with readable_parquet(path) as file:
         if not {"normal", "reduce"} <= set(file.schema_arrow.names):
             return None

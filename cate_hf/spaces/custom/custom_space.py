@@ -129,7 +129,8 @@ class CustomSpace(Space):
     @property
     def size(self) -> int | None:
         """Number of architectures where they are few enough to be listed (5 million drawings of at most 11 nodes),
-        else None. The first time they are listed for it."""
+        else None. The first time they are listed for it.
+        """
         return None if self._patterns is None else len(self.enumerate())
 
     def hash_many(self, table: ArchitectureTable, on_progress: Callable[[int], None] | None = None) -> np.ndarray:
@@ -169,7 +170,8 @@ class CustomSpace(Space):
 
     def pool(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
         """All of the space where it can be listed; else `pool_size` unique samples of seed 0 (or as many as are found,
-        of a space that has fewer), sorted by hash; with columns hash and the costs."""
+        of a space that has fewer), sorted by hash; with columns hash and the costs.
+        """
         if self._patterns is not None:
             return self.enumerate(use_cache, progress)
 
@@ -247,7 +249,8 @@ class CustomSpace(Space):
     def neighbours(self, architecture: "Architecture") -> ArchitectureTable:
         """All valid architectures one edge (added or removed between its nodes) or one operation away, each once, the
         architecture itself excluded, with a column hash. They are pruned: one without an edge may lack nodes too. Where
-        the number of edges, of all or into each node, is fixed: also those with one edge from another node."""
+        the number of edges, of all or into each node, is fixed: also those with one edge from another node.
+        """
         from cate_hf.spaces.custom._draw import plainly_valid
 
         def plain(table: ArchitectureTable) -> tuple[ArchitectureTable, np.ndarray]:

@@ -45,7 +45,8 @@ def costs(
 
 def cost_tables(channels: int, cells: int, classes: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Parameters and multiply-adds: fixed (2,) of all but the cells; edge (5, 2) of an operation on an edge, summed
-    over all cells of the network."""
+    over all cells of the network.
+    """
     check_sizes(channels=channels, cells=cells, classes=classes, image_size=image_size)
     fixed = convolution(3, channels, 3, image_size)
     edge = np.zeros((len(OPERATIONS), 2), dtype=np.int64)

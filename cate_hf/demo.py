@@ -189,6 +189,7 @@ def search(output: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the demonstration; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cate_hf.demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder of the files")
     parser.add_argument("--model", default="nasbench101", help="checkpoint that encodes: a bundled name or a folder")

@@ -21,9 +21,8 @@ def reconstruction(
 ) -> dict[str, Any]:
     """How many architectures of a table come back from their latent vectors.
 
-    Args:
-        sampled: of so many, where the decoder draws at random, each latent vector is drawn 10 times and decoded 10
-            times (Zhang et al. 2019, section 4.1); the noise is that of training.
+    Where the decoder draws at random, the latent vectors of the first `sampled` are drawn 10 times each and decoded 10
+    times (Zhang et al. 2019, section 4.1); the noise is that of training.
 
     Returns:
         architectures, exact (share decoded as drawn, from the mean latent vector, the most probable choices), and
@@ -74,11 +73,9 @@ def prior(
     points: int = 1000,
     decodings: int = 10,
 ) -> dict[str, Any]:
-    """What decoded samples of the prior are.
+    """What decoded samples of the prior are: `points` latent vectors, each decoded `decodings` times.
 
-    Args:
-        train: architectures of the training, for the range of their latent vectors.
-        points, decodings: latent vectors drawn, and how often each is decoded; the choices of D-VAE are drawn.
+    The range of the latent vectors of the training is that of `train`. The choices of D-VAE are drawn.
 
     Returns:
         decodings (how many), and for samples of N(0, I) and, as the authors of both do, for samples moved to mean and

@@ -96,6 +96,7 @@ class EncodingSettings:
 
     @property
     def recipe(self) -> Recipe:
+        """The preset's recipe, with the batch size of these settings."""
         recipe = RECIPES[self.encoding][self.preset]
         return recipe if self.batch_size is None else replace(recipe, batch_size=self.batch_size)
 
@@ -111,6 +112,7 @@ class EncodingSettings:
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def learning_rate_at(self, step: int, total_steps: int) -> float:
+        """The learning rate of a step, by the recipe."""
         recipe = self.recipe
         if not recipe.decay:
             return recipe.learning_rate

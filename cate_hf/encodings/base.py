@@ -82,10 +82,12 @@ class BaseEncoding(Encoding, ABC):
         self.space = get_space(space)
 
     def fit(self, table: ArchitectureTable, progress: bool = False) -> "Encoding":
+        """Do nothing: there is nothing to learn."""
         return self
 
     @abstractmethod
-    def transform(self, table: ArchitectureTable) -> np.ndarray: ...
+    def transform(self, table: ArchitectureTable) -> np.ndarray:
+        """(N, D) float32, one row an architecture."""
 
     def own_table(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> ArchitectureTable:
         """Architectures as a table over the space's vocabulary.
@@ -111,6 +113,7 @@ class BaseEncoding(Encoding, ABC):
         return self.pool[rng.integers(len(self.pool), size=n)]
 
     def perturb(self, architecture: "Architecture", rng: np.random.Generator) -> "Architecture | None":
+        """None: this encoding has no steps of its own."""
         return None
 
     def distance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:

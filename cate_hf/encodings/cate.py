@@ -64,6 +64,7 @@ class Encoder:
 
     @property
     def space(self) -> str:
+        """Name of the search space."""
         return self.model.config.space
 
     @property
@@ -75,6 +76,7 @@ class Encoder:
 
     @property
     def dim(self) -> int:
+        """D, the length of an encoding."""
         return self.model.config.encoding_size
 
     @property

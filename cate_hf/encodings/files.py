@@ -41,9 +41,13 @@ def encode_to_parquet(
 
     Args:
         model: name of a bundled checkpoint, or a folder.
-        space, input: one of the two: all architectures of a space (its pool, where it cannot be listed), or those of a
-            Parquet file, which is read by parts, or JSON Lines file. Of pairs of DARTS cells (columns normal and
-            reduce) the encodings of both stand side by side.
+        output: Parquet file to write.
+        space: encode all architectures of this space; its pool, where it cannot be listed.
+        input: or those of a Parquet file, which is read by parts, or a JSON Lines file. Of pairs of DARTS cells
+            (columns normal and reduce) the encodings of both stand side by side.
+        batch_size: architectures at a time.
+        overwrite: replace the output when it exists.
+        progress: draw a progress bar.
         precision: see `cate_hf.load_encoder`.
 
     Returns:

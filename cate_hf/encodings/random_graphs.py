@@ -23,6 +23,7 @@ def architectures_of(space: Space, edges: np.ndarray, operations: np.ndarray) ->
     """Those of N graphs that are architectures of the space once nodes on no path from input to output are removed.
 
     Args:
+        space: the search space.
         edges: (N, E) bool, each of the pairs of `max_nodes` positions in row-major order of the upper triangle.
         operations: (N, P) of each position between inputs and output, from 0.
 
@@ -75,11 +76,7 @@ def _only_limits(space: Space) -> bool:
 
 
 def are_common(space: Space, draw: Callable[[int, np.random.Generator], ArchitectureTable]) -> bool:
-    """Whether at least one in a thousand random graphs is an architecture of the space, by a fixed sample.
-
-    Args:
-        draw: the architectures among so many random graphs.
-    """
+    """Whether at least one in a thousand random graphs is an architecture of the space, by a fixed sample of `draw`."""
     count = min(_PROBE, largest_batch(space))
     return len(draw(count, np.random.default_rng(0))) >= max(1, count * _RARE)
 

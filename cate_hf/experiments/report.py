@@ -29,10 +29,8 @@ def summarise(
     signed-rank test against the `reference`, over the seeds that both have; and the quartiles at the end, from the
     least to the most.
 
-    Arms without a finished trial are left out.
-
-    Args:
-        reference: an encoding, that of the same algorithm; or ALGORITHM,ENCODING, that arm for all.
+    Arms without a finished trial are left out. The `reference` is an encoding, that of the same algorithm; or
+    ALGORITHM,ENCODING, that arm for all.
     """
     measure, sign = ("best_so_far", -1) if best_possible is None else ("regret", 1)
     rows = []
@@ -118,7 +116,12 @@ def write_report(
     """Write trials.parquet, summary.csv, table.md, table.tex and the figures into the folder; returns the Markdown.
 
     Args:
-        reference: what the others are tested against, as `summarise` takes it.
+        folder: of the comparison.
+        facts: what `cate_hf.experiments.grid.run_grid` gave.
+        settings: all that the folder compares.
+        command: for the notes under the tables.
+        reference: the encoding that the others are tested against, under the same algorithm; or ALGORITHM,ENCODING for
+            all.
     """
     trials = read_trials(folder, settings)
     rows = summarise(trials, facts["best_possible"], reference)

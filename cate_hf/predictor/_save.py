@@ -6,6 +6,7 @@ the frozen encoder; its metadata are JSON.
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def save_predictor(
     about = {
         "format": FORMAT,
         "space": predictor.space.name,
-        "targets": [target.as_dict() for target in predictor.targets],
+        "targets": [asdict(target) for target in predictor.targets],
         "statistics": predictor.features.statistics,
         "initialisations": predictor.features.initialisations,
         "process": predictor.process is not None,

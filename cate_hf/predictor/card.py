@@ -21,8 +21,9 @@ def render_card(predictor: "Predictor", repository: str | None = None, picture: 
     """The README.md of a predictor's folder, from its facts; what is not known is left out.
 
     Args:
-        picture: whether the folder has one of the residuals.
+        predictor: what the card describes.
         repository: what the card's examples load, such as "owner/name"; a path to fill in by default.
+        picture: whether the folder has one of the residuals.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -72,10 +73,7 @@ def render_card(predictor: "Predictor", repository: str | None = None, picture: 
 
 def draw_residuals(predictor: "Predictor", file: Path, single: bool = True) -> None:
     """What labels held out of the fit turned out to be, by what was predicted; of a predictor that does not know them,
-    nothing is drawn.
-
-    Args:
-        single: each label a point; False shows how many fall where, from which no label can be read.
+    nothing is drawn. Without `single` points the picture shows how many fall where, from which no label can be read.
     """
     if not predictor.facts.get("residual_points"):
         return

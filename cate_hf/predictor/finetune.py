@@ -36,10 +36,19 @@ def finetune_to_folder(
     """Fit a predictor to labels of a table, measure it on others, and write its folder; returns its facts.
 
     Args:
+        space: a name, or a YAML file.
+        output_dir: folder to write.
+        train_size: labelled architectures to learn from, drawn at random.
         table: as `cate_hf.benchmarks.find_benchmark` takes it.
+        model: encoder to start from; the one bundled for the space when None.
         fields: of the table; its own choice when empty. Architectures without one of them are left out.
+        seed: of the drawn labels, of the heads and of the order.
         test_size: architectures that are drawn from those that were not trained on.
-        settings: of `cate_hf.predictor.fit_predictor`.
+        keep_labels: write the labels too, so that the predictor can be updated.
+        overwrite: replace the folder when it exists.
+        progress: draw a progress bar.
+        command: that makes the predictor, for its card.
+        **settings: of `cate_hf.predictor.fit_predictor`.
 
     Raises:
         ValueError: a table, a field or a size that does not fit, or as `fit_predictor`.

@@ -58,13 +58,16 @@ def fit_predictor(
         encoder: a checkpoint's name or folder (of a predictor too), or an `Encoder`; the one bundled for the space when
             None. One of several spaces is an encoder of each.
         space: of the architectures; the encoder's when None.
+        seed: of the heads, of the order and of the labels that are left out.
         members: K encoders that are fine-tuned, 5 of up to 1,000 labels and 3 of more when None; 0 for the process and
             trees alone, on statistics alone where `encoder` is None.
         statistics: what the trees see beside the encoding: "structure", "both" (of the network at initialisation too,
             tens of milliseconds an architecture, here and when predicting), or "none".
-        trees, gp: whether there is a forest, and a Gaussian process on what it sees (of up to 5,000 labels).
+        trees: whether there is a forest.
+        gp: whether there is a Gaussian process on what the forest sees (of up to 5,000 labels).
         transform: of the labels (`cate_hf.predictor.targets.TRANSFORMS`), or of each by name; by their names when None.
-        epochs, batch: of the members' training; by the number of labels when None.
+        epochs: of the members' training; by the number of labels when None.
+        batch: cells a step of each member; by the number of labels when None.
         training: other settings of the members' training than theirs by name: learning rates, weights of the losses
             (`cate_hf.predictor.members.MemberSettings`).
         initialisations: of statistics "both", networks an architecture.

@@ -65,6 +65,7 @@ class Predictor:
 
     @property
     def target_names(self) -> list[str]:
+        """Names of the labels that it predicts."""
         return [target.name for target in self.targets]
 
     def predict(
@@ -83,6 +84,7 @@ class Predictor:
             architectures: a table (fastest), a sequence of `Architecture`, or one alone, which gives one row.
             target: which label; the first when None.
             features: (N, F) that `features` gave for the same architectures, where they are at hand.
+            progress: draw a progress bar.
 
         Raises:
             ValueError: an architecture of another space, the row is named; or no such target.
@@ -123,9 +125,12 @@ class Predictor:
         """The k architectures with the best predictions, the best first, with columns `predicted` and `deviation`.
 
         Args:
+            k: how many.
             table: to choose from; the space's pool when None.
+            target: which label; the first when None.
             features: (N, F) that `features` gave for it, where they are at hand.
             screened: how many, the best of the trees, the members look at; None: all. Only where there are trees.
+            progress: draw a progress bar.
 
         Raises:
             ValueError: k is not from 1 to the number of architectures.

@@ -25,7 +25,12 @@ def report(
     """Measure a predictor on N labelled architectures that it was not fitted to.
 
     Args:
-        features, parts: what `predictor.features` and `predictor.parts` gave for them, where they are at hand.
+        predictor: what is measured.
+        architectures: N, as `Predictor.predict` takes them.
+        values: (N,) labels, or name -> (N,) of several.
+        features: (N, F) that `predictor.features` gave for them, where they are at hand.
+        progress: draw a progress bar.
+        parts: what `predictor.parts` gave for them, where it is at hand.
 
     Returns:
         label -> {"rows", what `measures` gives, "coverage_50", "coverage_90"}: the share of labels within the intervals

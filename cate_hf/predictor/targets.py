@@ -1,7 +1,7 @@
 """What a predictor is fitted to: labels in a form that spreads them, standardised, and the way back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class Target:
         """The target of labels (n,), checked before.
 
         Args:
+            name: of the column.
+            values: (n,) labels.
             transform: one of `TRANSFORMS`; by the name of the column and its values when None.
 
         Raises:
@@ -89,9 +91,6 @@ class Target:
         if self.transform == "log-error":
             return (1 - np.exp(-np.maximum(plain, 0.0))) * self.unit
         return np.exp(plain) if self.transform == "log" else plain
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 def check_values(name: str, values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:

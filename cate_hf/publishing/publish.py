@@ -64,6 +64,7 @@ def publish_checkpoint(
     Without changes no commit is made. A card that is as it was rendered is rendered anew with the repository's name.
 
     Args:
+        folder: of the checkpoint.
         repo_id: "owner/name"; made where it does not exist.
         private: when it is made.
         revision: branch to commit to, made where it does not exist.

@@ -92,6 +92,7 @@ class Optimizer(ABC):
         """Return all settings of this search, those given in the place of the defaults.
 
         Args:
+            settings: those that differ from the defaults.
             name: what errors call the search; its own name when None.
 
         Raises:

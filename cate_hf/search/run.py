@@ -84,9 +84,12 @@ def run_trial(
     """Run one trial.
 
     Args:
+        evaluation: the candidates and their values.
         algorithm: as `parse_algorithm` reads it.
-        encodings: (N, D) of the candidates, where the algorithm uses them; encoding: what made them, where it has steps
-            of its own.
+        queries: how many candidates are evaluated.
+        seed: of the search.
+        encodings: (N, D) of the candidates, where the algorithm uses them.
+        encoding: what made them, where it has steps of its own.
         settings: of the algorithm, besides those that its name gives.
 
     Returns:
@@ -143,6 +146,8 @@ def run_search(
     """Run all trials; at Ctrl-C the finished ones are returned, marked incomplete.
 
     Args:
+        settings: what the search is.
+        benchmark: of the settings' space.
         encodings: (N, D) of the candidates, where the algorithm needs them.
         candidates: those of the benchmark by default. Those without a value of the guide's field are left out.
         on_trial: called with each finished trial.

@@ -32,7 +32,9 @@ def run(
     (`Journal(optimizer, folder)`) nothing is evaluated again whose value was told, however the process ended.
 
     Args:
+        optimizer: the search.
         evaluate: the value of an architecture, higher is better; NaN says that the evaluation failed.
+        budget: candidates to be told in all.
         batch: how many are asked for at a time.
         failures: exceptions of `evaluate` that count as a failed evaluation; others end the run.
         on_result: called after each tell.

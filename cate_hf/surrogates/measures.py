@@ -14,7 +14,8 @@ def measures(predicted: np.ndarray, true: np.ndarray, higher_is_better: bool = T
     A correlation is 0 where all predictions, or all labels, are equal: nothing is ranked then.
 
     Args:
-        predicted, true: (n,) numbers.
+        predicted: (n,) numbers.
+        true: (n,) numbers.
         higher_is_better: whether the highest are the best.
     """
     from scipy.stats import kendalltau, spearmanr

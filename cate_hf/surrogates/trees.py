@@ -88,6 +88,7 @@ class Trees:
         return total, np.sqrt(np.maximum(squares - total**2, 0))
 
     def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the forest, by name."""
         return {name: getattr(self, name) for name in _ARRAYS}
 
     @classmethod

@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def resolve_mixed_precision(choice: str, cpu: bool) -> str:
-    """ "auto" is bf16 where the device multiplies it natively, else no."""
+    """Precision of a choice: "auto" is bf16 where the device multiplies it natively, else no."""
     if choice != "auto":
         return choice
     if not cpu and torch.cuda.is_available():

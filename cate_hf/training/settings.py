@@ -107,6 +107,7 @@ class PretrainSettings:
                 )
 
     def total_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the run. Raises ValueError where an epoch has none."""
         if steps_per_epoch < 1:
             raise ValueError(f"there are fewer training pairs than one batch of {self.batch_size}")
         steps = max(1, round(self.epochs * steps_per_epoch))

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from cate_hf.commands import VERBS
+from cate_hf.commands import VERBS, Verb
 from cate_hf.core.interruption import INTERRUPTED, Interrupted
 from cate_hf.core.names import one_line, printable
 
@@ -26,7 +26,7 @@ _app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _name, _verb in VERBS.items():
-    _app.command(_name)(_verb)
+    _app.command(_name, cls=Verb)(_verb)
 
 
 def _show_version(wanted: bool) -> None:

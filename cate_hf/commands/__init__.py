@@ -1,6 +1,11 @@
 """The verbs of the `cate` command: thin, each calls a function that is importable elsewhere."""
 
+import importlib
+import re
 from collections.abc import Callable
+from typing import Any
+
+from typer.core import TyperCommand
 
 from cate_hf.commands import (
     _comparisons,
@@ -16,7 +21,36 @@ from cate_hf.commands import (
     _tables,
 )
 
-__all__ = ["VERBS"]
+__all__ = ["VERBS", "Verb"]
+
+# What <name> in the help of an option stands for: the names in a registry, which is looked up when the help is shown.
+_LISTS = {
+    "algorithms": "cate_hf.search:algorithm_names",
+    "autoencoders": "cate_hf.autoencoders.settings:RECIPES",
+    "formats": "cate_hf.benchmarks.importing:FORMATS",
+    "precisions": "cate_hf.encodings.cate:PRECISIONS",
+    "predictors": "cate_hf.experiments._prediction:NAMES",
+    "presets": "cate_hf.experiments.settings:PRESETS",
+    "projections": "cate_hf.experiments.maps:PROJECTIONS",
+}
+
+
+def _listed(name: str) -> str:
+    module, _, attribute = _LISTS[name].partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    return ", ".join(found() if callable(found) else found)
+
+
+class Verb(TyperCommand):
+    """A command whose help lists what registries hold, without their imports before it is asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        for parameter in self.params:
+            if text := getattr(parameter, "help", None):
+                parameter.help = re.sub(r"<(\w+)>", lambda found: _listed(found[1]), text)  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
+
 
 VERBS: dict[str, Callable[..., None]] = {
     "spaces": _spaces.spaces,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cate_hf.search import algorithm_names
+from cate_hf.commands._options import Encodings, OutputDir, Pool, Results, Space
 
 
 def compare(
@@ -15,12 +15,7 @@ def compare(
     space: Annotated[
         str | None, typer.Option(help="Search space: a name, or a YAML file.", show_default="the preset's")
     ] = None,
-    benchmark: Annotated[
-        str | None,
-        typer.Option(
-            help="File of results, as for cate search; leave it out where none is needed.", show_default=False
-        ),
-    ] = None,
+    benchmark: Results = None,
     encodings: Annotated[
         str | None,
         typer.Option(
@@ -29,11 +24,11 @@ def compare(
     ] = None,
     algorithms: Annotated[
         str | None,
-        typer.Option(help=f"With commas, of {', '.join(algorithm_names())}.", show_default="random,cate-dngo-ls"),
+        typer.Option(help="With commas, of <algorithms>.", show_default="random,cate-dngo-ls"),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="paper-small, paper-large or outside-space; other options override it.", show_default=False),
+        typer.Option(help="One of <presets>; other options override it.", show_default=False),
     ] = None,
     as_reference: Annotated[
         bool,
@@ -72,9 +67,7 @@ def compare(
     where: Annotated[
         str | None, typer.Option(help='Candidates to search in, such as "nodes==6,edges>7".', show_default="all")
     ] = None,
-    pool: Annotated[
-        int | None, typer.Option(min=1, help="Search in a random sample of this many candidates.", show_default="all")
-    ] = None,
+    pool: Pool = None,
     against: Annotated[
         str,
         typer.Option(
@@ -144,33 +137,24 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 
 
 def evaluate(
-    space: Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)],
-    output: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
-    encodings: Annotated[
-        str, typer.Option(help="Names, checkpoints or files of cate encode, separated by commas.")
-    ] = "cate,adjacency",
-    benchmark: Annotated[
-        str | None,
-        typer.Option(
-            help="File of results, as for cate search; leave it out where none is needed.", show_default=False
-        ),
-    ] = None,
+    space: Space,
+    output: OutputDir,
+    encodings: Encodings = "cate,adjacency",
+    benchmark: Results = None,
     field: Annotated[
         str | None, typer.Option(help="The field to predict.", show_default="the benchmark's accuracy")
     ] = None,
     labels: Annotated[str, typer.Option(help="Numbers of labelled architectures, separated by commas.")] = "50,150,424",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the labelled architectures.")] = 5,
     predictors: Annotated[
-        str | None, typer.Option(help="Any of ridge, gp, trees, knn and mlp, separated by commas.", show_default="all")
+        str | None, typer.Option(help="Any of <predictors>, separated by commas.", show_default="all")
     ] = None,
     development: Annotated[
         bool, typer.Option("--development", help="Measure on other architectures, for choices during training.")
     ] = False,
-    pool: Annotated[
-        int | None, typer.Option(min=1, help="Use a random sample of this many architectures.", show_default="all")
-    ] = None,
+    pool: Pool = None,
     test_size: Annotated[int, typer.Option(min=2, help="Number of unseen test architectures.")] = 4000,
-    projection: Annotated[str, typer.Option("--map", help="Projection of the maps: pca, tsne or umap.")] = "pca",
+    projection: Annotated[str, typer.Option("--map", help="Projection of the maps: <projections>.")] = "pca",
 ) -> None:
     """Measure encodings: how well they predict accuracy from few labels, and what they put near each other.
 

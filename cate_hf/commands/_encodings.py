@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from cate_hf.commands._options import Input, Output, Overwrite
+
 Model = Annotated[
     str,
     typer.Option(
@@ -12,21 +14,20 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Architectures to encode at a time.")]
 
 
 def encode(
     model: Model,
-    output: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    output: Output,
     space: Annotated[
         str | None, typer.Option(help="Encode all architectures of this search space.", show_default=False)
     ] = None,
-    input: Annotated[
-        Path | None, typer.Option(help="Parquet or JSON Lines file of architectures.", show_default=False)
-    ] = None,
+    input: Input = None,
     batch_size: BatchSize = 1024,
-    precision: Annotated[str, typer.Option(help="float32, or bfloat16: about twice as fast, less exact.")] = "float32",
+    precision: Annotated[
+        str, typer.Option(help="One of <precisions>; bfloat16 is twice as fast, less exact.")
+    ] = "float32",
     overwrite: Overwrite = False,
 ) -> None:
     """Write the encodings of architectures.

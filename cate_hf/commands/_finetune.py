@@ -2,26 +2,20 @@
 
 import shlex
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cate_hf.commands._options import OutputDir, Overwrite, Results, Space
+
 
 def finetune(
-    space: Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)],
-    output_dir: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    space: Space,
+    output_dir: OutputDir,
     train_size: Annotated[
         int, typer.Option(min=1, help="Labelled architectures to learn from, drawn at random.", show_default=False)
     ],
-    table: Annotated[
-        str | None,
-        typer.Option(
-            help="File of labels (Parquet, CSV or JSON Lines): of the space's own benchmark, or table=FILE for your "
-            "own table. Without it, the benchmark that needs no file, such as nasbench201's.",
-            show_default=False,
-        ),
-    ] = None,
+    table: Results = None,
     model: Annotated[
         str | None,
         typer.Option(help="Encoder to start from: a checkpoint's name or folder.", show_default="the space's bundled"),
@@ -54,7 +48,7 @@ def finetune(
     keep_labels: Annotated[
         bool, typer.Option(help="Write the labels into the folder, so that the predictor can be updated.")
     ] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder when it exists.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Fine-tune an encoder to predict a label of architectures, and measure it on others.
 

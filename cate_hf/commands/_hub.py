@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cate_hf.commands._options import Overwrite
+
 if TYPE_CHECKING:
     from cate_hf.publishing.cache import CacheEntry
     from cate_hf.publishing.models import KnownEncoder
@@ -112,7 +114,7 @@ def download(
     revision: Annotated[
         str | None, typer.Option(help="Branch or commit.", show_default="the registered one, or main")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder when it exists.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Download an encoder from the Hub and check it: the digest of each file, then the folder as a checkpoint.
 
@@ -145,7 +147,7 @@ def export(
         ),
     ],
     output_dir: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder when it exists.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Copy a checkpoint to a folder that loads where this package is not installed.
 

@@ -5,23 +5,22 @@ from typing import Annotated
 
 import typer
 
+from cate_hf.commands._options import Output, Overwrite
+
 
 def import_file(
-    output: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    output: Output,
     file: Annotated[
         Path | None, typer.Argument(help="File or folder to read; none for nasbench201.", show_default=False)
     ] = None,
     format: Annotated[
         str | None,
-        typer.Option(
-            help="nasbench101-tfrecord, nasbench201, nasbench301, darts, csv, jsonl or parquet.",
-            show_default="by the file's suffix",
-        ),
+        typer.Option(help="One of <formats>.", show_default="by the file's suffix"),
     ] = None,
     space: Annotated[
         str | None, typer.Option(help="Search space of a table: a name or a YAML file.", show_default=False)
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write results as a Parquet file: architectures with their hash, costs and all metrics.
 

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from cate_hf.commands._options import Space
+
 
 def pretrain_encoding(
-    name: Annotated[str, typer.Option(help="Encoding to train: d-vae or arch2vec.", show_default=False)],
-    space: Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)],
+    name: Annotated[str, typer.Option(help="Encoding to train: <autoencoders>.", show_default=False)],
+    space: Space,
     output_dir: Annotated[
         Path,
         typer.Option(help="Folder to write; its folder `training` holds states to resume from.", show_default=False),

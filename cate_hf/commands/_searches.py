@@ -5,20 +5,13 @@ from typing import Annotated
 
 import typer
 
-from cate_hf.search import algorithm_names
+from cate_hf.commands._options import Overwrite, Results, Space
 
 
 def search(
-    space: Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)],
+    space: Space,
     output: Annotated[Path, typer.Option(help="JSON file to write.", show_default=False)],
-    benchmark: Annotated[
-        str | None,
-        typer.Option(
-            help="File of results: of the space's own benchmark, or table=FILE for your own table. "
-            "Without it, the benchmark that needs no file, such as nasbench201's.",
-            show_default=False,
-        ),
-    ] = None,
+    benchmark: Results = None,
     encoding: Annotated[
         str,
         typer.Option(
@@ -29,7 +22,7 @@ def search(
     algorithm: Annotated[
         str,
         typer.Option(
-            help=f"{', '.join(algorithm_names())}. With /encoding an evolution or a local search takes steps in the "
+            help="<algorithms>. With /encoding an evolution or a local search takes steps in the "
             "encoding; cate-predictor/trees and /ensemble choose its predictors."
         ),
     ] = "cate-dngo-ls",
@@ -47,7 +40,7 @@ def search(
         bool,
         typer.Option("--trust-pickle", help="Unpickle files of NAS-Bench-301 ensembles that cannot be read otherwise."),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Search a space with a benchmark's results instead of training, and write what each trial found.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cate_hf.commands._options import Overwrite
 from cate_hf.graphs import draw
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def show(
     output: Annotated[
         Path | None, typer.Option(help="Picture to write: .svg, .png or .pdf.", show_default=False)
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Show an architecture: operations, edges, hash, costs and its space's notation.
 

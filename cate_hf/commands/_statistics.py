@@ -1,20 +1,19 @@
 """`cate statistics`: label-free numbers about architectures, as a file."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cate_hf.commands._options import Input, Output, Overwrite
+
 
 def statistics(
-    output: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    output: Output,
     space: Annotated[
         str | None,
         typer.Option(help="Search space: a name, such as nasbench101, or a YAML file.", show_default=False),
     ] = None,
-    input: Annotated[
-        Path | None, typer.Option(help="Parquet or JSON Lines file of architectures.", show_default=False)
-    ] = None,
+    input: Input = None,
     kind: Annotated[str, typer.Option(help="structure, initialisation or both.")] = "structure",
     sample: Annotated[
         int | None, typer.Option(min=1, help="Measure this many random architectures of the space.", show_default="all")
@@ -24,7 +23,7 @@ def statistics(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes that measure networks.", show_default="processors")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write statistics of architectures that predict accuracy without a label.
 

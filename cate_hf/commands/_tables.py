@@ -1,20 +1,20 @@
 """`cate enumerate` and `cate pairs`: a search space as files."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cate_hf.commands._options import Output, OutputDir, Overwrite
 
 Space = Annotated[
     str,
     typer.Argument(help="Name of a search space, such as nasbench101, or a YAML file.", show_default=False),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
 
 
 def enumerate_space(
     space: Space,
-    output: Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)],
+    output: Output,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Write this many random architectures.", show_default="all")
     ] = None,
@@ -52,7 +52,7 @@ def enumerate_space(
 
 def pairs(
     space: Space,
-    output: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    output: OutputDir,
     cost: Annotated[
         str | None, typer.Option(help="Pair by this cost, such as flops.", show_default="the space's own")
     ] = None,

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from cate_hf.core.names import unknown
 from cate_hf.surrogates.measures import measures as common_measures
 
 SPLIT_SEED = 20210218  # of the test architectures, the same for every encoding
 TEST_SIZE = 4000
+NAMES = ("ridge", "gp", "trees", "knn", "mlp")  # of the predictors
 
 
 def predictors(dim: int) -> dict[str, Any]:
-    """Name -> a regressor of scikit-learn for encodings of `dim` numbers."""
+    """One of `NAMES` -> a regressor of scikit-learn for encodings of `dim` numbers."""
     from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -67,12 +69,9 @@ def to_target(values: np.ndarray, field: str) -> np.ndarray:
 
 def check_labels(count: int, labels: Sequence[int], seeds: int, names: Sequence[str], test_size: int) -> None:
     """Raise ValueError for what `predict` cannot do with so many architectures."""
-    from cate_hf.core.names import unknown
-
-    known = predictors(1)
     for name in names:
-        if name not in known:
-            raise unknown("predictor", name, known)
+        if name not in NAMES:
+            raise unknown("predictor", name, NAMES)
     rest = len(split(count, False, test_size)[1])
     wrong = [n for n in labels if not 2 <= n <= rest]
     if wrong or seeds < 1:
@@ -104,7 +103,7 @@ def predict(
     """
     from sklearn.exceptions import ConvergenceWarning
 
-    names = list(predictors(1)) if names is None else list(names)
+    names = NAMES if names is None else names
     check_labels(len(target), labels, seeds, names, test_size)
     test, rest = split(len(target), development, test_size)
     if left_out is not None:

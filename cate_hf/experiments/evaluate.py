@@ -13,12 +13,12 @@ from cate_hf.core.files import atomic_output
 from cate_hf.core.progress import progress_bar
 from cate_hf.experiments._geometry import HEADINGS, geometry
 from cate_hf.experiments._prediction import (
+    NAMES,
     TEST_SIZE,
     best,
     check_labels,
     mean_and_spread,
     predict,
-    predictors,
     to_target,
 )
 from cate_hf.experiments.grid import slug
@@ -94,7 +94,7 @@ def evaluate_encodings(
         table = table[np.sort(np.random.default_rng([0, 5]).choice(len(table), settings.pool, replace=False))]
     values = benchmark.query_many(table, field, missing="nan")
     table, values = table[~np.isnan(values)], values[~np.isnan(values)]
-    names = list(settings.predictors) or list(predictors(1))
+    names = settings.predictors or NAMES
     check_labels(len(table), settings.labels, settings.seeds, names, settings.test_size)
     _check_folder(output, settings)
     fits = len(settings.labels) * settings.seeds * len(names)

@@ -1,30 +1,33 @@
-"""The search algorithms by name. Adding one is a module and a line here."""
+"""Search algorithms by name. Adding one is a module and a line here, or an entry point of the group `cate_hf.search`."""
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from cate_hf.core.names import unknown
+from cate_hf.core.names import Catalog
 
 if TYPE_CHECKING:
     from cate_hf.search.base import Optimizer
 
-_ALGORITHMS = {
-    "bananas": "cate_hf.search._bananas:Bananas",
-    "bo-dngo": "cate_hf.search._bayesian:BayesianDngo",
-    "bo-gp": "cate_hf.search._bayesian:BayesianGp",
-    "cate-dngo-ls": "cate_hf.search._cate_dngo_ls:CateDngoLs",
-    "cate-predictor": "cate_hf.search._cate_predictor:CatePredictor",
-    "local-search": "cate_hf.search._local_search:LocalSearch",
-    "mlp-predictor": "cate_hf.search._neural_predictor:MlpPredictor",
-    "neural-predictor": "cate_hf.search._neural_predictor:NeuralPredictor",
-    "random": "cate_hf.search._random_search:RandomSearch",
-    "regularized-evolution": "cate_hf.search._regularized_evolution:RegularizedEvolution",
-}
+CATALOG = Catalog(
+    "cate_hf.search",
+    "search algorithm",
+    {
+        "bananas": "cate_hf.search._bananas:Bananas",
+        "bo-dngo": "cate_hf.search._bayesian:BayesianDngo",
+        "bo-gp": "cate_hf.search._bayesian:BayesianGp",
+        "cate-dngo-ls": "cate_hf.search._cate_dngo_ls:CateDngoLs",
+        "cate-predictor": "cate_hf.search._cate_predictor:CatePredictor",
+        "local-search": "cate_hf.search._local_search:LocalSearch",
+        "mlp-predictor": "cate_hf.search._neural_predictor:MlpPredictor",
+        "neural-predictor": "cate_hf.search._neural_predictor:NeuralPredictor",
+        "random": "cate_hf.search._random_search:RandomSearch",
+        "regularized-evolution": "cate_hf.search._regularized_evolution:RegularizedEvolution",
+    },
+)
 
 
 def algorithm_names() -> list[str]:
-    """Return the names of all search algorithms, sorted. None of them is imported."""
-    return sorted(_ALGORITHMS)
+    """Return the names of all search algorithms, sorted: the package's and those of installed packages."""
+    return CATALOG.names()
 
 
 def get_algorithm(name: str) -> "type[Optimizer]":
@@ -33,10 +36,7 @@ def get_algorithm(name: str) -> "type[Optimizer]":
     Raises:
         ValueError: no algorithm has this name; the message names the nearest.
     """
-    if name not in _ALGORITHMS:
-        raise unknown("search algorithm", name, _ALGORITHMS)
-    module, class_name = _ALGORITHMS[name].split(":")
-    return getattr(importlib.import_module(module), class_name)
+    return CATALOG.get(name)
 
 
 def parse_algorithm(text: str) -> "tuple[type[Optimizer], dict[str, Any], bool]":

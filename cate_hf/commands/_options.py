@@ -1,0 +1,24 @@
+"""Options that several verbs have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Space = Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)]
+Input = Annotated[Path | None, typer.Option(help="Parquet or JSON Lines file of architectures.", show_default=False)]
+Output = Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)]
+OutputDir = Annotated[Path, typer.Option(help="Folder to write.", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
+Encodings = Annotated[str, typer.Option(help="Names, checkpoints or files of cate encode, separated by commas.")]
+Results = Annotated[
+    str | None,
+    typer.Option(
+        help="File of results: of the space's own benchmark, or table=FILE for your own table. Without it, the "
+        "benchmark that needs no file, such as nasbench201's.",
+        show_default=False,
+    ),
+]
+Pool = Annotated[
+    int | None, typer.Option(min=1, help="Take a random sample of this many architectures.", show_default="all")
+]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cate_hf.encodings.cate import load_encoder
-from cate_hf.encodings.files import read_encodings, write_encodings
+from cate_hf.encodings.files import encode_to_parquet, read_encodings
 from cate_hf.encodings.neighbours import neighbours_in, print_neighbours
 from cate_hf.experiments.maps import principal_map
 from cate_hf.graphs import draw
@@ -39,7 +39,7 @@ def encode_all(model: str, table: ArchitectureTable, output: Path) -> tuple[Path
     encoder = load_encoder(model)
     file = output / f"encodings-{encoder.fingerprint()[:12]}.parquet"
     if not file.exists():
-        write_encodings(encoder, table, file, progress=True)
+        encode_to_parquet(model, file, encoder.space, progress=True)
     return file, read_encodings(file, table), encoder.encode(RESNET_LIKE)[0]
 
 

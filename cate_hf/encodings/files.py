@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.core.progress import progress_bar
-from cate_hf.encodings.inputs import ParquetRows, TableRows, rows_for
+from cate_hf.encodings.inputs import rows_for
 from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.io import write_groups
 from cate_hf.graphs.table import ArchitectureTable
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cate_hf.encodings.cate import Encoder
-    from cate_hf.encodings.inputs import PairRows
+    from cate_hf.encodings.inputs import PairRows, ParquetRows, TableRows
     from cate_hf.spaces import Space
 
-__all__ = ["encode_to_parquet", "read_encodings", "write_encodings"]
+__all__ = ["encode_to_parquet", "read_encodings"]
 
 ROW_GROUP = 65_536
 
@@ -59,7 +59,11 @@ def encode_to_parquet(
     """
     check_output(output, overwrite)
     encoder, rows = encoder_and_rows(model, space, input, progress, precision=precision)
-    write_rows(encoder, rows, output, batch_size, overwrite, progress)
+    with (
+        progress_bar("encoding", len(rows), "cells", progress) as advance,
+        atomic_output(output, overwrite) as temporary,
+    ):
+        write_groups(encoded_parts(encoder, rows, 0, len(rows), batch_size, advance), temporary)
     return len(rows), rows.cells * encoder.dim
 
 
@@ -80,34 +84,6 @@ def encoder_and_rows(
         space = get_space(space).name  # its nearest name, before a model is loaded
     encoder = load_encoder(model, device, precision=precision)
     return encoder, rows_for(encoder.search_space, model, space, input, progress, pairs=True)
-
-
-def write_encodings(
-    encoder: "Encoder",
-    table: ArchitectureTable,
-    output: str | os.PathLike,
-    batch_size: int = 1024,
-    overwrite: bool = False,
-    progress: bool = False,
-) -> None:
-    """Write hash (from the table's column), encoding and the table's other columns, a row group at a time."""
-    write_rows(encoder, TableRows(table), output, batch_size, overwrite, progress)
-
-
-def write_rows(
-    encoder: "Encoder",
-    rows: "TableRows | ParquetRows | PairRows",
-    output: str | os.PathLike,
-    batch_size: int = 1024,
-    overwrite: bool = False,
-    progress: bool = False,
-) -> None:
-    """Write hash, encoding and the other columns of all rows, a row group at a time."""
-    with (
-        progress_bar("encoding", len(rows), "cells", progress) as advance,
-        atomic_output(output, overwrite) as temporary,
-    ):
-        write_groups(encoded_parts(encoder, rows, 0, len(rows), batch_size, advance), temporary)
 
 
 def encoded_parts(

@@ -185,11 +185,9 @@ def _tables(results: dict[str, dict], settings: EvaluateSettings) -> str:
 
 def _draw_tau(file: Path, results: dict[str, dict], space: str, oracle: str) -> None:
     """Kendall τ of the best predictor by number of labels, a line an encoding."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axis = figure.add_subplot()
     for i, (name, result) in enumerate(results.items()):
         labels = sorted(map(int, result["prediction"]))

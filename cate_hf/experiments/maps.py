@@ -72,7 +72,6 @@ def draw_map(
         field: what colours the first panel.
         projection: one of `PROJECTIONS`; "tsne" and "umap" show 5,000 of the architectures, at random.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = np.random.default_rng(_SEED).permutation(len(vectors))  # so that no colour lies on top
@@ -87,7 +86,6 @@ def draw_map(
     cost = next((column for column in ("parameters", "flops", "cost") if column in table.columns), None)
     panels = [(field.replace("_", " "), values), *([(cost, table.columns[cost])] if cost else [])]
     figure = Figure(figsize=(5.6 * len(panels), 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
     size = 1 if len(rows) > _POINTS else 3
     for axis, (label, colour) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         low, high = np.quantile(colour, [0.02, 0.98])

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from cate_hf.hub.checks_files import CheckpointError, parse_json, read_object, shown
+from cate_hf.hub.layout import WEIGHTS
 
-WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 MAX_HEADER_BYTES = 10_000_000
 _MOST_DIMENSIONS = 8

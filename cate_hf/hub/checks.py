@@ -3,19 +3,19 @@
 docs/trust.md lists what is refused and how.
 """
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cate_hf.hub._checks_config import check_config, check_tokenizer, make_config, one_line
-from cate_hf.hub._checks_weights import INDEX, WEIGHTS, check_shapes, check_values, stored_tensors
+from cate_hf.hub._checks_weights import INDEX, check_shapes, check_values, stored_tensors
 from cate_hf.hub.checks_files import CheckpointError, check_entries, pickled_weights, shown
+from cate_hf.hub.layout import MODEL_CLASSES, SPACE_FILE, WEIGHTS
 
 if TYPE_CHECKING:
     from cate_hf.modeling import CateConfig
-
-SPACE = "space.yaml"
 
 __all__ = ["CheckedFolder", "check_checkpoint_folder"]
 
@@ -76,21 +76,12 @@ def _check(folder: Path, weights: bool) -> CheckedFolder:
         tensors = stored_tensors(folder)
         check_shapes(folder, tensors, _on_meta(folder, config, name))
         check_values(tensors)
-        parameters = sum(_count(tensor.shape) for tensor in tensors.values())
+        parameters = sum(math.prod(tensor.shape) for tensor in tensors.values())
     return CheckedFolder(folder, config, name, parameters, tuple(remarks))
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 def _declared_class(folder: Path, content: dict) -> str:
     """The model class that config.json names; without one, the encoder's."""
-    from cate_hf.hub.layout import MODEL_CLASSES
-
     known = list(MODEL_CLASSES.values())
     declared = content.get("architectures")
     if declared is None:
@@ -119,7 +110,7 @@ def _on_meta(folder: Path, config, name: str):
 
 def _check_space(folder: Path, config) -> None:
     """A user's own search space, described beside the weights, is the one that the model is for."""
-    path = folder / SPACE
+    path = folder / SPACE_FILE
     if not path.exists():
         return
     from cate_hf.spaces.custom.custom_space import CustomSpace

@@ -18,6 +18,7 @@ _SECRETS = (
     (re.compile(r"(?i)([?&](?:x-amz-[a-z-]+|signature|token|key-pair-id|policy|expires)=)[^&\s'\"]+"), r"\1[token]"),
 )
 _HTTP_LIBRARIES = ("httpx", "httpx2", "requests")  # one of them is used by huggingface_hub, by its version
+_NETWORK = {"ConnectError", "TransportError", "NetworkError", "TimeoutException", "ProtocolError", "RequestException"}
 
 
 class HubError(ValueError):
@@ -145,16 +146,7 @@ def _is_unreachable(error: BaseException) -> bool:
 
 def _is_network(error: BaseException) -> bool:
     library = type(error).__module__.partition(".")[0]
-    network = {
-        "ConnectError",
-        "TransportError",
-        "NetworkError",
-        "TimeoutException",
-        "ProtocolError",
-        "RequestException",
-    }
-    names = {cls.__name__ for cls in type(error).__mro__}
-    return library in ("httpx", "httpx2", "requests") and bool(names & network)
+    return library in _HTTP_LIBRARIES and any(cls.__name__ in _NETWORK for cls in type(error).__mro__)
 
 
 def _from_hub(error: BaseException) -> bool:

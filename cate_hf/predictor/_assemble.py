@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
     from cate_hf.predictor.targets import Target
 
-_MEMBER = ("cate.", "dense.", "classifier.")
-
 
 def assemble(
     models: "Sequence[nn.Module]", targets: "Sequence[Target]", lines: Sequence[tuple[float, float]]

@@ -77,13 +77,11 @@ def draw_residuals(predictor: "Predictor", file: Path, single: bool = True) -> N
     """
     if not predictor.facts.get("residual_points"):
         return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     points = predictor.facts["residual_points"]
     names = [name for name in predictor.target_names if name in points]
     figure = Figure(figsize=(5.2 * max(len(names), 1), 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
     for axis, name in zip(figure.subplots(1, max(len(names), 1), squeeze=False)[0], names, strict=False):
         predicted, true, deviation = (np.array(column) for column in points[name])
         low, high = np.quantile(np.concatenate([predicted, true]), [0.01, 0.99])

@@ -58,7 +58,6 @@ def draw_explanation(
         ValueError: as `explain`, or a suffix that is no image format.
         FileExistsError, OSError: the file exists, or cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from cate_hf.core.files import atomic_output
@@ -70,7 +69,6 @@ def draw_explanation(
     mean, deviation = predictor.predict(start, target)
     shown = steps if len(steps) <= _MOST_BARS else [*steps[: _MOST_BARS // 2], *steps[-_MOST_BARS // 2 :]]
     figure = Figure(figsize=(13, max(3.5, 0.19 * len(shown) + 1)), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
     draw(start, left)
     name = target or predictor.target_names[0]

@@ -1,4 +1,4 @@
-"""Search algorithms by name. Adding one is a module and a line here, or an entry point of the group `cate_hf.search`."""
+"""Search algorithms by name. Adding one is a module and a line here, or an entry point of group `cate_hf.search`."""
 
 from typing import TYPE_CHECKING, Any
 

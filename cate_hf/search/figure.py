@@ -30,14 +30,12 @@ def draw_regret(
         ValueError: a search whose best possible value is not known, or no search at all.
         OSError: the file exists and `overwrite` is false, or cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if not results:
         raise ValueError("a figure of regret needs at least one search")
     beside = len(results) > _LEGEND_INSIDE
     figure = Figure(figsize=(8.6 if beside else 6.4, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axis = figure.add_subplot()
     first = next(iter(results.values()))
     percent = 100 if first["report_field"].endswith("accuracy") else 1

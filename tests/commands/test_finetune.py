@@ -5,8 +5,9 @@ import pytest
 from transformers import AutoModelForSequenceClassification
 
 from cate_hf import get_space
-from cate_hf.commands._finetune import finetune, finetune_to_folder
+from cate_hf.commands._finetune import finetune
 from cate_hf.predictor import load_predictor
+from cate_hf.predictor.finetune import finetune_to_folder
 from tests.tiny import save_tiny
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cate_hf.commands._options import Overwrite
-from cate_hf.graphs import draw
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,6 +46,7 @@ def show(
       cate show my_network.onnx --output network.png
     """
     from cate_hf.core.files import check_output
+    from cate_hf.graphs import draw
     from cate_hf.graphs.drawing import check_picture
     from cate_hf.graphs.formats.read import read_architecture
     from cate_hf.spaces import get_space

@@ -144,7 +144,7 @@ class EncodingTraining:
         """Measure what the model reconstructs, and put config.json, weights and facts in the folder; returns the
         facts.
         """
-        from cate_hf.autoencoders.figures import measure as measure_figures
+        from cate_hf.autoencoders._figures import measure as measure_figures
 
         facts = {
             **asdict(self.settings),

@@ -1,16 +1,11 @@
 """`cate publish`, `publish-dataset`, `card` and `export`, and `cate download`, `models` and `cache`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cate_hf.commands._options import Overwrite
-
-if TYPE_CHECKING:
-    from cate_hf.publishing.cache import CacheEntry
-    from cate_hf.publishing.models import KnownEncoder
-    from cate_hf.publishing.publish import Published
 
 RepoId = Annotated[
     str, typer.Argument(help="Repository, owner/name; created if it does not exist.", show_default=False)
@@ -62,7 +57,7 @@ def publish_dataset(
     _tell(folder, publish_pairs(folder, repo_id, private, revision, dry_run))
 
 
-def _tell(folder: Path, published: "Published") -> None:
+def _tell(folder: Path, published: Any) -> None:
     if published.left_out:
         typer.echo(f"not published of {folder}: {', '.join(published.left_out)}")
     size = f"{len(published.files)} files, {sum(published.files.values()):,} bytes"
@@ -208,7 +203,7 @@ def cache(
     typer.echo(f"removed {len(removed)} entries, {sum(entry.bytes for entry in removed) / 1e6:,.1f} MB")
 
 
-def _print_entries(entries: "list[CacheEntry]") -> None:
+def _print_entries(entries: list) -> None:
     """As a table, on standard output."""
     from rich.console import Console
     from rich.table import Table
@@ -227,7 +222,7 @@ def _print_entries(entries: "list[CacheEntry]") -> None:
     console.print(table)
 
 
-def _print_encoders(encoders: "list[KnownEncoder]") -> None:
+def _print_encoders(encoders: list) -> None:
     """As a table, on standard output."""
     from rich.console import Console
     from rich.table import Table

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -63,7 +63,6 @@ def pretrain_encoding(
     """
     from rich.console import Console
 
-    from cate_hf.autoencoders.figures import as_table
     from cate_hf.autoencoders.training import train_to_folder
 
     words = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
@@ -84,6 +83,34 @@ def pretrain_encoding(
         train_size=train_size,
         seed=seed,
     )
-    view = as_table(name, facts["space"], facts["measured"], tuple(facts["published"]))
+    view = figures_table(name, facts["space"], facts["measured"], tuple(facts["published"]))
     Console(width=max(Console().width, 120)).print(view)
     typer.echo(f"wrote {output_dir}: {name} of {facts['space']}, {facts['steps']:,} steps of {facts['batch_size']}")
+
+
+def figures_table(name: str, space: str, measured: dict[str, Any], published: tuple[dict[str, Any], ...]) -> Any:
+    """A rich table of measured figures, in percent, beside published ones."""
+    from rich.table import Table
+
+    view = Table(title=f"{name} on {space}", title_justify="left")
+    for column in ("", "reconstruction", "validity", "uniqueness"):
+        view.add_column(column, justify="left" if not column else "right")
+    figures, prior_figures = measured["reconstruction"], measured["prior"]
+    which = f"{figures['architectures']:,} {'held-out' if figures['held_out'] else 'training'} architectures"
+    names = {
+        "exact": "exact, from the mean",
+        "isomorphic": "isomorphic, from the mean",
+        "elements": "share of operations and edges",
+        "sampled": "exact, 10 latent vectors × 10 decodings drawn",
+    }
+    for key, label in names.items():
+        if key in figures:
+            view.add_row(f"{label} ({which if key != 'sampled' else 'of 100'})", f"{100 * figures[key]:.2f}", "", "")
+    for key, label in (("standard", "prior N(0, I)"), ("training_range", "prior, in the training's range")):
+        numbers = (f"{100 * prior_figures[key][name]:.2f}" for name in ("validity", "uniqueness"))
+        view.add_row(f"{label} ({prior_figures['decodings']:,} decodings)", "", *numbers)
+    view.add_section()
+    for row in published:
+        numbers = (f"{row[key]:.2f}" for key in ("reconstruction", "validity", "uniqueness"))
+        view.add_row(f"published on {row['space']}: {row['source']}", *numbers)
+    return view

@@ -11,7 +11,7 @@ from cate_hf.graphs.table import ArchitectureTable
 if TYPE_CHECKING:
     from cate_hf.spaces import Space
 
-__all__ = ["nearest", "nearest_architectures", "neighbours_in", "print_neighbours"]
+__all__ = ["nearest_architectures", "neighbours_in", "print_neighbours"]
 
 
 def nearest(encodings: np.ndarray, query: int | np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from cate_hf.core.files import atomic_output
 from cate_hf.core.names import unknown
 from cate_hf.graphs.table import ArchitectureTable
 
-__all__ = ["draw_map", "principal_map"]
+__all__ = ["principal_map"]
 
 PROJECTIONS = ("pca", "tsne", "umap")
 _POINTS = 5000  # of those that keep neighbours, whose time grows faster than their number

@@ -17,7 +17,7 @@ from cate_hf.hub.layout import MODEL_CLASSES, SPACE_FILE, WEIGHTS
 if TYPE_CHECKING:
     from cate_hf.modeling import CateConfig
 
-__all__ = ["CheckedFolder", "check_checkpoint_folder"]
+__all__ = ["check_checkpoint_folder"]
 
 
 @dataclass(frozen=True)

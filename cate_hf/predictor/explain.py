@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.predictor.model import Predictor
 
-__all__ = ["Change", "draw_explanation", "explain"]
+__all__ = ["draw_explanation", "explain"]
 
 _MOST_BARS = 40
 

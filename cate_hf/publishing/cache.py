@@ -8,7 +8,7 @@ from pathlib import Path
 from cate_hf.core.names import unknown
 from cate_hf.graphs.cache import cache_folder
 
-__all__ = ["CacheEntry", "cache_entries", "remove_entries"]
+__all__ = ["cache_entries", "remove_entries"]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from cate_hf.predictor.files import predictor_names, predictor_path
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo
 
-__all__ = ["KnownEncoder", "known_encoders", "known_folder"]
+__all__ = ["known_encoders", "known_folder"]
 
 
 @dataclass(frozen=True)

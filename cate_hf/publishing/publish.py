@@ -27,7 +27,7 @@ from cate_hf.hub.layout import PUBLISHED_FILES, add_remote_code
 from cate_hf.hub.save import copy_files
 from cate_hf.publishing.card_files import CARD, check_card, is_as_rendered, render_checkpoint_card, render_pairs_card
 
-__all__ = ["Published", "publish_checkpoint", "publish_pairs"]
+__all__ = ["publish_checkpoint", "publish_pairs"]
 
 _TOLERANCE = 1e-4  # between encodings by the package and by the remote code, both in float32
 _PROBE_SECONDS = 600

@@ -33,7 +33,7 @@ from cate_hf.training._log import RunLog
 from cate_hf.training._setup import adamw, freeze_unused, pretraining_config
 from cate_hf.training.settings import TRAINING_FOLDER, PretrainSettings, RunOptions
 
-__all__ = ["Pretraining", "pretrain"]
+__all__ = ["pretrain"]
 
 _NEVER = 1 << 62
 _DATA = "data"  # a state's digest of what is trained on

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cate_hf.autoencoders.figures import prior, reconstruction
+from cate_hf.autoencoders._figures import prior, reconstruction
 from cate_hf.autoencoders.training import EncodingTraining
 from cate_hf.encodings import get_encoding
 from tests.encodings.conftest import space_of

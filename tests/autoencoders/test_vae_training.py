@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import load_file
 
 from cate_hf.autoencoders import _base as vae_base
-from cate_hf.autoencoders import figures as vae_figures
+from cate_hf.autoencoders import _figures as vae_figures
 from cate_hf.autoencoders import settings as encoding_settings
 from cate_hf.autoencoders.settings import RECIPES, EncodingSettings
 from cate_hf.autoencoders.training import EncodingTraining, train_to_folder
+from cate_hf.commands._pretraining import figures_table
 from cate_hf.core.interruption import Interrupted
 from cate_hf.encodings import get_encoding
 from tests.encodings.conftest import TINY, space_of
@@ -65,7 +66,7 @@ def test_what_is_trained_long_enough_comes_back(kind, small, tmp_path):
     for name in ("standard", "training_range"):
         assert 0 <= facts["measured"]["prior"][name]["validity"] <= 1
         assert 0 <= facts["measured"]["prior"][name]["uniqueness"] <= 1
-    view = vae_figures.as_table(kind, space.name, facts["measured"], tuple(facts["published"]))
+    view = figures_table(kind, space.name, facts["measured"], tuple(facts["published"]))
     assert view.row_count == 5 + len(facts["published"])
     assert json.loads((tmp_path / "run" / "facts.json").read_text()) == json.loads(json.dumps(facts))
     encoding = get_encoding(tmp_path / "run", space)
@@ -164,8 +165,9 @@ def test_batches_are_a_function_of_seed_and_step(small, tmp_path):
 RUN = """
 import sys
 from functools import partial
-from cate_hf.autoencoders import figures as vae_figures
+from cate_hf.autoencoders import _figures as vae_figures
 from cate_hf.autoencoders.training import train_to_folder
+from cate_hf.commands._pretraining import figures_table
 from cate_hf.core.interruption import Interrupted
 vae_figures.measure = partial(vae_figures.measure, points=20)
 try:

@@ -10,8 +10,6 @@ from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 
-__all__ = ["as_table"]
-
 _BATCH = 512
 _RANGE = 20_000  # training architectures from which the range of latent vectors is taken
 
@@ -135,31 +133,3 @@ def measure(
         }
         advance(1)
     return result
-
-
-def as_table(name: str, space: str, measured: dict[str, Any], published: tuple[dict[str, Any], ...]) -> Any:
-    """A rich table of measured figures, in percent, beside published ones."""
-    from rich.table import Table
-
-    view = Table(title=f"{name} on {space}", title_justify="left")
-    for column in ("", "reconstruction", "validity", "uniqueness"):
-        view.add_column(column, justify="left" if not column else "right")
-    figures, prior_figures = measured["reconstruction"], measured["prior"]
-    which = f"{figures['architectures']:,} {'held-out' if figures['held_out'] else 'training'} architectures"
-    names = {
-        "exact": "exact, from the mean",
-        "isomorphic": "isomorphic, from the mean",
-        "elements": "share of operations and edges",
-        "sampled": "exact, 10 latent vectors × 10 decodings drawn",
-    }
-    for key, label in names.items():
-        if key in figures:
-            view.add_row(f"{label} ({which if key != 'sampled' else 'of 100'})", f"{100 * figures[key]:.2f}", "", "")
-    for key, label in (("standard", "prior N(0, I)"), ("training_range", "prior, in the training's range")):
-        numbers = (f"{100 * prior_figures[key][name]:.2f}" for name in ("validity", "uniqueness"))
-        view.add_row(f"{label} ({prior_figures['decodings']:,} decodings)", "", *numbers)
-    view.add_section()
-    for row in published:
-        numbers = (f"{row[key]:.2f}" for key in ("reconstruction", "validity", "uniqueness"))
-        view.add_row(f"published on {row['space']}: {row['source']}", *numbers)
-    return view

@@ -39,13 +39,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "FACTS_FILE",
+    "OWN_FILES",
+    "SPLITS",
     "PairSettings",
     "build_pairs",
+    "check_folder",
+    "check_pairs",
     "default_settings",
+    "default_window",
     "make_pairs",
     "read_pairs",
-    "space_of",
-    "split_by_first",
     "write_pairs",
 ]
 

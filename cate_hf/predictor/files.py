@@ -21,7 +21,7 @@ from cate_hf.predictor.targets import Target
 from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
 from cate_hf.surrogates.trees import Trees
 
-__all__ = ["EXTRA_FILES", "LABELS_FILE", "PICTURE_FILE", "PREDICTOR_FILE", "load_predictor", "predictor_names"]
+__all__ = ["EXTRA_FILES", "PICTURE_FILE", "PREDICTOR_FILE", "load_predictor", "predictor_names", "predictor_path"]
 
 
 def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -> Predictor:

@@ -25,8 +25,7 @@ QUERIES, TRIALS = 100, 10  # of each search
 PREDICTOR = "nasbench101-accuracy"
 # A residual block as in ResNet: two 3x3 convolutions, and the input added to what they give.
 RESNET_LIKE = Architecture(
-    ["input", "conv3x3-bn-relu", "conv3x3-bn-relu", "output"],
-    [[0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]],
+    ["input", "conv3x3-bn-relu", "conv3x3-bn-relu", "output"], [[0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
 )
 
 
@@ -86,17 +85,7 @@ def pretrain(space: str, output: Path, steps: int) -> str:
     """A short pre-training by a real `accelerate launch`; returns the command. Raises OSError when it fails."""
     beside = Path(sys.executable).with_name("accelerate")
     launcher = str(beside) if beside.exists() else shutil.which("accelerate") or "accelerate"
-    launch = [
-        "launch",
-        "--num_processes",
-        "1",
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-    ]
+    launch = "launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no".split()
     command = ["-m", "cate_hf.training.pretrain", "--space", space, "--output-dir", str(output), "--overwrite"]
     command += ["--max-steps", str(steps), "--batch-size", "256", "--evaluate-pairs", "2048", "--save-every", "0"]
     shown = " ".join(["accelerate", "launch", *command])

@@ -127,9 +127,6 @@ def measure(
         figures = {"held_out": len(held_out) > 0, **reconstruction(model, space, table[:cells], device, seed)}
         advance(1)
         points, decodings = (points, 10) if drawn else (points * 10, 1)
-        result = {
-            "reconstruction": figures,
-            "prior": prior(model, space, train, device, seed, points, decodings),
-        }
+        result = {"reconstruction": figures, "prior": prior(model, space, train, device, seed, points, decodings)}
         advance(1)
     return result

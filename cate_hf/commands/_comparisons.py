@@ -23,12 +23,10 @@ def compare(
         ),
     ] = None,
     algorithms: Annotated[
-        str | None,
-        typer.Option(help="With commas, of <algorithms>.", show_default="random,cate-dngo-ls"),
+        str | None, typer.Option(help="With commas, of <algorithms>.", show_default="random,cate-dngo-ls")
     ] = None,
     preset: Annotated[
-        str | None,
-        typer.Option(help="One of <presets>; other options override it.", show_default=False),
+        str | None, typer.Option(help="One of <presets>; other options override it.", show_default=False)
     ] = None,
     as_reference: Annotated[
         bool,

@@ -13,10 +13,7 @@ def import_file(
     file: Annotated[
         Path | None, typer.Argument(help="File or folder to read; none for nasbench201.", show_default=False)
     ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(help="One of <formats>.", show_default="by the file's suffix"),
-    ] = None,
+    format: Annotated[str | None, typer.Option(help="One of <formats>.", show_default="by the file's suffix")] = None,
     space: Annotated[
         str | None, typer.Option(help="Search space of a table: a name or a YAML file.", show_default=False)
     ] = None,

@@ -34,8 +34,7 @@ def pretrain_encoding(
         int | None, typer.Option(min=1, help="Architectures in each step.", show_default="the preset's")
     ] = None,
     train_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Architectures to train on.", show_default="all but the tenth held out"),
+        int | None, typer.Option(min=1, help="Architectures to train on.", show_default="all but the tenth held out")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, weights, order and noise.")] = 0,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between states.")] = 500,

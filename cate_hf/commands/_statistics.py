@@ -10,8 +10,7 @@ from cate_hf.commands._options import Input, Output, Overwrite
 def statistics(
     output: Output,
     space: Annotated[
-        str | None,
-        typer.Option(help="Search space: a name, such as nasbench101, or a YAML file.", show_default=False),
+        str | None, typer.Option(help="Search space: a name, such as nasbench101, or a YAML file.", show_default=False)
     ] = None,
     input: Input = None,
     kind: Annotated[str, typer.Option(help="structure, initialisation or both.")] = "structure",

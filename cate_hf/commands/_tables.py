@@ -7,8 +7,7 @@ import typer
 from cate_hf.commands._options import Output, OutputDir, Overwrite
 
 Space = Annotated[
-    str,
-    typer.Argument(help="Name of a search space, such as nasbench101, or a YAML file.", show_default=False),
+    str, typer.Argument(help="Name of a search space, such as nasbench101, or a YAML file.", show_default=False)
 ]
 
 
@@ -64,8 +63,7 @@ def pairs(
         ),
     ] = None,
     partners: Annotated[
-        int | None,
-        typer.Option(help="Most earlier partners of each architecture.", show_default="the space's own"),
+        int | None, typer.Option(help="Most earlier partners of each architecture.", show_default="the space's own")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the choice of partners and of the split.")] = 0,
     where: Annotated[

@@ -24,13 +24,7 @@ from cate_hf.data._pairing import (
     split_by_first,
 )
 from cate_hf.graphs.conditions import where_rows
-from cate_hf.graphs.io import (
-    GROUP_ROWS,
-    read_parquet,
-    readable_parquet,
-    write_groups,
-    write_parquet,
-)
+from cate_hf.graphs.io import GROUP_ROWS, read_parquet, readable_parquet, write_groups, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
 from cate_hf.spaces.base import Space

@@ -12,15 +12,7 @@ from cate_hf.benchmarks import find_benchmark
 from cate_hf.core.files import atomic_output
 from cate_hf.core.progress import progress_bar
 from cate_hf.experiments._geometry import HEADINGS, geometry
-from cate_hf.experiments._prediction import (
-    NAMES,
-    TEST_SIZE,
-    best,
-    check_labels,
-    mean_and_spread,
-    predict,
-    to_target,
-)
+from cate_hf.experiments._prediction import NAMES, TEST_SIZE, best, check_labels, mean_and_spread, predict, to_target
 from cate_hf.experiments.grid import slug
 from cate_hf.experiments.maps import check_projection, draw_map, map_file
 from cate_hf.search.run import encode_candidates

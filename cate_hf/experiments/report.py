@@ -11,7 +11,7 @@ import numpy as np
 from cate_hf.core.files import atomic_output
 from cate_hf.experiments.grid import read_trials, slug
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings
-from cate_hf.search.run import CHECKPOINTS
+from cate_hf.search.run import at_checkpoints
 
 __all__ = ["reference_arm", "write_report"]
 
@@ -38,15 +38,13 @@ def summarise(
         if not runs:
             continue
         curves = np.array([run[measure] for run in runs])
-        points = sorted({q for q in CHECKPOINTS if q <= curves.shape[1]} | {curves.shape[1]})
-        error = curves.std(axis=0, ddof=1) / len(curves) ** 0.5 if len(curves) > 1 else np.full(curves.shape[1], np.nan)
         rows.append(
             {
                 "algorithm": algorithm,
                 "encoding": encoding,
                 "trials": len(runs),
                 "measure": measure,
-                "at": {q: (float(curves[:, q - 1].mean()), float(error[q - 1])) for q in points},
+                "at": at_checkpoints(curves),
                 "quartiles": np.quantile(curves[:, -1], _LEVELS).tolist(),
                 "seconds": float(np.mean([run["seconds"] for run in runs])),
                 "p_value": _wilcoxon(runs, _others(trials, algorithm, encoding, reference), measure),

@@ -9,14 +9,7 @@ from typing import TypeVar
 from cate_hf.core.names import unknown
 from cate_hf.hub.card_templates import render_template
 
-__all__ = [
-    "CARD_DIGEST",
-    "PARAMETERS",
-    "ModelCardFacts",
-    "card_digest",
-    "render_dataset_card",
-    "render_model_card",
-]
+__all__ = ["CARD_DIGEST", "PARAMETERS", "ModelCardFacts", "card_digest", "render_dataset_card", "render_model_card"]
 
 # What of the pairs' facts a model's card shows.
 PAIR_FACTS = ("cost", "window", "partners", "seed", "validation_pairs")

@@ -36,11 +36,7 @@ def is_repo_id(name: str | os.PathLike) -> bool:
     return isinstance(name, str) and _REPO_ID.fullmatch(name) is not None
 
 
-def download_checkpoint(
-    repo_id: str,
-    revision: str | None = None,
-    sha256: Mapping[str, str] | None = None,
-) -> Path:
+def download_checkpoint(repo_id: str, revision: str | None = None, sha256: Mapping[str, str] | None = None) -> Path:
     """The folder of a repository's checkpoint in the cache of huggingface_hub, downloaded where it is not there.
 
     A commit that is in the cache is taken from there without asking the Hub; so is a branch when the Hub cannot be

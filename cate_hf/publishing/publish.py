@@ -53,11 +53,7 @@ class Published:
 
 
 def publish_checkpoint(
-    folder: str | os.PathLike,
-    repo_id: str,
-    private: bool = False,
-    revision: str | None = None,
-    dry_run: bool = False,
+    folder: str | os.PathLike, repo_id: str, private: bool = False, revision: str | None = None, dry_run: bool = False
 ) -> Published:
     """Publish a checkpoint's folder: checked, loaded in a process of its own from its remote code alone, one commit.
 
@@ -90,11 +86,7 @@ def publish_checkpoint(
 
 
 def publish_pairs(
-    folder: str | os.PathLike,
-    repo_id: str,
-    private: bool = False,
-    revision: str | None = None,
-    dry_run: bool = False,
+    folder: str | os.PathLike, repo_id: str, private: bool = False, revision: str | None = None, dry_run: bool = False
 ) -> Published:
     """Publish a folder that `cate pairs` wrote, architectures and pairs, as a data set; as `publish_checkpoint`."""
     from cate_hf.data.pairs import OWN_FILES, check_pairs

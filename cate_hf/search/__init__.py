@@ -10,15 +10,7 @@ if TYPE_CHECKING:
     from cate_hf.search.journal import Journal
     from cate_hf.search.storage import load_search, save_search
 
-__all__ = [
-    "Journal",
-    "Optimizer",
-    "algorithm_names",
-    "get_algorithm",
-    "load_search",
-    "parse_algorithm",
-    "save_search",
-]
+__all__ = ["Journal", "Optimizer", "algorithm_names", "get_algorithm", "load_search", "parse_algorithm", "save_search"]
 _LAZY = {"Journal": "journal", "Optimizer": "base", "load_search": "storage", "save_search": "storage"}
 
 

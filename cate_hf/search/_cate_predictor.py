@@ -149,12 +149,7 @@ class CatePredictor(Rounds, Stepping):
         return np.unique(np.concatenate([pool[free[pool]], *near])).astype(np.intp)
 
     def _members(
-        self,
-        rows: np.ndarray,
-        scores: np.ndarray,
-        pool: np.ndarray,
-        process: tuple[np.ndarray, np.ndarray],
-        seed: int,
+        self, rows: np.ndarray, scores: np.ndarray, pool: np.ndarray, process: tuple[np.ndarray, np.ndarray], seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mean (M,) of fine-tuned encoders, on the scale of a process's, whose deviation stands for theirs: so few
         members agree too much.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from cate_hf.encodings import Encoding
 
 __all__ = [
-    "CHECKPOINTS",
     "SearchSettings",
+    "at_checkpoints",
     "encode_candidates",
     "in_words",
     "run_search",
@@ -31,7 +31,7 @@ __all__ = [
     "search_to_file",
 ]
 
-CHECKPOINTS = (50, 100, 150)  # queries at which regret is reported
+_CHECKPOINTS = (50, 100, 150)  # queries at which regret is reported
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,16 @@ def in_words(name: str, field: str, value: float, error: float | None = None) ->
     return f"{name.replace('_so_far', '')} {scale * value:.3f}{spread}{unit}"
 
 
+def at_checkpoints(curves: np.ndarray) -> dict[int, tuple[float, float]]:
+    """Queries -> mean and standard error over the trials of curves (trials, queries), at 50, 100, 150 and the end.
+
+    The error of a single trial is NaN.
+    """
+    points = sorted({q for q in _CHECKPOINTS if q <= curves.shape[1]} | {curves.shape[1]})
+    error = curves.std(axis=0, ddof=1) / len(curves) ** 0.5 if len(curves) > 1 else np.full(curves.shape[1], np.nan)
+    return {q: (float(curves[:, q - 1].mean()), float(error[q - 1])) for q in points}
+
+
 def summary(trials: list[dict]) -> dict:
     """Mean and standard error, at 50, 100 and 150 queries and at the end, of the regret where it is known, and of the
     best so far; and seconds a trial.
@@ -209,11 +219,9 @@ def summary(trials: list[dict]) -> dict:
     for name in ("regret", "best_so_far"):
         if trials[0][name] is None:
             continue
-        curves = np.array([trial[name] for trial in trials])
-        points = sorted({q for q in CHECKPOINTS if q <= curves.shape[1]} | {curves.shape[1]})
-        error = curves.std(axis=0, ddof=1) / len(curves) ** 0.5 if len(curves) > 1 else np.zeros(curves.shape[1])
+        found = at_checkpoints(np.array([trial[name] for trial in trials]))
         result[name] = {
-            str(q): {"mean": float(curves[:, q - 1].mean()), "standard_error": float(error[q - 1])} for q in points
+            str(q): {"mean": mean, "standard_error": float(np.nan_to_num(error))} for q, (mean, error) in found.items()
         }
     return result | {"seconds_a_trial": float(np.mean([trial["seconds"] for trial in trials]))}
 
@@ -240,10 +248,7 @@ def search_to_file(
 
 
 def encode_candidates(
-    encoding: "str | Encoding",
-    space: str | os.PathLike | Space,
-    candidates: ArchitectureTable,
-    progress: bool = False,
+    encoding: "str | Encoding", space: str | os.PathLike | Space, candidates: ArchitectureTable, progress: bool = False
 ) -> np.ndarray:
     """(N, D) float32 by an encoding's name, a checkpoint, a Parquet file of encodings found by hash, or an encoding,
     which is fitted. Candidates of several cells have the encodings of each side by side.

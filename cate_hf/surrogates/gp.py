@@ -44,11 +44,7 @@ class GaussianProcess:
 
     @classmethod
     def fit(
-        cls,
-        inputs: np.ndarray,
-        targets: np.ndarray,
-        start: Sequence[float] | None = None,
-        optimize: bool = True,
+        cls, inputs: np.ndarray, targets: np.ndarray, start: Sequence[float] | None = None, optimize: bool = True
     ) -> "GaussianProcess":
         """Inputs (n, D), targets (n,), n at least 1; start: `logs` to search from, or to take as they are."""
         from scipy.linalg import cho_solve

@@ -12,7 +12,7 @@ __all__ = ["Trees"]
 
 _CHUNK = 1024
 _LEAF = -1
-_ARRAYS = ("feature", "threshold", "link", "roots", "leaves")
+_ARRAYS = {"feature": np.int16, "threshold": np.float32, "link": np.int32, "roots": np.int32, "leaves": np.float32}
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,7 @@ class Trees:
         """
         if missing := [name for name in _ARRAYS if name not in arrays]:
             raise ValueError(f"{source}: its trees lack {missing[0]!r}")
-        kinds = {
-            "feature": np.int16,
-            "threshold": np.float32,
-            "link": np.int32,
-            "roots": np.int32,
-            "leaves": np.float32,
-        }
-        found = cls(**{name: np.ascontiguousarray(arrays[name], kinds[name]) for name in _ARRAYS})
+        found = cls(**{name: np.ascontiguousarray(arrays[name], kind) for name, kind in _ARRAYS.items()})
         count = len(found.feature)
         leaf = found.feature == _LEAF
         after = np.arange(1, count + 1)

@@ -8,6 +8,7 @@ B architectures, L positions, K kinds, V operations, C depths.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ import numpy as np
 from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings._operation_names import KINDS, NUM_NUMBERS, describe_all, kind_of
-from cate_hf.encodings.base import BaseEncoding
 from cate_hf.encodings._structure import mean_and_spread
+from cate_hf.encodings.base import BaseEncoding
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from cate_hf.spaces import Space
 
-NAME = "universal"
+NAME, VERSION = "universal", 1  # the version changes when an encoding would
 WIRING = 128
 DEPTHS = 24
 _GRAPH, _OF_KIND = 12, 6  # statistics of the graph, and of each kind
@@ -91,6 +92,14 @@ class UniversalEncoder:
                 (on_batch or advance)(len(some))
         return encodings if parts is None else np.concatenate([encodings[:, self.parts[p]] for p in parts], axis=1)
 
+    def kernels(self, count: int) -> AbstractContextManager:
+        """Nothing: there are no layers to compile."""
+        return nullcontext()
+
+    def fingerprint(self) -> str:
+        """Return what a digest of the weights would be."""
+        return f"universal-{VERSION}"
+
     def transform(self, table: ArchitectureTable) -> np.ndarray:
         """(N, D) float32: `encode` under the name that all encodings share."""
         return self.encode(table)
@@ -126,6 +135,7 @@ class UniversalEncoding(BaseEncoding):
         return mean_and_spread(self._encoder.encode(self.pool[np.sort(rows)]))
 
     def transform(self, table: ArchitectureTable) -> np.ndarray:
+        """(N, D) float32, standardised."""
         mean, spread = self._scale
         return ((self._encoder.encode(self.own_table(table)) - mean) / spread).astype(np.float32)
 

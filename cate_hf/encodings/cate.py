@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Encoder", "load_encoder"]
 
 PRECISIONS = ("float32", "bfloat16")
+UNIVERSAL = "universal"
 _WEIGHTS = 1 << 20  # of a head's attention, in a batch: long architectures come fewer at a time
 _MANY = 4096  # architectures from which on kernels pay, which may have to be compiled first
 
@@ -197,13 +198,14 @@ def load_encoder(
     Args:
         name_or_path: a bundled checkpoint's name, such as "nasbench101", a folder (from pre-training too), or a
             repository of the Hub, owner/name: downloaded once and kept in the cache of huggingface_hub, which also
-            serves without network. No code of a folder or a repository is run.
+            serves without network. No code of a folder or a repository is run. "universal" is the encoder of any
+            architecture, which is computed, not trained (`cate_hf.encodings.universal`).
         device: where to encode; a GPU where there is one by default.
         revision: branch or commit of the repository.
         precision: "float32", or "bfloat16": faster, and less exact (see `Encoder`).
 
     Returns:
-        An `Encoder`.
+        An `Encoder`; a `UniversalEncoder`, with the same `encode`, for "universal".
 
     Raises:
         ValueError: no such checkpoint, it cannot be downloaded, or it is not a complete checkpoint of CATE.
@@ -214,6 +216,10 @@ def load_encoder(
     from cate_hf.hub.load import load_model, load_tokenizer, resolve_checkpoint
     from cate_hf.spaces.custom.custom_space import CustomSpace
 
+    if name_or_path == UNIVERSAL and revision is None:
+        from cate_hf.encodings.universal import UniversalEncoder
+
+        return UniversalEncoder()
     folder = resolve_checkpoint(name_or_path, revision)
     model = load_model(folder, dtype=torch.float32)
     described = folder / SPACE_FILE

@@ -77,12 +77,17 @@ def encoder_and_rows(
 ) -> "tuple[Encoder, TableRows | ParquetRows | PairRows]":
     """The encoder of a name or folder, and what it shall encode; args and errors as `encode_to_parquet`."""
     from cate_hf.encodings.cate import load_encoder
+    from cate_hf.encodings.universal import UniversalEncoder
 
     if input is not None and not os.path.exists(input):  # before a model is loaded
         raise FileNotFoundError(f"{input}: no such file")
     if space is not None:
         space = get_space(space).name  # its nearest name, before a model is loaded
     encoder = load_encoder(model, device, precision=precision)
+    if isinstance(encoder, UniversalEncoder):  # of no space: that of the architectures says which operations there are
+        if space is None:
+            raise ValueError(f"{model} is of no space: give --space; files of any architectures are encoded in Python")
+        return encoder, rows_for(get_space(space), get_space(space).name, space, input, progress, pairs=True)
     return encoder, rows_for(encoder.search_space, model, space, input, progress, pairs=True)
 
 

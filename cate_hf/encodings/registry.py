@@ -28,6 +28,7 @@ _OWN = {
     "cate": "cate_hf.encodings._checkpoint:CateEncoding",
     "structure": "cate_hf.encodings._structure:StructureEncoding",
     "zero-cost": "cate_hf.encodings._zero_cost:ZeroCostEncoding",
+    "universal": "cate_hf.encodings.universal:UniversalEncoding",
     "parameters": "cate_hf.encodings._baselines:ParametersEncoding",
     "random": "cate_hf.encodings._baselines:RandomEncoding",
 }

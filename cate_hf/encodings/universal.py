@@ -1,0 +1,244 @@
+"""One encoder for architectures of any space: nothing of it is trained, and nothing is fitted to a space.
+
+Two parts. "computation": statistics of the graph and, of each kind of operation (`_operation_names`), how many there
+are, where they stand and how many are on a path. "wiring": the counts of nodes and edges by operation and depth
+(`cate_hf.modeling.wiring_cate`) through a fixed random map, whose rows for an operation are made of what its name says.
+
+B architectures, L positions, K kinds, V operations, C depths.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cate_hf.core.names import unknown
+from cate_hf.core.progress import progress_bar
+from cate_hf.encodings._operation_names import KINDS, NUM_NUMBERS, describe_all, kind_of
+from cate_hf.encodings._structure import mean_and_spread
+from cate_hf.encodings.base import BaseEncoding
+from cate_hf.graphs.table import PADDING, ArchitectureTable
+
+if TYPE_CHECKING:
+    import os
+
+    import torch
+
+    from cate_hf.spaces import Space
+
+NAME, VERSION = "universal", 1  # the version changes when an encoding would
+WIRING = 128
+DEPTHS = 24
+_GRAPH, _OF_KIND = 12, 6  # statistics of the graph, and of each kind
+_SEED = 11
+_WEIGHTS = 1 << 20  # of all pairs of nodes, in a batch
+_ROWS = 8192
+
+
+class UniversalEncoder:
+    """Architectures of any space in, vectors out: `load_encoder("universal")`.
+
+    Attributes:
+        dim: D, the length of an encoding.
+        parts: where its parts are.
+    """
+
+    space = NAME
+
+    def __init__(self) -> None:
+        computation = _GRAPH + _OF_KIND * (len(KINDS) + 1)
+        self.parts = {"computation": slice(0, computation), "wiring": slice(computation, computation + WIRING)}
+        self.dim = computation + WIRING
+        self._maps: dict[tuple[str, ...], Any] = {}
+
+    def encode(
+        self,
+        architectures: Any,
+        batch_size: int = 1024,
+        progress: bool = False,
+        on_batch: Callable[[int], None] | None = None,
+        parts: Sequence[str] | None = None,
+    ) -> np.ndarray:
+        """Encode architectures, in their order. The arguments are those of `Encoder.encode`; operations have any names.
+
+        Returns:
+            (N, D) float32.
+
+        Raises:
+            ValueError: something that is no architecture; the row is named.
+        """
+        import torch
+
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        for name in parts or ():
+            if name not in self.parts:
+                raise unknown("part of an encoding", name, self.parts)
+        table = as_table(architectures)
+        encodings = np.empty((len(table), self.dim), np.float32)
+        size = min(batch_size, max(1, _WEIGHTS // int(table.num_nodes.max(initial=1)) ** 2))
+        of_counts, kinds = self._map(tuple(table.vocabulary))
+        with progress_bar("encoding", len(table), "cells", progress) as advance, torch.inference_mode():
+            for start in range(0, len(table), size):
+                some = table[start : start + size]
+                codes = torch.from_numpy(some.operation_codes.astype(np.int64))
+                real = codes != PADDING
+                adjacency = torch.from_numpy(some.adjacency())
+                encodings[start : start + size] = _encode(
+                    codes.masked_fill(~real, 0), real.long(), adjacency, of_counts, kinds
+                ).numpy()
+                (on_batch or advance)(len(some))
+        return encodings if parts is None else np.concatenate([encodings[:, self.parts[p]] for p in parts], axis=1)
+
+    def kernels(self, count: int) -> AbstractContextManager:
+        """Nothing: there are no layers to compile."""
+        return nullcontext()
+
+    def fingerprint(self) -> str:
+        """Return what a digest of the weights would be."""
+        return f"universal-{VERSION}"
+
+    def transform(self, table: ArchitectureTable) -> np.ndarray:
+        """(N, D) float32: `encode` under the name that all encodings share."""
+        return self.encode(table)
+
+    def _map(self, names: tuple[str, ...]) -> "tuple[torch.Tensor, torch.Tensor]":
+        """Of a vocabulary: the map of the counts (counts, WIRING), and the kinds (V,)."""
+        if names not in self._maps:
+            self._maps[names] = _map_of(names)
+        return self._maps[names]
+
+    def __repr__(self) -> str:
+        return f"<encoder of any architecture: {self.dim} numbers each>"
+
+
+class UniversalEncoding(BaseEncoding):
+    """The universal encoder as an encoding of a space, each number standardised over the space's pool.
+
+    Lost is what has the same counts of operations by depth and of edges by depths and by operations, and the same
+    statistics of paths. Isomorphic drawings share a vector, up to rounding.
+    """
+
+    name = NAME
+
+    def __init__(self, space: "str | os.PathLike | Space"):
+        super().__init__(space)
+        self._encoder = UniversalEncoder()
+        self.dim = self._encoder.dim
+
+    @cached_property
+    def _scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """(D,) float64 mean and standard deviation over 8,192 architectures of the pool; 1 where all are equal."""
+        rows = np.random.default_rng(0).permutation(len(self.pool))[:_ROWS]
+        return mean_and_spread(self._encoder.encode(self.pool[np.sort(rows)]))
+
+    def transform(self, table: ArchitectureTable) -> np.ndarray:
+        """(N, D) float32, standardised."""
+        mean, spread = self._scale
+        return ((self._encoder.encode(self.own_table(table)) - mean) / spread).astype(np.float32)
+
+
+def as_table(architectures: Any) -> ArchitectureTable:
+    """Architectures, dicts or one of them as a table over the operations that they have. Raises ValueError by row."""
+    from cate_hf.graphs.architecture import Architecture
+
+    if isinstance(architectures, ArchitectureTable):
+        return architectures.replace_columns({})
+    if isinstance(architectures, Architecture | dict):
+        architectures = [architectures]
+    items = []
+    for row, item in enumerate(architectures):
+        try:
+            items.append(item if isinstance(item, Architecture) else Architecture.from_dict(item))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"row {row}: {error}") from None
+    return ArchitectureTable.from_architectures(items, sorted({name for item in items for name in item.operations}))
+
+
+def _map_of(names: Sequence[str]) -> "tuple[torch.Tensor, torch.Tensor]":
+    import torch
+
+    described = torch.from_numpy(describe_all(names))  # (V, Q)
+    generator = torch.Generator().manual_seed(_SEED)
+
+    def random(*shape: int) -> "torch.Tensor":
+        return torch.randn(*shape, WIRING, generator=generator) * WIRING**-0.5
+
+    nodes = torch.einsum("vq,qcw->vcw", described, random(NUM_NUMBERS, 2 * DEPTHS))
+    joined = torch.einsum("vq,uk,qkw->vuw", described, described, random(NUM_NUMBERS, NUM_NUMBERS))
+    depths = random(2 * DEPTHS * DEPTHS)
+    return torch.cat([nodes.flatten(0, 1), joined.flatten(0, 1), depths]), torch.tensor([kind_of(n) for n in names])
+
+
+def _encode(
+    codes: "torch.Tensor",
+    real: "torch.Tensor",
+    adjacency: "torch.Tensor",
+    of_counts: "torch.Tensor",
+    kinds: "torch.Tensor",
+) -> "torch.Tensor":
+    """Codes and whether they are nodes (B, L), adjacency (B, L, L) to (B, D)."""
+    import torch
+
+    from cate_hf.modeling.graph_features_cate import longest_paths, node_features, reachability
+    from cate_hf.modeling.wiring_cate import wiring_counts
+
+    features = node_features(adjacency, real, reachability(adjacency))
+    longest = longest_paths(features)
+    counts = wiring_counts(codes, real, adjacency, longest, len(kinds), DEPTHS)
+    computation = _computation(kinds[codes], real.float(), adjacency.float(), features)
+    return torch.cat([computation, counts @ of_counts], dim=-1)
+
+
+def _computation(
+    kinds: "torch.Tensor", real: "torch.Tensor", edges: "torch.Tensor", features: "torch.Tensor"
+) -> "torch.Tensor":
+    """Kinds and nodes (B, L), edges (B, L, L) and node features (B, L, 12) to (B, _GRAPH + _OF_KIND K) statistics."""
+    import torch
+
+    number = len(KINDS) + 1
+    of_kind = (kinds.unsqueeze(-1) == torch.arange(number)).float() * real.unsqueeze(-1)  # (B, L, K)
+    starts, ends = real * (edges.sum(1) == 0), real * (edges.sum(2) == 0)  # (B, L)
+    shortest, mean, longest, paths = (features[..., k] for k in range(4))  # from the inputs
+    before, after = torch.expm1(2 * paths), torch.expm1(2 * features[..., 9])  # numbers of paths
+    at_end = ends * before
+    total = at_end.sum(1, keepdim=True).clamp(min=1e-6)  # (B, 1)
+    through = real * before * after / total  # share of all paths
+
+    def last(values: "torch.Tensor", best: bool) -> "torch.Tensor":
+        return (values * ends).amax(1) if best else torch.where(ends > 0, values, torch.inf).amin(1)
+
+    graph = [
+        real.sum(1),
+        edges.sum((1, 2)),
+        starts.sum(1),
+        ends.sum(1),
+        4 * last(longest, True),
+        4 * last(shortest, False),
+        4 * (mean * at_end).sum(1) / total.squeeze(1),
+        total.squeeze(1).log1p(),
+        ((edges.sum(1)) * ends).sum(1),
+        ((edges.sum(2)) * starts).sum(1),
+        (edges * starts.unsqueeze(2) * ends.unsqueeze(1)).sum((1, 2)),
+        through.square().sum(1).sqrt(),
+    ]
+    into_end = (edges @ ends.unsqueeze(-1)).squeeze(-1)
+    from_start = (starts.unsqueeze(1) @ edges).squeeze(1)
+    most, fewest = of_kind.clone(), of_kind.clone()  # of a kind on a path from an input to each node
+    for node in range(1, kinds.shape[1]):
+        into = edges[:, :node, node].unsqueeze(-1) > 0  # (B, node, 1)
+        any_into = into.any(1)
+        most[:, node] += torch.where(into, most[:, :node], 0.0).amax(1)
+        least = torch.where(into, fewest[:, :node], torch.inf).amin(1)
+        fewest[:, node] += torch.where(any_into, least, 0.0)
+    kind_numbers = [
+        of_kind.sum(1),
+        (of_kind * into_end.unsqueeze(-1)).sum(1),
+        (of_kind * from_start.unsqueeze(-1)).sum(1),
+        (of_kind * through.unsqueeze(-1)).sum(1),
+        (most * ends.unsqueeze(-1)).amax(1),
+        torch.where(ends.unsqueeze(-1) > 0, fewest, torch.inf).amin(1),
+    ]
+    return torch.cat([torch.stack(graph, -1), *kind_numbers], dim=-1)

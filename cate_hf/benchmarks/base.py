@@ -14,6 +14,8 @@ from cate_hf.spaces import Space, get_space
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
 
+__all__ = ["Benchmark", "Result"]
+
 
 class Result(dict):
     """What is known of one architecture; asking for what is not says so."""

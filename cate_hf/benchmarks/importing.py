@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from cate_hf.spaces.darts.pairs import CellPairTable
 
+__all__ = ["import_results"]
+
 
 class Imported(NamedTuple):
     """Architectures with columns hash, the costs and the metrics, of a space, and what a reader should know of them."""

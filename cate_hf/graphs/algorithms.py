@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.architecture import Architecture
 
+__all__ = ["MAX_EXACT_EDIT_NODES"]
+
 # Up to this many nodes between input and output the edit distance tries every alignment: 8! = 40,320 of them.
 MAX_EXACT_EDIT_NODES = 8
 

@@ -20,6 +20,8 @@ from cate_hf.graphs.table import PADDING, ArchitectureTable, unknown_operation
 if TYPE_CHECKING:
     import datasets
 
+__all__ = ["GRAPH_COLUMNS", "column_from_arrow", "fixed_binary", "from_arrow", "object_types", "to_arrow"]
+
 VOCABULARY_KEY = b"cate_hf.vocabulary"
 FEATURES_KEY = b"huggingface"  # where the library datasets keeps a table's features
 PART_ROWS = 16_384  # converted at a time

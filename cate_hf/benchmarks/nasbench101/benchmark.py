@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.graphs.table import ArchitectureTable
 
+__all__ = ["BENCHMARK"]
+
 _EPOCHS = 108
 _WORDS = {
     "training_seconds": "training time in seconds",

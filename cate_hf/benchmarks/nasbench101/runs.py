@@ -17,6 +17,8 @@ from cate_hf.benchmarks.nasbench101.records import (
 )
 from cate_hf.core.progress import progress_bar
 
+__all__ = ["read_runs"]
+
 _MOST_LAYOUTS = 8  # of one length, before the rest is parsed one by one
 
 

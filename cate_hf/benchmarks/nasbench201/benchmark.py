@@ -19,6 +19,8 @@ from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
 
+__all__ = ["BENCHMARK"]
+
 _EPOCHS = 200
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.architecture import Architecture
 
+__all__ = ["TableBenchmark"]
+
 
 class Results(NamedTuple):
     """What a file holds, a row an architecture, sorted by hash.

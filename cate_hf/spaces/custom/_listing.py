@@ -7,7 +7,7 @@ import numpy as np
 
 from cate_hf.graphs.graph_hash import graph_hashes
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.spaces.custom.fields import Fields
+from cate_hf.spaces.custom._fields import Fields
 
 MAX_PATTERNS = 1 << 22  # sets of edges at any one time
 MAX_DRAWINGS = 5_000_000

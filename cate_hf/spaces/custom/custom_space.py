@@ -13,8 +13,8 @@ from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import _steps as steps
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.custom._checks import DEFAULT_COST, check_fields
+from cate_hf.spaces.custom._fields import Fields
 from cate_hf.spaces.custom._file import description_text, parse_description, read_description
-from cate_hf.spaces.custom.fields import Fields
 from cate_hf.spaces.sampling import sample_unique
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ import numpy as np
 from cate_hf.graphs.hashing import text_hashes
 from cate_hf.spaces.darts.costs import NODES, OPERATIONS
 
+__all__ = ["canonical_keys", "cells_of_keys", "wirings"]
+
 ENTRIES = 2 * NODES
 LABELLINGS = len(OPERATIONS) ** ENTRIES
 _WEIGHTS = len(OPERATIONS) ** np.arange(ENTRIES, dtype=np.int64)

@@ -15,6 +15,8 @@ from cate_hf.spaces.darts.canonical import ENTRIES, sort_entries
 from cate_hf.spaces.darts.costs import NODES, OPERATIONS
 from cate_hf.spaces.darts.genotypes import CONCAT, Genotype, entries, from_entries
 
+__all__ = ["ABSENT", "CELLS", "EDGES", "to_edges"]
+
 PREFIX = "NetworkSelectorDatasetInfo:darts:"
 CELLS = ("normal", "reduce")
 EDGES = 14

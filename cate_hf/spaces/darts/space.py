@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.architecture import Architecture
 
+__all__ = ["SPACE"]
+
 _GENOTYPE = re.compile(r"(\w+\s*=\s*)?((\w+\s*\.\s*)*Genotype\s*\(|[\[(])")
 
 

@@ -6,8 +6,10 @@ from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.hashing import cell_hashes
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces.base import Space
-from cate_hf.spaces.nasbench101 import cells as nasbench101_cells
+from cate_hf.spaces.nasbench101 import _cells as nasbench101_cells
 from cate_hf.spaces.nasbench101 import costs as nasbench101_network
+
+__all__ = ["SPACE"]
 
 # The labels that the benchmark hashes, in the order of the vocabulary.
 _HASH_LABELS = np.array([-1, 1, 0, 2, -2])

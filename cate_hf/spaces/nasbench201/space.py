@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.architecture import Architecture
 
+__all__ = ["SPACE"]
+
 # What the cell hash reads for input, operations and output, as in NAS-Bench-101.
 _HASH_LABELS = np.array([-1, 0, 1, 2, 3, -2])
 

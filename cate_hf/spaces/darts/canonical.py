@@ -15,7 +15,7 @@ import numpy as np
 from cate_hf.graphs.hashing import text_hashes
 from cate_hf.spaces.darts.costs import NODES, OPERATIONS
 
-__all__ = ["canonical_keys", "cells_of_keys", "wirings"]
+__all__ = ["wirings"]
 
 ENTRIES = 2 * NODES
 LABELLINGS = len(OPERATIONS) ** ENTRIES

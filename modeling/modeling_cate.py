@@ -287,6 +287,7 @@ class CateForPreTraining(CatePreTrainedModel):
         parts = []
         with_pairs = bool(self.config.masked_loss_weight) and input_ids is not None
         if with_pairs:
+            assert input_ids is not None and pair_input_ids is not None
             batch, length = input_ids.shape
             if pair_input_ids.shape != input_ids.shape:
                 raise ValueError(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 _TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
-_T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class LineParser(argparse.ArgumentParser):

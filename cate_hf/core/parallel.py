@@ -14,7 +14,7 @@ __all__ = ["num_threads", "one_thread_a_product", "over_chunks"]
 
 THREADS_VARIABLE = "CATE_HF_THREADS"  # threads of all processes of this machine together; its processors by default
 
-_T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def num_threads() -> int:

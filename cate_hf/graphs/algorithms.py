@@ -72,7 +72,7 @@ def paths(architecture: "Architecture", num_inputs: int, limit: int) -> list[str
         raise ValueError(f"architecture: {total:,} paths from input to output, more than the limit of {limit:,}")
     tails: list[set[str]] = [set() for _ in range(size)]
     tails[-1] = {operations[-1]}
-    wanted = architecture.closure()[:num_inputs].any(axis=0)
+    wanted = np.asarray(architecture.closure()[:num_inputs].any(axis=0))
     wanted[:num_inputs] = True
     for node in range(size - 2, -1, -1):
         if wanted[node]:

@@ -30,6 +30,8 @@ class Architecture:
     """
 
     __slots__ = ("__weakref__", "_adjacency", "_operations")
+    _operations: tuple[str, ...]
+    _adjacency: np.ndarray
 
     def __init__(self, operations: Sequence[str], adjacency: Any) -> None:
         operations = check_operations(operations)

@@ -133,7 +133,7 @@ class ArchitectureTable(Sequence):
         """
         architectures = list(architectures)
         if vocabulary is None:
-            vocabulary = dict.fromkeys(name for arch in architectures for name in arch.operations)
+            vocabulary = [*dict.fromkeys(name for arch in architectures for name in arch.operations)]
         vocabulary = tuple(vocabulary)
         code = {name: i for i, name in enumerate(vocabulary)}
         size = max((arch.num_nodes for arch in architectures), default=2)

@@ -234,8 +234,8 @@ def _kind_of_products(states: torch.Tensor) -> torch.dtype | None:
 
 def _parameters(layer: nn.Module) -> list[torch.Tensor]:
     attention = layer.attention
-    modules = (layer.attention_norm, attention.query_key_value, attention.output)
-    modules += (layer.feed_forward_norm, layer.intermediate, layer.output)
+    before = layer.attention_norm, attention.query_key_value, attention.output
+    modules = *before, layer.feed_forward_norm, layer.intermediate, layer.output
     return [parameter for module in modules for parameter in (module.weight, module.bias)]
 
 

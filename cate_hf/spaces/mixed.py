@@ -40,7 +40,11 @@ class MixedSpace(Space):
         self.pool_size = sum(member.size or member.pool_size for member in self.members)
         common = [name for name in self.members[0].cost_names if all(name in m.cost_names for m in self.members)]
         self.cost_names = tuple(common)
-        self.distribution = "; ".join(f"{member.name}: {member.distribution}" for member in self.members)
+
+    @property
+    def distribution(self) -> str:
+        """Those of the members, which `sample` draws from in turn."""
+        return "; ".join(f"{member.name}: {member.distribution}" for member in self.members)
 
     def member(self, name: str) -> Space:
         """Raises ValueError where none has that name."""
@@ -65,9 +69,11 @@ class MixedSpace(Space):
                 fits &= table.operation_codes[:, node] == self.vocabulary.index(name)
             fits_all[number] = fits
         found = np.where(fits_all.any(axis=0), fits_all.argmax(axis=0), -1)
-        for row in np.flatnonzero(fits_all.sum(axis=0) > 1):  # those of inputs and outputs, where spaces are known ones
-            one, fitting = table[int(row)], np.flatnonzero(fits_all[:, row])
-            found[row] = next((n for n in fitting if self.members[n].is_valid(one)), fitting[0])
+        for row in np.flatnonzero(
+            fits_all.sum(axis=0) > 1
+        ).tolist():  # those of inputs and outputs, where spaces are known ones
+            one, fitting = table[row], np.flatnonzero(fits_all[:, row])
+            found[row] = next((int(n) for n in fitting if self.members[n].is_valid(one)), fitting[0])
         if (found < 0).any():
             row = int(np.argmax(found < 0))
             raise ValueError(f"{source}, row {row}: its inputs and operations are not of one of {self._listed()}")
@@ -78,12 +84,6 @@ class MixedSpace(Space):
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
         return self._by_member(table, lambda member, part: member.costs(part, name))
-
-    def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self._cost(table.replace_columns({}), "parameters")
-
-    def flops_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self._cost(table.replace_columns({}), "flops")
 
     def _by_member(self, table: ArchitectureTable, function: Callable[[Space, ArchitectureTable], np.ndarray]):
         """(N,) what each member gives of its architectures."""
@@ -128,9 +128,10 @@ class MixedSpace(Space):
             try:
                 parts.append(member.validate_many(part, source))
             except ValueError as error:  # its rows are numbered by the part
-                place = re.compile(rf"^({re.escape(source)},? row )(\d+)")
-                message = place.sub(lambda found, rows=rows: f"{found[1]}{rows[int(found[2])]}", str(error))
-                raise ValueError(message) from None
+                place = re.match(rf"({re.escape(source)},? row )(\d+)", message := str(error))
+                raise ValueError(
+                    f"{place[1]}{rows[int(place[2])]}{message[place.end() :]}" if place else message
+                ) from None
             order.append(rows)
         checked = ArchitectureTable.concatenate(parts)[np.argsort(np.concatenate(order))]
         return checked.recode(self.vocabulary).replace_columns(table.columns)

@@ -56,14 +56,15 @@ def statistics_to_parquet(
     if input is not None and sample is not None:
         raise ValueError("a sample (--sample) is one of a space; it cannot be drawn of a file (--input)")
     check_output(output, overwrite)
-    space = None if space is None else get_space(space)
-    if input is not None:
-        space, table = _read(Path(input), space)
+    if space is not None:
+        space = get_space(space)
+    if input is not None or space is None:
+        space, table = _read(Path(input or ""), space)
     elif sample is not None:
         table = different(space, sample, seed, progress=progress)
     else:
         table = space.pool(progress=progress) if space.size is None else space.enumerate(progress=progress)
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     if kind != "initialisation":
         columns |= _columns("structure", structure_names(space), structure(space, table))
     if kind != "structure":

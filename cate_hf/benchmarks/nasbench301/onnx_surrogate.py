@@ -65,11 +65,10 @@ class OnnxSurrogate:
         """Every wiring and every operation on every edge: a batch of them, and a few alone."""
         inputs = wirings().inputs
         operations = (np.arange(len(inputs))[:, None] + np.arange(ENTRIES)) % len(OPERATIONS)
-        cell = np.tile(operations.astype(np.uint8), (len(OPERATIONS), 1)), np.tile(inputs, (len(OPERATIONS), 1))
-        for shift in range(len(OPERATIONS)):
-            rows = slice(shift * len(inputs), (shift + 1) * len(inputs))
-            cell[0][rows] = (cell[0][rows] + shift) % len(OPERATIONS)
-        x_cat = categories(Cells(cell, tuple(values[::-1] for values in cell)), self.codes)
+        shifts = np.repeat(np.arange(len(OPERATIONS)), len(inputs))[:, None]
+        codes = ((np.tile(operations, (len(OPERATIONS), 1)) + shifts) % len(OPERATIONS)).astype(np.uint8)
+        inputs = np.tile(inputs, (len(OPERATIONS), 1))
+        x_cat = categories(Cells((codes, inputs), (codes[::-1], inputs[::-1])), self.codes)
         try:
             together = self._run(x_cat, _EPOCHS)
             alone = np.vstack([self._run(x_cat[row : row + 1], _EPOCHS) for row in (0, len(x_cat) // 2)])
@@ -173,8 +172,8 @@ def _shape(value: "onnx.ValueInfoProto") -> tuple[int, str] | None:
     tensor = value.type.tensor_type
     if len(tensor.shape.dim) != 2:
         return None
-    kind = {onnx.TensorProto.INT32: "int32", onnx.TensorProto.FLOAT: "float"}.get(tensor.elem_type, "other")
-    return tensor.shape.dim[1].dim_value, kind
+    kinds: dict[int, str] = {onnx.TensorProto.INT32: "int32", onnx.TensorProto.FLOAT: "float"}
+    return tensor.shape.dim[1].dim_value, kinds.get(tensor.elem_type, "other")
 
 
 def _first_line(error: BaseException) -> str:

@@ -75,7 +75,7 @@ def _from_file(path: Path, space: "Space | None") -> Any:
         return from_onnx(path)
     if suffix in PARQUET_SUFFIXES:
         if (genotype := _first_genotype(path)) is not None:
-            if not hasattr(space, "from_genotype"):
+            if space is None or not hasattr(space, "from_genotype"):
                 raise ValueError(f"{path}: holds pairs of cells (columns normal and reduce); they need --space darts")
             return space.from_genotype(genotype)
         table = read_architectures(path)

@@ -109,7 +109,7 @@ class CustomSpace(Space):
     def distribution(self) -> str:
         """What `sample` draws from, in words."""
         if self._patterns is not None:
-            return Space.distribution
+            return super().distribution
         from cate_hf.spaces.custom._draw import DISTRIBUTION
 
         return DISTRIBUTION + ("" if self.valid is None else "; what the condition in Python refuses is drawn again")
@@ -140,7 +140,6 @@ class CustomSpace(Space):
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
         """(N,) int64 where all costs of that name are whole numbers, else float64: sums over nodes and edges."""
-        table = self.table(table)
         if not self.fields.costs:
             return table.num_nodes.astype(np.int64) - self.num_inputs - 1
         costs = np.array([*(0,) * self.num_inputs, *self.fields.costs[name], 0])
@@ -151,17 +150,6 @@ class CustomSpace(Space):
         if edge:
             total = total + edge * np.bitwise_count(table.edge_bits).sum(axis=1, dtype=np.int64)
         return total
-
-    def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self._own_cost(table, "parameters")
-
-    def flops_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self._own_cost(table, "flops")
-
-    def _own_cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
-        if name not in self.cost_names:
-            raise self._no_cost(name)
-        return self._cost(table, name)
 
     def enumerate(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
         if self._patterns is None:
@@ -193,9 +181,10 @@ class CustomSpace(Space):
     def _enumerate(self, progress: bool) -> ArchitectureTable:
         from cate_hf.spaces.custom._listing import list_architectures, number_of_drawings
 
-        total = number_of_drawings(self.fields, self._patterns)
+        patterns = self._patterns or {}
+        total = number_of_drawings(self.fields, patterns)
         with progress_bar(f"listing {self.name}", total, "drawings", progress) as advance:
-            table = list_architectures(self.fields, self.vocabulary, self._patterns, advance)
+            table = list_architectures(self.fields, self.vocabulary, patterns, advance)
         table = self._met(table)
         if not len(table):
             raise ValueError(f"{self.name}: no architecture meets the condition in Python")

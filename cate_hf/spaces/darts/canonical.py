@@ -85,7 +85,8 @@ def sort_entries(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray
     """The same cells (N, 8) with the lower input of each node first."""
     swapped = np.repeat(inputs[:, 0::2] > inputs[:, 1::2], 2, axis=1)
     beside = np.arange(ENTRIES) ^ 1
-    return tuple(np.where(swapped, values[:, beside], values) for values in (operations, inputs))
+    operations, inputs = (np.where(swapped, values[:, beside], values) for values in (operations, inputs))
+    return operations, inputs
 
 
 def canonical(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -153,7 +154,7 @@ def drawings(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np
 
     Each has the lower input of each node first.
     """
-    found = {}
+    found: dict[tuple[bytes, bytes], None] = {}
     for positions in permutations(range(2, 2 + NODES)):
         renumbered = _renumber(np.asarray(inputs).tolist(), positions)
         if renumbered is not None:
@@ -161,7 +162,8 @@ def drawings(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np
             new_operations[renumbered[1]] = operations
             found[new_operations.tobytes(), bytes(renumbered[0])] = None
     rows = [[np.frombuffer(part, dtype=np.uint8) for part in drawing] for drawing in found]
-    return tuple(np.array(part) for part in zip(*rows, strict=True))
+    drawn_operations, drawn_inputs = (np.array(part) for part in zip(*rows, strict=True))
+    return drawn_operations, drawn_inputs
 
 
 def one_change(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -112,8 +112,8 @@ def read_cells(
             raise ValueError(f"{len(cells[0][0])} normal and {len(cells[1][0])} reduction cells")
         return Cells(*cells)
     if isinstance(architectures, ArchitectureTable):
-        cells = space.cells(architectures)
-        return Cells(cells, cells)
+        both = space.cells(architectures)
+        return Cells(both, both)
     if not isinstance(architectures, CellPairTable):
         pairs = [_pair(space, item, row) for row, item in enumerate(architectures)]
         architectures = CellPairTable(

@@ -24,6 +24,7 @@ class LineParser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str):
+        """Exit with code 2 and one line."""
         self.exit(2, f"error: {message}; --help lists the options\n")
 
 

@@ -77,6 +77,7 @@ class Architecture:
 
     @property
     def num_edges(self) -> int:
+        """Number of edges."""
         return int(np.count_nonzero(self._adjacency))
 
     @property

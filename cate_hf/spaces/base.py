@@ -168,6 +168,7 @@ class Space(ABC):
         return needs_a_look(self, table)
 
     def is_valid(self, architecture: "Architecture") -> bool:
+        """Whether `validate` accepts the architecture."""
         try:
             self.validate(architecture)
         except ValueError:

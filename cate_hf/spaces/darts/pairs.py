@@ -30,6 +30,7 @@ class Cells(NamedTuple):
 
     @property
     def number(self) -> int:
+        """N."""
         return len(self.normal[0])
 
     def take(self, rows: Any) -> "Cells":

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces.base import Space
 
 if TYPE_CHECKING:
+    import torch
+
     from cate_hf.graphs.architecture import Architecture
 
 SEPARATOR = "+"
@@ -80,6 +82,7 @@ class MixedSpace(Space):
         return found
 
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
+        """(N,) text (<U32): each member's own hashes."""
         return self._by_member(table, lambda member, part: member.hash_many(part))
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
@@ -100,6 +103,7 @@ class MixedSpace(Space):
         return result
 
     def validate(self, architecture: "Architecture") -> "Architecture":
+        """Return what the member that the architecture is of makes of it. Raises ValueError as that does."""
         return self._member_of_one(architecture).validate(architecture)
 
     def _member_of_one(self, architecture: "Architecture") -> Space:
@@ -120,6 +124,7 @@ class MixedSpace(Space):
         return ", ".join(member.name for member in self.members)
 
     def validate_many(self, table: ArchitectureTable, source: str = "architectures") -> ArchitectureTable:
+        """Apply `validate` to every row. Raises ValueError naming the first row that is of no member, or not valid there."""
         table = self.table(table, source)
         numbers, parts, order = self.member_of(table, source), [], []
         for number, member in enumerate(self.members):
@@ -137,6 +142,7 @@ class MixedSpace(Space):
         return checked.recode(self.vocabulary).replace_columns(table.columns)
 
     def pool(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
+        """Return the members' pools as one table, sorted by hash."""
         return self._joined([member.pool(use_cache, progress) for member in self.members])
 
     def sample(self, n: int, seed: int, progress: bool = False) -> ArchitectureTable:
@@ -156,13 +162,17 @@ class MixedSpace(Space):
         return table[np.argsort(table.columns["hash"], kind="stable")].recode(self.vocabulary)
 
     def neighbours(self, architecture: "Architecture") -> ArchitectureTable:
+        """Return the neighbours in the member that the architecture is of."""
         return self._member_of_one(architecture).neighbours(architecture).recode(self.vocabulary)
 
     def example(self) -> "Architecture":
+        """Return the example of the first member."""
         return self.members[0].example()
 
     def native(self, architecture: "Architecture") -> str | None:
+        """Return the notation of the member that the architecture is of."""
         return self._member_of_one(architecture).native(architecture)
 
-    def build(self, architecture: "Architecture", **settings):
+    def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
+        """Return the network that the member builds."""
         return self._member_of_one(architecture).build(architecture, **settings)

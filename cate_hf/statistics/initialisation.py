@@ -73,9 +73,11 @@ class InitialisationSettings:
 
     @property
     def seeds(self) -> range:
+        """One seed for each initialisation."""
         return range(self.seed, self.seed + self.initialisations)
 
     def build_settings(self, space: "Space") -> dict[str, Any]:
+        """Settings of the space's `build` for the network to measure."""
         return dict(space.small_network if self.network is None else self.network)
 
 

@@ -134,6 +134,7 @@ class CustomSpace(Space):
         return None if self._patterns is None else len(self.enumerate())
 
     def hash_many(self, table: ArchitectureTable, on_progress: Callable[[int], None] | None = None) -> np.ndarray:
+        """(N,) text (<U32): a hash that isomorphic architectures share, see `graph_hashes`."""
         from cate_hf.graphs.graph_hash import graph_hashes
 
         return graph_hashes(self.table(table), on_progress)
@@ -152,6 +153,7 @@ class CustomSpace(Space):
         return total
 
     def enumerate(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
+        """Return all architectures, sorted by hash. Raises ValueError where they are too many."""
         if self._patterns is None:
             raise ValueError(f"{self.name} is too large to be listed whole; draw samples of it (--sample N)")
         return self._keep("all", lambda: self._enumerate(progress), use_cache)
@@ -218,6 +220,7 @@ class CustomSpace(Space):
         return table[np.fromiter((bool(self.valid(a)) for a in table), dtype=bool, count=len(table))]
 
     def validate(self, architecture: "Architecture") -> "Architecture":
+        """Return the architecture pruned. Raises ValueError where it is outside the limits or fails `valid`."""
         from cate_hf.spaces._validation import check_ends
         from cate_hf.spaces.custom._validation import check_limits
 
@@ -251,6 +254,7 @@ class CustomSpace(Space):
         return steps.neighbours(self, start, plain, moves=not self.free_edges, prunable=lambda removed: removed)
 
     def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
+        """Return the network that `builder` makes. Raises ValueError without a `builder`."""
         if self._builder is None:
             return super().build(architecture, **settings)
         return self._builder(self.validate(architecture), **settings)

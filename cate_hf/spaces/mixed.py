@@ -124,7 +124,7 @@ class MixedSpace(Space):
         return ", ".join(member.name for member in self.members)
 
     def validate_many(self, table: ArchitectureTable, source: str = "architectures") -> ArchitectureTable:
-        """Apply `validate` to every row. Raises ValueError naming the first row that is of no member, or not valid there."""
+        """Apply `validate` to every row. Raises ValueError naming the first row that fails."""
         table = self.table(table, source)
         numbers, parts, order = self.member_of(table, source), [], []
         for number, member in enumerate(self.members):

@@ -89,22 +89,8 @@ def sort_entries(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray
     return operations, inputs
 
 
-def canonical(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The canonical drawing of N cells, and the number of it.
-
-    Args:
-        operations, inputs: (N, 8), cells as `cate_hf.spaces.darts.genotypes.check` accepts them.
-
-    Returns:
-        operations (N, 8) uint8, inputs (N, 8) uint8 with the lower input of each node first, and keys (N,) int64 below
-        180 · 7^8. Two cells are isomorphic exactly if their keys are equal.
-    """
-    keys = canonical_keys(operations, inputs)
-    return *cells_of_keys(keys), keys
-
-
 def canonical_keys(operations: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """(N,) int64: the keys of `canonical`."""
+    """(N,) int64 below 180 · 7^8: numbers of the canonical drawings of cells (N, 8), equal for isomorphic cells only."""
     operations, inputs = sort_entries(operations, inputs)
     table, numbers = wirings(), wiring_numbers(inputs)
     keys = np.empty(len(numbers), dtype=np.int64)
@@ -189,23 +175,3 @@ def one_change(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, 
         np.vstack([changed, drawn_operations[drawing]]),
         np.vstack([np.tile(inputs, (len(changed), 1)), rewired]),
     )
-
-
-def number_of_cells(operations: int = len(OPERATIONS)) -> int:
-    """How many cells there are up to isomorphism, by Burnside's lemma over the symmetries of each canonical wiring."""
-    table, total = wirings(), 0
-    for number in np.unique(table.canonical).tolist():
-        fixed = sum(operations ** _cycles(places.tolist()) for places in table.places[number])
-        total += fixed // len(table.places[number])
-    return total
-
-
-def _cycles(permutation: list[int]) -> int:
-    left, cycles = set(range(len(permutation))), 0
-    while left:
-        cycles += 1
-        place = start = left.pop()
-        while permutation[place] != start:
-            place = permutation[place]
-            left.remove(place)
-    return cycles

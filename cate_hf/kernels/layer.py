@@ -27,7 +27,7 @@ from cate_hf.kernels._row_kernels import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["compile_layers", "compiled_layers"]
+__all__ = ["compiled_layers"]
 
 _STREAM = 0x9E3779B9  # between the second seeds of a layer's draws
 _OF_ATTENTION, _OF_CONTEXT, _OF_HIDDEN, _OF_OUTPUT = range(4)

@@ -90,7 +90,7 @@ def sort_entries(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray
 
 
 def canonical_keys(operations: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """(N,) int64 below 180 · 7^8: numbers of the canonical drawings of cells (N, 8), equal for isomorphic cells only."""
+    """(N,) int64 below 180 · 7^8: the numbers of the canonical drawings, equal for isomorphic cells only."""
     operations, inputs = sort_entries(operations, inputs)
     table, numbers = wirings(), wiring_numbers(inputs)
     keys = np.empty(len(numbers), dtype=np.int64)

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from bundle_checkpoint import tau_facts
 
-from cate_hf.training._batches import TokenArrays
 from cate_hf.hub.layout import CARD_FACTS, SPACE_FILE
 from cate_hf.hub.load import load_model, load_tokenizer, resolve_checkpoint
 from cate_hf.hub.save import save_checkpoint
@@ -23,6 +22,7 @@ from cate_hf.modeling import CateForPreTraining
 from cate_hf.modeling.configuration_cate import FORMAT_VERSION, MOST_DEPTHS, WIRING_DIM
 from cate_hf.modeling.wiring_cate import CateWiring
 from cate_hf.spaces import get_space
+from cate_hf.training._batches import TokenArrays
 from cate_hf.training._setup import fit_wiring
 
 ROWS = 8192

@@ -281,9 +281,11 @@ class CateTokenizer(PreTrainedTokenizer):
 
     @property
     def vocab_size(self) -> int:
+        """Number of token ids."""
         return len(self.encoder)
 
     def get_vocab(self) -> dict[str, int]:
+        """Token -> id, added tokens included."""
         return {**self.encoder, **self._added_tokens_encoder}
 
     def tokenize(self, text: str, **kwargs) -> list[str]:

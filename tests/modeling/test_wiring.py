@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from cate_hf import get_space
-from cate_hf.training._batches import TokenArrays
 from cate_hf.modeling import CateConfig, CateForPreTraining, CateModel
 from cate_hf.modeling.wiring_cate import num_wiring_counts, wiring_counts
 from cate_hf.tokenization import CateTokenizer
+from cate_hf.training._batches import TokenArrays
 from cate_hf.training._setup import finish_encoding
 
 SMALL = {"num_hidden_layers": 1, "num_cross_layers": 0, "masked_loss_weight": 0.0}

@@ -32,7 +32,7 @@ _FOREIGN_KEYS = {
 
 def _raises_value_error(config_class: type) -> type:
     """Strict dataclasses raise an error of their own over several lines; make it a ValueError of one line."""
-    construct = config_class.__init__
+    construct = config_class.__init__  # type: ignore[misc]  # of the class itself, not of an instance
 
     @functools.wraps(construct)
     def __init__(self, *args: Any, **kwargs: Any):
@@ -42,7 +42,7 @@ def _raises_value_error(config_class: type) -> type:
             reason = error.__cause__ if isinstance(error.__cause__, ValueError) else error
             raise ValueError(" ".join(str(reason).split())) from error
 
-    config_class.__init__ = __init__
+    config_class.__init__ = __init__  # type: ignore[misc]
     return config_class
 
 

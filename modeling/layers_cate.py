@@ -64,6 +64,7 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs,
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Plain attention in torch, as transformers' attention interface calls it: output and weights (B, H, L, L)."""
     weights = torch.matmul(query, key.transpose(2, 3)) * scaling  # (B, H, L, L)
     if attention_mask is not None:
         weights = weights + attention_mask
@@ -77,6 +78,8 @@ _dropout = dropout  # the attention interface names an argument of its own "drop
 
 
 class CateAttention(nn.Module):
+    """Multi-head self-attention over the nodes, with a learnt bias for edges where `edge_bias` is true."""
+
     def __init__(self, config: CateConfig, edge_bias: bool):
         super().__init__()
         self.config = config
@@ -90,6 +93,7 @@ class CateAttention(nn.Module):
     def forward(
         self, states: torch.Tensor, attention_mask: torch.Tensor, edges: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """States (B, L, D), additive mask (B, 1 or H, L, L) and edges (B, 1, L, L) -> output (B, L, D) and weights."""
         batch, length, size = states.shape
         qkv = self.query_key_value(states).view(batch, length, 3, self.num_heads, size // self.num_heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, L, D / H)
@@ -134,6 +138,7 @@ class CateLayer(GradientCheckpointingLayer):
     def forward(
         self, states: torch.Tensor, attention_mask: torch.Tensor, edges: torch.Tensor | None = None
     ) -> torch.Tensor:
+        """States (B, L, D) -> (B, L, D); masks as for `CateAttention`."""
         if self.compiled is not None:
             result = self.compiled(self, states, attention_mask, edges)
             if result is not None:
@@ -206,4 +211,5 @@ class CateHead(nn.Module):
         self.dropout_prob = config.hidden_dropout_prob
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """States (B, L, D) -> scores of the operations (B, L, V)."""
         return self.decoder(dropout(torch.tanh(self.dense(states)), self.dropout_prob, self.training))

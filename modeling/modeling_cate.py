@@ -5,6 +5,7 @@ B architectures, L positions (nodes and padding), D hidden size, H heads, V toke
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,6 +38,8 @@ class CateModelOutput(BaseModelOutputWithPooling):
 
 
 class CatePreTrainedModel(PreTrainedModel):
+    """What the models share: their configuration, the layers, and how weights start."""
+
     config_class = CateConfig
     config: CateConfig
     base_model_prefix = "cate"
@@ -99,9 +102,11 @@ class CateModel(CatePreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
+        """The embeddings of operations."""
         return self.embeddings
 
     def set_input_embeddings(self, value: nn.Module):
+        """Replace the embeddings of operations."""
         self.embeddings = value
 
     def attention_masks(
@@ -173,7 +178,7 @@ class CateModel(CatePreTrainedModel):
             related, reach = relations(adjacency, self.config.relation_buckets)
         else:
             reach = reachability(adjacency)
-        features = None
+        features: Any = None
         if self.node_features is not None or self.wiring is not None:
             features = node_features(adjacency, attention_mask, reach)  # (B, L, F)
         if self.node_features is not None:
@@ -188,7 +193,7 @@ class CateModel(CatePreTrainedModel):
         states = self.norm(states)
         encoding, statistics = self.pool(states, attention_mask)
         if self.wiring is not None:
-            if input_ids is None:  # the operations that the embeddings are nearest to
+            if input_ids is None and inputs_embeds is not None:  # the operations that the embeddings are nearest to
                 input_ids = torch.cdist(inputs_embeds.float(), self.embeddings.weight.float()).argmin(-1)
             wiring = self.wiring(input_ids, attention_mask, adjacency, longest_paths(features), encoding)
             encoding = torch.cat([encoding, wiring.to(encoding.dtype)], dim=-1)
@@ -249,9 +254,11 @@ class CateForPreTraining(CatePreTrainedModel):
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Module:
+        """The layer that scores masked operations."""
         return self.head.decoder
 
     def set_output_embeddings(self, value: nn.Module):
+        """Replace the layer that scores masked operations."""
         self.head.decoder = value
 
     @merge_with_config_defaults
@@ -287,6 +294,8 @@ class CateForPreTraining(CatePreTrainedModel):
         parts = []
         with_pairs = bool(self.config.masked_loss_weight) and input_ids is not None
         if with_pairs:
+            assert input_ids is not None
+            assert pair_input_ids is not None
             batch, length = input_ids.shape
             if pair_input_ids.shape != input_ids.shape:
                 raise ValueError(

@@ -14,7 +14,8 @@ def as_items(architectures: Any) -> tuple[list, bool]:
     if hasattr(architectures, "operations"):
         return [architectures], True
     if isinstance(architectures, Mapping):
-        operations, adjacency = architectures.get("operations"), architectures.get("adjacency")
+        operations: Any = architectures.get("operations")
+        adjacency: Any = architectures.get("adjacency")
         is_batch = isinstance(operations, (list, tuple)) and operations and isinstance(operations[0], (list, tuple))
         if is_batch and hasattr(adjacency, "__len__"):
             if len(operations) != len(adjacency):

@@ -55,7 +55,7 @@ class CateTokenizer(PreTrainedTokenizer):
                 expected = "no [PAD] and no [MASK]" if alias_special_ids else "[PAD] with id 0 and [MASK] with id 1"
                 raise ValueError(f"{vocab_file}: expected {expected} (alias_special_ids={alias_special_ids})")
             operations = tokens[len(specials) :]
-        self.operations = _check_names(operations)
+        self.operations = _check_names(operations or ())
         self.encoder = {token: i for i, token in enumerate([*specials, *self.operations])}
         self.decoder = list(self.encoder)
         self.alias_special_ids = alias_special_ids
@@ -210,8 +210,8 @@ class CateTokenizer(PreTrainedTokenizer):
         elif len(encoded_inputs.get("input_ids", ())) and np.ndim(encoded_inputs["input_ids"][0]) == 0:
             features = [dict(encoded_inputs)]
         else:
-            rows = zip(*encoded_inputs.values(), strict=True)
-            features = [dict(zip(encoded_inputs, row, strict=True)) for row in rows]
+            each = zip(*encoded_inputs.values(), strict=True)
+            features = [dict(zip(encoded_inputs, row, strict=True)) for row in each]
         if not features or any(key not in feature for feature in features for key in ("input_ids", "adjacency")):
             raise ValueError("pad needs a list of dicts with input_ids (L,) and adjacency (L, L), one an architecture")
         if return_tensors is None and hasattr(features[0]["input_ids"], "shape"):
@@ -281,9 +281,11 @@ class CateTokenizer(PreTrainedTokenizer):
 
     @property
     def vocab_size(self) -> int:
+        """Number of token ids."""
         return len(self.encoder)
 
     def get_vocab(self) -> dict[str, int]:
+        """Token -> id, added tokens included."""
         return {**self.encoder, **self._added_tokens_encoder}
 
     def tokenize(self, text: str, **kwargs) -> list[str]:
@@ -336,7 +338,7 @@ def _read_vocabulary(path: str) -> list[str]:
         raise ValueError(
             f"{path}: expected an object that maps each token to its id, ids 0 to the number of tokens - 1"
         )
-    return sorted(vocabulary, key=vocabulary.get)
+    return sorted(vocabulary, key=vocabulary.__getitem__)
 
 
 def _check_names(operations: Iterable[str]) -> list[str]:

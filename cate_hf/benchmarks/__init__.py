@@ -14,6 +14,7 @@ CATALOG = Catalog.of_folders("cate_hf.benchmarks", "benchmark", "BENCHMARK", "be
 
 
 def benchmark_names() -> list[str]:
+    """Names of the benchmarks that `load_benchmark` knows."""
     return CATALOG.names()
 
 

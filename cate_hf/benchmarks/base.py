@@ -1,9 +1,8 @@
 """A table of results, found by the hash of an architecture."""
 
 import inspect
-import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +12,8 @@ from cate_hf.spaces import Space, get_space
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
+
+__all__ = ["Benchmark", "Result"]
 
 
 class Result(dict):
@@ -32,11 +33,11 @@ class Benchmark:
         oracles: field -> what the number is, in words.
     """
 
-    name: ClassVar[str]
-    space_name: ClassVar[str]
-    needs_path: ClassVar[bool] = True
+    name: str
+    space_name: str
+    needs_path: bool = True
     tabular: bool = True  # False: results are computed when asked for, as a surrogate's are
-    oracles: ClassVar[dict[str, str]]
+    oracles: dict[str, str]
 
     def __init__(self, path, space: "str | Space", hashes: np.ndarray, columns: dict[str, np.ndarray]):
         self.path, self.space = path, get_space(space)
@@ -50,15 +51,15 @@ class Benchmark:
             raise ValueError(f"{path}: hash {self.hashes[twice[0]]} is in two rows, expected one a cell")
 
     @classmethod
-    def open(cls, path: str | os.PathLike | None = None, **options: Any) -> "Benchmark":
+    def open(cls, *path: Any, **options: Any) -> "Benchmark":
         """The benchmark that a path holds: what `load_benchmark` calls; one of several classes where files differ."""
-        return cls(path, **options)
+        return cls(*path, **options)
 
     @classmethod
     def option_names(cls) -> list[str]:
         """Names of the keyword arguments of `load_benchmark`, besides the path."""
         opened, made = (inspect.signature(function).parameters for function in (cls.open, cls.__init__))
-        named = [name for name, parameter in opened.items() if parameter.kind is not parameter.VAR_KEYWORD]
+        named = [name for name, found in opened.items() if found.kind not in (found.VAR_KEYWORD, found.VAR_POSITIONAL)]
         return [name for name in (named if len(named) > 1 else made) if name not in ("self", "path")]
 
     @property
@@ -69,8 +70,8 @@ class Benchmark:
     @property
     def default_field(self) -> str:
         """The field that a search maximises when none is named: the first accuracy, or the first of all."""
-        accuracies = [name for name in ("test_accuracy", "validation_accuracy") if name in self.fields]
-        accuracies += [name for name in self.fields if name.endswith("accuracy")]
+        accuracies = [name for name in self.fields if name.endswith("accuracy")]
+        accuracies.sort(key=lambda name: {"test_accuracy": 0, "validation_accuracy": 1}.get(name, 2))
         return (accuracies or self.fields)[0]
 
     def __len__(self) -> int:
@@ -139,8 +140,7 @@ class Benchmark:
 
     def _hashes(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> np.ndarray:
         if not isinstance(architectures, ArchitectureTable):
-            architectures = self.space.table([self._validate(i, a) for i, a in enumerate(architectures)])
-            return self.space.hash_many(architectures)
+            return self.space.hash_many(self.space.table([self._validate(i, a) for i, a in enumerate(architectures)]))
         return self.space.hash_many(self.space.validate_many(architectures))
 
     def _validate(self, position: int, architecture: "Architecture") -> "Architecture":
@@ -180,6 +180,6 @@ class Benchmark:
 
 def check_run(run: str | int, runs: int) -> None:
     """Refuse what is neither "mean", "random" nor the number of a run."""
-    whole = isinstance(run, int | np.integer) and not isinstance(run, bool)
-    if not (whole and 0 <= run < runs) and run not in ("mean", "random"):
+    whole = isinstance(run, int | np.integer) and not isinstance(run, bool) and 0 <= run < runs
+    if not whole and run not in ("mean", "random"):
         raise ValueError(f"run must be 'mean', 'random', or 0, 1 or 2, not {run!r}")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -20,7 +20,11 @@ from cate_hf.spaces import Space, get_space
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from cate_hf.spaces.darts.genotypes import CellPair
     from cate_hf.spaces.darts.pairs import CellPairTable
+    from cate_hf.spaces.darts.space import Darts
+
+__all__ = ["import_results"]
 
 
 class Imported(NamedTuple):
@@ -31,7 +35,7 @@ class Imported(NamedTuple):
     remarks: list[str]
 
 
-Reader = Callable[[Path | None, "Space | None", bool], Imported]
+Reader = Callable[..., Imported]  # of a path, a space or None, and whether to show progress
 
 
 def _benchmark(name: str) -> Reader:
@@ -46,7 +50,7 @@ def _benchmark(name: str) -> Reader:
         with progress_bar(f"reading {name}", len(benchmark.fields), "fields", progress) as advance:
             for field in benchmark.fields:
                 values = benchmark.query_many(table, field, missing="nan")
-                if not np.array_equal(columns.get(field), values):  # else the cost, a whole number
+                if not (field in columns and np.array_equal(columns[field], values)):  # else the cost, a whole number
                     columns[field] = values
                 advance(1)
         return Imported(_with_columns(table, columns), benchmark.space, [])
@@ -54,7 +58,7 @@ def _benchmark(name: str) -> Reader:
     return read
 
 
-def _table(path: Path | None, space: Space | None, progress: bool) -> Imported:
+def _table(path: Path, space: Space | None, progress: bool) -> Imported:
     """A reader of tables of one's own; `cate_hf.benchmarks.table.table_benchmark.TableBenchmark` says of what form."""
     from cate_hf.benchmarks.table.table_benchmark import read_results
 
@@ -72,7 +76,7 @@ def _table(path: Path | None, space: Space | None, progress: bool) -> Imported:
                 f"{results.hashes[absent[0]]}; give columns operations and adjacency"
             )
         table = pool[rows]
-    if results.duplicates:
+    if results.example is not None:
         row, earlier = results.example
         remarks.append(
             f"merged {results.duplicates:,} rows into earlier ones of the same architecture (row {row} into row "
@@ -82,18 +86,19 @@ def _table(path: Path | None, space: Space | None, progress: bool) -> Imported:
     return Imported(_with_columns(table, table.columns | results.metrics), space, remarks)
 
 
-def _genotypes(path: Path | None, space: Space | None, progress: bool) -> Imported:
+def _genotypes(path: Path, space: Space | None, progress: bool) -> Imported:
     """A reader of text with a DARTS genotype a line; empty lines and those that begin with # are passed over."""
     from cate_hf.spaces.darts.pairs import CellPairTable
 
-    darts = get_space("darts")
+    darts = cast("Darts", get_space("darts"))
     if space is not None and space.name != darts.name:
         raise ValueError(f"genotypes are of {darts.name}, not of {space.name}")
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    pairs, hashes = [], {}
+    pairs: list[CellPair] = []
+    hashes: dict[str, int] = {}
     with progress_bar("reading genotypes", len(lines), "lines", progress) as advance:
         for number, line in enumerate(lines, 1):
             if line.strip() and not line.lstrip().startswith("#"):

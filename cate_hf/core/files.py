@@ -32,12 +32,12 @@ def check_output(path: str | os.PathLike, overwrite: bool = False, own: Sequence
     if os.path.lexists(path) and not overwrite:
         raise FileExistsError(f"output {path} exists already; choose another path or ask to overwrite it (--overwrite)")
     if own and path.is_dir():
-        check_own(path, own)
-    check_writable(path.absolute().parent, path)
+        _check_own(path, own)
+    _check_writable(path.absolute().parent, path)
     return path
 
 
-def check_writable(folder: Path, output: Path | None = None) -> None:
+def _check_writable(folder: Path, output: Path | None = None) -> None:
     """Refuse a folder that cannot be written to, or made.
 
     Args:
@@ -55,7 +55,7 @@ def check_writable(folder: Path, output: Path | None = None) -> None:
         raise PermissionError(f"output {output}: no permission to write in {nearest}")
 
 
-def check_own(folder: Path, own: Sequence[str]) -> None:
+def _check_own(folder: Path, own: Sequence[str]) -> None:
     """Raise FileExistsError for the first entry of a folder whose name fits none of the patterns."""
     for entry in sorted(entry.name for entry in folder.iterdir()):
         if not any(fnmatch(entry, pattern) for pattern in own):
@@ -79,13 +79,13 @@ def check_run_folder(folder: Path, resume: bool, overwrite: bool, own: Sequence[
     if folder.is_dir() and any(folder.iterdir()) and not resume:
         if not overwrite:
             raise FileExistsError(f"{folder} is not empty; continue with --resume, or replace it with --overwrite")
-        check_own(folder, own)
-    check_writable(folder)
+        _check_own(folder, own)
+    _check_writable(folder)
 
 
 def clear_folder(folder: Path, own: Sequence[str], keep: Sequence[str] = ()) -> None:
     """Remove what a folder holds but for the names to keep; all others must fit the patterns (FileExistsError else)."""
-    check_own(folder, (*own, *keep))
+    _check_own(folder, (*own, *keep))
     for entry in folder.iterdir():
         if entry.name in keep:
             continue
@@ -164,5 +164,5 @@ def digest_of(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

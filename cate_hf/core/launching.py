@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 _SHARDING = ("FSDP", "DEEPSPEED", "MEGATRON_LM")
 _TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class LineParser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str):
+        """Exit with code 2 and one line."""
         self.exit(2, f"error: {message}; --help lists the options\n")
 
 
@@ -82,7 +83,7 @@ def share_threads(accelerator: "Accelerator") -> None:
         torch.set_num_threads(max(1, threads // accelerator.num_processes))
 
 
-def on_main_process(accelerator: "Accelerator", function: Callable[[], T]) -> T:
+def on_main_process(accelerator: "Accelerator", function: Callable[[], _T]) -> _T:
     """What `function` gives in the main process, in all of them; it is called in that one alone.
 
     Raises:
@@ -114,7 +115,7 @@ def wait_for_all(accelerator: "Accelerator") -> None:
         accelerator.wait_for_everyone()
 
 
-def main_process_first(accelerator: "Accelerator", function: Callable[[], T]) -> T:
+def main_process_first(accelerator: "Accelerator", function: Callable[[], _T]) -> _T:
     """What `function` gives in each process, called in the main one first, which fills caches for the others.
 
     Raises:

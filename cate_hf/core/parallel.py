@@ -10,9 +10,11 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+__all__ = ["num_threads", "one_thread_a_product", "over_chunks"]
+
 THREADS_VARIABLE = "CATE_HF_THREADS"  # threads of all processes of this machine together; its processors by default
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def num_threads() -> int:
@@ -37,7 +39,7 @@ def one_thread_a_product():
     return _libraries().limit(limits=1, user_api="blas")
 
 
-def over_chunks(function: Callable[[slice], T], rows: int, chunk: int, products: bool = True) -> list[T]:
+def over_chunks(function: Callable[[slice], _T], rows: int, chunk: int, products: bool = True) -> list[_T]:
     """`function` of each slice of `chunk` rows, results in their order.
 
     A thread takes the next chunk as soon as it is free, and matrix products within one use one thread: this does not

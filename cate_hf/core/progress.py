@@ -8,7 +8,7 @@ from contextlib import contextmanager
 @contextmanager
 def progress_bar(
     description: str, total: int | None, unit: str = "", enabled: bool = True
-) -> Iterator[Callable[[int], None]]:
+) -> Iterator[Callable[[float], None]]:
     """Yield `advance(n)`; draws a bar with speed and time left when `enabled` and standard error is a terminal.
 
     Args:
@@ -17,7 +17,7 @@ def progress_bar(
         unit: the name of what is counted, such as "cells".
     """
     if not enabled or not sys.stderr.isatty():
-        yield lambda n=1: None
+        yield lambda n: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -31,4 +31,4 @@ def progress_bar(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(description, total=total)
-        yield lambda n=1: progress.advance(task, n)
+        yield lambda n: progress.advance(task, n)

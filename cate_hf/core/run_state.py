@@ -9,6 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+__all__ = ["latest_state", "load_state", "save_state", "state_to_resume"]
+
 KEPT = 2
 _PROGRESS = "progress.json"
 

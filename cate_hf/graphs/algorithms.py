@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.architecture import Architecture
 
+__all__ = ["MAX_EXACT_EDIT_NODES"]
+
 # Up to this many nodes between input and output the edit distance tries every alignment: 8! = 40,320 of them.
 MAX_EXACT_EDIT_NODES = 8
 
@@ -70,7 +72,7 @@ def paths(architecture: "Architecture", num_inputs: int, limit: int) -> list[str
         raise ValueError(f"architecture: {total:,} paths from input to output, more than the limit of {limit:,}")
     tails: list[set[str]] = [set() for _ in range(size)]
     tails[-1] = {operations[-1]}
-    wanted = architecture.closure()[:num_inputs].any(axis=0)
+    wanted = np.asarray(architecture.closure()[:num_inputs].any(axis=0))
     wanted[:num_inputs] = True
     for node in range(size - 2, -1, -1):
         if wanted[node]:

@@ -30,6 +30,8 @@ class Architecture:
     """
 
     __slots__ = ("__weakref__", "_adjacency", "_operations")
+    _operations: tuple[str, ...]
+    _adjacency: np.ndarray
 
     def __init__(self, operations: Sequence[str], adjacency: Any) -> None:
         operations = check_operations(operations)
@@ -75,6 +77,7 @@ class Architecture:
 
     @property
     def num_edges(self) -> int:
+        """Number of edges."""
         return int(np.count_nonzero(self._adjacency))
 
     @property

@@ -8,6 +8,8 @@ from cate_hf.core.files import atomic_output
 from cate_hf.graphs.io import read_parquet, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
 
+__all__ = ["cache_folder", "cached_table"]
+
 CACHE_VARIABLE = "CATE_HF_CACHE"
 
 

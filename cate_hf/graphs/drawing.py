@@ -5,7 +5,7 @@ import os
 import re
 import zlib
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from cate_hf.graphs.architecture import Architecture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = ["check_picture", "draw"]
 
 # Pale, for dark text.
 _COLOURS = "#9ecae9 #ffbf79 #88d27a #fa9fb5 #d6bcf0 #f2cf5b #83d3cb #e5ae9d #c5d86d #b7bfe8 #e8c3a0 #f4b4e0".split()
@@ -47,26 +49,26 @@ def draw(architecture: Architecture, target: "str | os.PathLike | Axes | None" =
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    to_file = isinstance(target, (str, os.PathLike))
-    suffix = check_picture(target) if to_file else None
+    file = target if isinstance(target, str | os.PathLike) else None
+    suffix = None if file is None else check_picture(file)
     points, chains = _layout(architecture)
     margin = np.array([_WIDTH / 2 + 0.2, _HEIGHT / 2 + 0.2])
     low, high = np.subtract(points.min(axis=0), margin), np.add(points.max(axis=0), margin)
-    if target is None or to_file:
+    if target is None or isinstance(target, str | os.PathLike):
         # A Figure of its own: pyplot's global state and choice of a backend stay untouched.
         figure = Figure(figsize=tuple((high - low) * _INCHES))
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0, 0, 1, 1))
     else:
-        figure, axes = None, target
+        axes = target
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes.axis("off")
     labels = [_wrapped(name) for name in architecture.operations]
     font_size = _font_size(axes, {line for label in labels for line in label.split("\n")})
     _draw_edges(axes, points, chains, scale=font_size / 10)
     _draw_nodes(axes, architecture, points, labels, font_size)
-    if to_file:
-        with atomic_output(target, overwrite=True) as temporary:
+    if file is not None:
+        with atomic_output(file, overwrite=True) as temporary:
             figure.savefig(temporary, format=suffix, dpi=_dpi(figure, _DPI))
     return axes
 
@@ -74,7 +76,7 @@ def draw(architecture: Architecture, target: "str | os.PathLike | Axes | None" =
 def _png(architecture: Architecture) -> bytes:
     """Return the picture as the bytes of a PNG file, for notebooks."""
     buffer = io.BytesIO()
-    figure = draw(architecture).figure
+    figure = cast("Figure", draw(architecture).figure)
     figure.savefig(buffer, format="png", dpi=_dpi(figure, 100))
     return buffer.getvalue()
 
@@ -119,12 +121,13 @@ def _layout(architecture: Architecture) -> tuple[np.ndarray, list[list[int]]]:
     passes = sum(layers[j] - layers[i] - 1 for i, j in architecture.edges)
     if passes > _MOST_PASSES:
         raise ValueError(f"cannot draw {architecture.num_nodes} nodes and {architecture.num_edges:,} edges: too many")
-    chains, points = [], {}
+    chains: list[list[int]] = []
+    points: dict[tuple[int, int, int], int] = {}
     for source, target in architecture.edges:
         chain = [source]
         for layer in range(layers[source] + 1, layers[target]):
             # In a crowd the edges of one node run together until they part.
-            key = (source, layer) if passes > _CROWD else (source, layer, target)
+            key = (source, layer, -1 if passes > _CROWD else target)
             if key not in points:
                 points[key] = len(layers)
                 layers.append(layer)
@@ -134,7 +137,7 @@ def _layout(architecture: Architecture) -> tuple[np.ndarray, list[list[int]]]:
     for point, layer in enumerate(layers):
         columns[layer].append(point)
     links = list(dict.fromkeys((a, b) for chain in chains for a, b in pairwise(chain)))
-    sides = [{p: [] for p in range(len(layers))}, {p: [] for p in range(len(layers))}]
+    sides: list[dict[int, list[int]]] = [{p: [] for p in range(len(layers))} for _ in range(2)]
     for a, b in links:
         sides[0][b].append(a)
         sides[1][a].append(b)
@@ -220,8 +223,8 @@ def _draw_edges(axes: "Axes", points: np.ndarray, chains: list[list[int]], scale
                 middle = (a[0] + b[0]) / 2
                 vertices += [(middle, a[1]), (middle, b[1]), b]
                 codes += [Path.CURVE4] * 3
-        style = {"arrowstyle": "-|>", "mutation_scale": 8 * scale, "lw": 1.1 * scale, "color": _EDGE_COLOUR}
-        arrow = FancyArrowPatch(path=Path(vertices, codes), zorder=1, **style)
+        style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 8 * scale, "lw": 1.1 * scale}
+        arrow = FancyArrowPatch(path=Path(vertices, codes), zorder=1, color=_EDGE_COLOUR, **style)
         axes.add_patch(arrow)
 
 
@@ -243,11 +246,11 @@ def _draw_nodes(
         colour = _END_COLOUR if is_end else operation_colour(name)
         x, y = points[node]
         corner = (x - _WIDTH / 2 + 0.1, y - _HEIGHT / 2 + 0.1)
-        style = {"boxstyle": "round,pad=0.1", "fc": colour, "ec": "#333333", "lw": font_size / 10}
+        style: dict[str, Any] = {"boxstyle": "round,pad=0.1", "fc": colour, "ec": "#333333", "lw": font_size / 10}
         axes.add_patch(FancyBboxPatch(corner, _WIDTH - 0.2, _HEIGHT - 0.2, zorder=2, **style))
-        text = {"fontsize": font_size, "linespacing": 1.05, "parse_math": False, "zorder": 3}
+        text: dict[str, Any] = {"fontsize": font_size, "linespacing": 1.05, "parse_math": False, "zorder": 3}
         axes.text(x, y, label, ha="center", va="center", **text)
-        number = {"fontsize": 0.65 * font_size, "color": _EDGE_COLOUR, "zorder": 3}
+        number: dict[str, Any] = {"fontsize": 0.65 * font_size, "color": _EDGE_COLOUR, "zorder": 3}
         axes.text(x - _WIDTH / 2 + 0.06, y + _HEIGHT / 2 - 0.04, str(node), ha="left", va="top", **number)
 
 

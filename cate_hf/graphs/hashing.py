@@ -227,7 +227,7 @@ def cell_hashes(
     def work(chunk: slice) -> None:
         size, rows = chunks[chunk.start]
         if len(rows) < _FEW:
-            hashes[rows] = [cell_hash(adjacency[row, :size, :size], labels[row, :size]) for row in rows]
+            hashes[rows] = [cell_hash(adjacency[row, :size, :size], labels[row, :size].tolist()) for row in rows]
         else:
             hashes[rows] = _hash_same_size(adjacency[rows, :size, :size], labels[rows, :size])
         if on_progress is not None:

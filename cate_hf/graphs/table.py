@@ -116,7 +116,7 @@ class ArchitectureTable(Sequence):
         _refuse_first(
             num_nodes < 2, source, lambda r: f"an architecture needs at least 2 nodes, got {num_nodes[r]}", first_row
         )
-        check_edges(adjacency, num_nodes, source, first_row)
+        _check_edges(adjacency, num_nodes, source, first_row)
         return cls(vocabulary, codes.astype(np.uint8), pack_edges(adjacency), num_nodes.astype(np.uint8), columns)
 
     @classmethod
@@ -133,7 +133,7 @@ class ArchitectureTable(Sequence):
         """
         architectures = list(architectures)
         if vocabulary is None:
-            vocabulary = dict.fromkeys(name for arch in architectures for name in arch.operations)
+            vocabulary = [*dict.fromkeys(name for arch in architectures for name in arch.operations)]
         vocabulary = tuple(vocabulary)
         code = {name: i for i, name in enumerate(vocabulary)}
         size = max((arch.num_nodes for arch in architectures), default=2)
@@ -281,7 +281,7 @@ def _refuse_first(wrong: np.ndarray, source: str, describe: Any, first_row: int 
         raise ValueError(f"{source} row {first_row + position[0]}: {describe(*position)}")
 
 
-def check_edges(adjacency: np.ndarray, num_nodes: np.ndarray, source: str, first_row: int = 0) -> None:
+def _check_edges(adjacency: np.ndarray, num_nodes: np.ndarray, source: str, first_row: int = 0) -> None:
     """Raise ValueError for entries other than 0 and 1, self-loops, backward edges and edges outside the nodes."""
     _refuse_first(
         ~((adjacency == 0) | (adjacency == 1)),

@@ -20,6 +20,8 @@ from cate_hf.graphs.table import PADDING, ArchitectureTable, unknown_operation
 if TYPE_CHECKING:
     import datasets
 
+__all__ = ["GRAPH_COLUMNS", "column_from_arrow", "fixed_binary", "from_arrow", "object_types", "to_arrow"]
+
 VOCABULARY_KEY = b"cate_hf.vocabulary"
 FEATURES_KEY = b"huggingface"  # where the library datasets keeps a table's features
 PART_ROWS = 16_384  # converted at a time
@@ -133,7 +135,7 @@ def from_parts(
     check_graph_columns(schema, source)
     class_names, stored = _stored_names(schema, source)
     vocabulary = vocabulary or class_names or stored
-    chunks = {name: [] for name in schema.names if name not in GRAPH_COLUMNS}
+    chunks: dict[str, list[pa.Array]] = {name: [] for name in schema.names if name not in GRAPH_COLUMNS}
     tables, rows = [], first_row
     for part in parts:
         tables.append(_graphs(part, _Place(source, rows), vocabulary, class_names))
@@ -205,7 +207,7 @@ def _graphs(
         raise ValueError(f"{place.row(row_of[at], 'operations')}: node {node_of[at]}: {problem}")
     size = int(counts.max(initial=2))
     if size >= PADDING:
-        raise ValueError(f"{place.row(counts.argmax())}: {size} nodes, at most {PADDING - 1} are possible")
+        raise ValueError(f"{place.row(int(counts.argmax()))}: {size} nodes, at most {PADDING - 1} are possible")
     matrix = np.full((len(part), size), PADDING, dtype=np.uint8)
     matrix[row_of, node_of] = codes
     adjacency = _adjacency(part["adjacency"], counts, size, place)

@@ -9,7 +9,7 @@ from typing import Any
 
 from cate_hf.core.names import nearest, printable
 from cate_hf.hub.checks_files import CheckpointError, read_object, shown
-from cate_hf.spaces.custom.fields import MAX_NODES
+from cate_hf.spaces.custom import MAX_NODES
 
 CONFIG, VOCABULARY, TOKENIZER_CONFIG = "config.json", "vocab.json", "tokenizer_config.json"
 MOST_OPERATIONS = 253  # an architecture's operations are numbers of one byte

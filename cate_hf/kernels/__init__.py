@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ATTENTION = "cate_short_rows"
+_ATTENTION = "cate_short_rows"
 
 
 def use_kernels(model: "PreTrainedModel") -> None:
@@ -28,5 +28,5 @@ def short_attention() -> str:
 
     from cate_hf.kernels._attention import short_attention_forward
 
-    ALL_ATTENTION_FUNCTIONS.register(ATTENTION, short_attention_forward)
-    return ATTENTION
+    ALL_ATTENTION_FUNCTIONS.register(_ATTENTION, short_attention_forward)
+    return _ATTENTION

@@ -31,7 +31,7 @@ def inlined(function: Callable) -> Callable:
     return numba.njit(function, nogil=True, error_model="numpy", **options)
 
 
-def kernel(function: Callable) -> ctypes._CFuncPtr:
+def kernel(function: Callable) -> Callable:
     """Compile `function(arguments: int64)` into one of C that takes the address of an array of int64. It is kept on
     disk where there is a folder to write to.
 
@@ -44,11 +44,11 @@ def kernel(function: Callable) -> ctypes._CFuncPtr:
     except RuntimeError:  # no such folder
         compiled = numba.cfunc(signature, nogil=True, error_model="numpy")(function)
     pointer = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(compiled.address)
-    pointer.kept_alive = compiled
+    pointer.kept_alive = compiled  # type: ignore[attr-defined]  # any attribute may be set
     return pointer
 
 
-def run(function: ctypes._CFuncPtr, chunks: int, *arguments: int) -> None:
+def run(function: Callable, chunks: int, *arguments: int) -> None:
     """Call a kernel for chunks 0 … chunks - 1, on as many threads as torch uses here."""
     values = (ctypes.c_int64 * (FIRST + len(arguments)))(0, chunks, *arguments)
     threads = min(torch.get_num_threads(), chunks)

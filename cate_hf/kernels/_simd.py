@@ -268,7 +268,7 @@ def reverse_square_root(typing, number):
 
 
 # Chebyshev interpolation of 2^f on [-1/2, 1/2], relative error below 3e-9.
-_POWERS = (1.5461444724808513e-4, 1.3400428177711937e-3, 9.61805667843204e-3, 5.550327226669895e-2)
+_POWERS: tuple[float, ...] = (1.5461444724808513e-4, 1.3400428177711937e-3, 9.61805667843204e-3, 5.550327226669895e-2)
 _POWERS += (0.24022650922289554, 0.6931472067028329, 1.0)
 
 

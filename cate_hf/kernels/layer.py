@@ -27,6 +27,8 @@ from cate_hf.kernels._row_kernels import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+__all__ = ["compiled_layers"]
+
 _STREAM = 0x9E3779B9  # between the second seeds of a layer's draws
 _OF_ATTENTION, _OF_CONTEXT, _OF_HIDDEN, _OF_OUTPUT = range(4)
 
@@ -232,8 +234,8 @@ def _kind_of_products(states: torch.Tensor) -> torch.dtype | None:
 
 def _parameters(layer: nn.Module) -> list[torch.Tensor]:
     attention = layer.attention
-    modules = (layer.attention_norm, attention.query_key_value, attention.output)
-    modules += (layer.feed_forward_norm, layer.intermediate, layer.output)
+    before = layer.attention_norm, attention.query_key_value, attention.output
+    modules = *before, layer.feed_forward_norm, layer.intermediate, layer.output
     return [parameter for module in modules for parameter in (module.weight, module.bias)]
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,11 +31,9 @@ class Space(ABC):
         vocabulary: operation names; the inputs come first, the output last.
         num_inputs: number of input nodes that an architecture starts with.
         max_nodes, max_edges: limits, inputs and output included.
-        size: number of architectures that `enumerate` gives, None where they cannot be listed.
         pool_size: number of samples that represent a space that cannot be listed (see `pool`).
         cost_names: costs that `costs` computes.
         pairing: settings of computation-aware pairs (see `cate_hf.data.pairs.PairSettings`).
-        distribution: description of the distribution that `sample` draws from.
         free_edges: whether any edges within the limits are allowed, rather than a fixed pattern.
         transparent: operations that pass their input on, such as sums; the path encodings leave them out of paths.
         path_lengths: the fewest and the most operations, transparent ones not counted, on a path from an input to the
@@ -44,22 +42,30 @@ class Space(ABC):
         most_paths: the most different paths in an architecture; None where unknown.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[str]
-    vocabulary: ClassVar[tuple[str, ...]]
-    num_inputs: ClassVar[int] = 1
-    max_nodes: ClassVar[int]
-    max_edges: ClassVar[int]
-    size: ClassVar[int | None] = None
-    pool_size: ClassVar[int] = 100_000
-    cost_names: ClassVar[tuple[str, ...]] = ("parameters", "flops")
-    pairing: ClassVar[dict[str, Any]] = {}
-    distribution: ClassVar[str] = "uniform over the unique architectures"
-    free_edges: ClassVar[bool] = True
-    transparent: ClassVar[tuple[str, ...]] = ()
-    path_lengths: ClassVar[tuple[int, int] | None] = None
-    small_network: ClassVar[dict[str, Any]] = {}
-    most_paths: ClassVar[int | None] = None
+    name: str
+    version: str
+    vocabulary: tuple[str, ...]
+    num_inputs: int = 1
+    max_nodes: int
+    max_edges: int
+    pool_size: int = 100_000
+    cost_names: tuple[str, ...] = ("parameters", "flops")
+    pairing: dict[str, Any] = {}
+    free_edges: bool = True
+    transparent: tuple[str, ...] = ()
+    path_lengths: tuple[int, int] | None = None
+    small_network: dict[str, Any] = {}
+    most_paths: int | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Number of architectures that `enumerate` gives, None where they cannot be listed."""
+        return None
+
+    @property
+    def distribution(self) -> str:
+        """The distribution that `sample` draws from, in words."""
+        return "uniform over the unique architectures"
 
     @abstractmethod
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
@@ -67,14 +73,11 @@ class Space(ABC):
 
     def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) int64: trainable parameters of the whole network."""
-        raise self._no_cost("parameters")
+        return self.costs(table.replace_columns({}), "parameters")
 
     def flops_many(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) int64: multiply-adds (×1) of convolutions and linear layers, for one input image."""
-        raise self._no_cost("flops")
-
-    def _no_cost(self, name: str) -> ValueError:
-        return ValueError(f"unknown cost {name!r}; {self.name} has {', '.join(self.cost_names) or 'none'}")
+        return self.costs(table.replace_columns({}), "flops")
 
     def _enumerate(self, progress: bool) -> ArchitectureTable:
         """All architectures with columns hash and the costs, sorted by hash."""
@@ -165,6 +168,7 @@ class Space(ABC):
         return needs_a_look(self, table)
 
     def is_valid(self, architecture: "Architecture") -> bool:
+        """Whether `validate` accepts the architecture."""
         try:
             self.validate(architecture)
         except ValueError:
@@ -192,12 +196,12 @@ class Space(ABC):
         if name in table.columns:
             return table.columns[name]
         if name not in self.cost_names:
-            raise self._no_cost(name)
-        return self._cost(table, name)
+            raise ValueError(f"unknown cost {name!r}; {self.name} has {', '.join(self.cost_names) or 'none'}")
+        return self._cost(self.table(table), name)
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
-        """One of `cost_names`, computed."""
-        return getattr(self, f"{name}_many")(table)
+        """(N,) one of `cost_names`, computed."""
+        raise NotImplementedError
 
     def check_hashes(self, table: ArchitectureTable, source: str) -> None:
         """Compare a table's hash column with its architectures.

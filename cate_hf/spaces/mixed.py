@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces.base import Space
 
 if TYPE_CHECKING:
+    import torch
+
     from cate_hf.graphs.architecture import Architecture
 
 SEPARATOR = "+"
@@ -40,7 +42,11 @@ class MixedSpace(Space):
         self.pool_size = sum(member.size or member.pool_size for member in self.members)
         common = [name for name in self.members[0].cost_names if all(name in m.cost_names for m in self.members)]
         self.cost_names = tuple(common)
-        self.distribution = "; ".join(f"{member.name}: {member.distribution}" for member in self.members)
+
+    @property
+    def distribution(self) -> str:
+        """Those of the members, which `sample` draws from in turn."""
+        return "; ".join(f"{member.name}: {member.distribution}" for member in self.members)
 
     def member(self, name: str) -> Space:
         """Raises ValueError where none has that name."""
@@ -65,25 +71,22 @@ class MixedSpace(Space):
                 fits &= table.operation_codes[:, node] == self.vocabulary.index(name)
             fits_all[number] = fits
         found = np.where(fits_all.any(axis=0), fits_all.argmax(axis=0), -1)
-        for row in np.flatnonzero(fits_all.sum(axis=0) > 1):  # those of inputs and outputs, where spaces are known ones
-            one, fitting = table[int(row)], np.flatnonzero(fits_all[:, row])
-            found[row] = next((n for n in fitting if self.members[n].is_valid(one)), fitting[0])
+        for row in np.flatnonzero(
+            fits_all.sum(axis=0) > 1
+        ).tolist():  # those of inputs and outputs, where spaces are known ones
+            one, fitting = table[row], np.flatnonzero(fits_all[:, row])
+            found[row] = next((int(n) for n in fitting if self.members[n].is_valid(one)), fitting[0])
         if (found < 0).any():
             row = int(np.argmax(found < 0))
             raise ValueError(f"{source}, row {row}: its inputs and operations are not of one of {self._listed()}")
         return found
 
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
+        """(N,) text (<U32): each member's own hashes."""
         return self._by_member(table, lambda member, part: member.hash_many(part))
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
         return self._by_member(table, lambda member, part: member.costs(part, name))
-
-    def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self._cost(table.replace_columns({}), "parameters")
-
-    def flops_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self._cost(table.replace_columns({}), "flops")
 
     def _by_member(self, table: ArchitectureTable, function: Callable[[Space, ArchitectureTable], np.ndarray]):
         """(N,) what each member gives of its architectures."""
@@ -100,6 +103,7 @@ class MixedSpace(Space):
         return result
 
     def validate(self, architecture: "Architecture") -> "Architecture":
+        """Return what the member that the architecture is of makes of it. Raises ValueError as that does."""
         return self._member_of_one(architecture).validate(architecture)
 
     def _member_of_one(self, architecture: "Architecture") -> Space:
@@ -120,6 +124,7 @@ class MixedSpace(Space):
         return ", ".join(member.name for member in self.members)
 
     def validate_many(self, table: ArchitectureTable, source: str = "architectures") -> ArchitectureTable:
+        """Apply `validate` to every row. Raises ValueError naming the first row that fails."""
         table = self.table(table, source)
         numbers, parts, order = self.member_of(table, source), [], []
         for number, member in enumerate(self.members):
@@ -128,14 +133,16 @@ class MixedSpace(Space):
             try:
                 parts.append(member.validate_many(part, source))
             except ValueError as error:  # its rows are numbered by the part
-                place = re.compile(rf"^({re.escape(source)},? row )(\d+)")
-                message = place.sub(lambda found, rows=rows: f"{found[1]}{rows[int(found[2])]}", str(error))
-                raise ValueError(message) from None
+                place = re.match(rf"({re.escape(source)},? row )(\d+)", message := str(error))
+                raise ValueError(
+                    f"{place[1]}{rows[int(place[2])]}{message[place.end() :]}" if place else message
+                ) from None
             order.append(rows)
         checked = ArchitectureTable.concatenate(parts)[np.argsort(np.concatenate(order))]
         return checked.recode(self.vocabulary).replace_columns(table.columns)
 
     def pool(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
+        """Return the members' pools as one table, sorted by hash."""
         return self._joined([member.pool(use_cache, progress) for member in self.members])
 
     def sample(self, n: int, seed: int, progress: bool = False) -> ArchitectureTable:
@@ -155,13 +162,17 @@ class MixedSpace(Space):
         return table[np.argsort(table.columns["hash"], kind="stable")].recode(self.vocabulary)
 
     def neighbours(self, architecture: "Architecture") -> ArchitectureTable:
+        """Return the neighbours in the member that the architecture is of."""
         return self._member_of_one(architecture).neighbours(architecture).recode(self.vocabulary)
 
     def example(self) -> "Architecture":
+        """Return the example of the first member."""
         return self.members[0].example()
 
     def native(self, architecture: "Architecture") -> str | None:
+        """Return the notation of the member that the architecture is of."""
         return self._member_of_one(architecture).native(architecture)
 
-    def build(self, architecture: "Architecture", **settings):
+    def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
+        """Return the network that the member builds."""
         return self._member_of_one(architecture).build(architecture, **settings)

@@ -8,7 +8,7 @@ from cate_hf.spaces.base import Space
 from cate_hf.spaces.mixed import SEPARATOR, MixedSpace
 
 CATALOG = Catalog.of_folders("cate_hf.spaces", "space", "SPACE", "search space")
-FILE_SUFFIXES = (".yaml", ".yml")
+_FILE_SUFFIXES = (".yaml", ".yml")
 
 
 def space_names() -> list[str]:
@@ -26,7 +26,7 @@ def get_space(space: "str | os.PathLike | Space") -> Space:
     """
     if isinstance(space, Space):
         return space
-    if isinstance(space, os.PathLike) or str(space).endswith(FILE_SUFFIXES):
+    if isinstance(space, os.PathLike) or str(space).endswith(_FILE_SUFFIXES):
         if SEPARATOR in str(space) and not os.path.exists(space):
             raise ValueError(f"{space}: a mixed run is of spaces that are known by name; a file describes one alone")
         from cate_hf.spaces.custom.custom_space import CustomSpace

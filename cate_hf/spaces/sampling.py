@@ -10,6 +10,8 @@ from cate_hf.graphs.table import ArchitectureTable
 if TYPE_CHECKING:
     from cate_hf.spaces.base import Space
 
+__all__ = ["different"]
+
 _DRY_ROUNDS = 20  # rounds of drawing that bring nothing new before a sample is given up
 _MOST_AT_ONCE = 262_144
 

@@ -30,7 +30,7 @@ class Shards:
 
     def __init__(self, folder: Path | None, names: tuple[str, ...], width: int):
         self.folder, self.names, self.width = folder, names, width
-        self._read: dict[Path, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._read: dict[Path, tuple[np.ndarray, np.ndarray, np.ndarray] | None] = {}
 
     def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Keys (M,) S, seeds (M,) int64 and numbers (M, T) float32 of all files; damaged ones are removed."""
@@ -43,7 +43,8 @@ class Shards:
                 continue
         parts = [rows for rows in self._read.values() if rows is not None]
         empty = np.empty(0, f"S{self.width}"), np.empty(0, np.int64), np.empty((0, len(self.names)), np.float32)
-        return tuple(np.concatenate(columns) for columns in zip(empty, *parts, strict=True))
+        keys, seeds, numbers = (np.concatenate(columns) for columns in zip(empty, *parts, strict=True))
+        return keys, seeds, numbers
 
     def _rows(self, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         if not path.is_file():

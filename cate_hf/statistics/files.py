@@ -15,7 +15,7 @@ from cate_hf.spaces.sampling import different
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
 from cate_hf.statistics.structure import structure, structure_names
 
-KINDS = ("structure", "initialisation", "both")
+_KINDS = ("structure", "initialisation", "both")
 
 
 def statistics_to_parquet(
@@ -36,7 +36,7 @@ def statistics_to_parquet(
     float32; columns of these names that a file has already are computed anew.
 
     Args:
-        kind: one of KINDS.
+        kind: one of _KINDS.
         space, input: all architectures of a space (its pool, where it cannot be listed), or those of a Parquet or JSON
             Lines file. A file's space is found by its operations where only one space of the package has them.
         sample, seed: so many random architectures of the space instead of all.
@@ -49,21 +49,22 @@ def statistics_to_parquet(
         ValueError: bad input; file and row are named.
         OSError: the output exists and `overwrite` is False, or cannot be written.
     """
-    if kind not in KINDS:
-        raise unknown("kind of statistics", kind, KINDS)
+    if kind not in _KINDS:
+        raise unknown("kind of statistics", kind, _KINDS)
     if space is None and input is None:
         raise ValueError("give a search space (--space), a file (--input), or both")
     if input is not None and sample is not None:
         raise ValueError("a sample (--sample) is one of a space; it cannot be drawn of a file (--input)")
     check_output(output, overwrite)
-    space = None if space is None else get_space(space)
-    if input is not None:
-        space, table = _read(Path(input), space)
+    if space is not None:
+        space = get_space(space)
+    if input is not None or space is None:
+        space, table = _read(Path(input or ""), space)
     elif sample is not None:
         table = different(space, sample, seed, progress=progress)
     else:
         table = space.pool(progress=progress) if space.size is None else space.enumerate(progress=progress)
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     if kind != "initialisation":
         columns |= _columns("structure", structure_names(space), structure(space, table))
     if kind != "structure":

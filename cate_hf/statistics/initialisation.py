@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces.base import Space
 
-VERSION = 1
+_VERSION = 1
 """Of the numbers: caches are keyed by it."""
-SHARD_ROWS = 512
+_SHARD_ROWS = 512
 _SHARD_SECONDS = 30.0  # at most between two writes
 _TASK = 8  # architectures that a process measures at a time
 
@@ -73,9 +73,11 @@ class InitialisationSettings:
 
     @property
     def seeds(self) -> range:
+        """One seed for each initialisation."""
         return range(self.seed, self.seed + self.initialisations)
 
     def build_settings(self, space: "Space") -> dict[str, Any]:
+        """Settings of the space's `build` for the network to measure."""
         return dict(space.small_network if self.network is None else self.network)
 
 
@@ -195,7 +197,7 @@ class _Work:
                 self.numbers[rows[:, None], at] = numbers
                 waiting.append((np.repeat(rows, len(at)), np.tile(at, len(rows))))
                 yield len(rows) * len(at)
-                enough = sum(len(part) for part, _ in waiting) >= SHARD_ROWS
+                enough = sum(len(part) for part, _ in waiting) >= _SHARD_ROWS
                 if enough or time.monotonic() - written > _SHARD_SECONDS:
                     self._write(waiting)
                     written = time.monotonic()
@@ -217,7 +219,7 @@ def _folder(space: "Space", settings: InitialisationSettings, names: tuple[str, 
     """Where the numbers of a space and of these settings are kept, whatever the seeds; None for those that are not."""
     if space.definition() is not None:
         return None
-    told = [VERSION, names, settings.batch, settings.image_size, settings.build_settings(space)]
+    told = [_VERSION, names, settings.batch, settings.image_size, settings.build_settings(space)]
     try:
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
     except TypeError:  # a setting of the network that is not JSON

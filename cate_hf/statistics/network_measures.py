@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from cate_hf.statistics.small_network import SmallNetwork, smooth_images
 
+__all__ = ["measure"]
+
 PLACES = ("first", "middle", "last")
 NAMES = (
     "relu_log_determinant",

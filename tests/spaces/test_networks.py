@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cate_hf.spaces.layers import FactorizedReduce
+from cate_hf.spaces.darts.network import FactorizedReduce
 
 
 def test_costs_need_no_torch_and_networks_import_it_alone():

@@ -172,7 +172,7 @@ import numpy as np
 from cate_hf import get_space
 from cate_hf.statistics import initialisation as module
 
-module.SHARD_ROWS = module._TASK = 2
+module._SHARD_ROWS = module._TASK = 2
 space, settings = get_space("nasbench201"), module.InitialisationSettings(batch=4, image_size=8)
 np.save(sys.argv[2], module.initialisation(space, space.from_codes(np.load(sys.argv[1])), settings, jobs=1))
 """

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.graphs.table import ArchitectureTable
 
+__all__ = ["BENCHMARK"]
+
 _EPOCHS = 108
 _WORDS = {
     "training_seconds": "training time in seconds",
@@ -73,7 +75,8 @@ class NasBench101Benchmark(Benchmark):
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise ValueError(f"seed must be an integer, 0 or more, not {seed!r}")
         self.seed = int(seed)
-        hashes, columns, self._runs, self._source = open_results(Path(path), progress)
+        hashes, columns, runs, self._source = open_results(Path(path), progress)
+        self._runs = runs or {}
         self.epochs = sorted(self._runs) if self._runs else [_EPOCHS]
         super().__init__(path, "nasbench101", hashes, columns)
         self.reset()
@@ -156,10 +159,11 @@ class NasBench101Benchmark(Benchmark):
         return values
 
     def best(
-        self, field: str = "test_accuracy", epochs: int | None = None, run: str | int = "mean"
+        self, field: str | None = "test_accuracy", epochs: int | None = None, run: str | int = "mean"
     ) -> tuple[str, float]:
         """Hash and value of the highest value of a field; this is no query and takes no simulated time."""
         epochs, run = self._settle(epochs, run)
+        field = field or self.default_field
         if run == "random":
             raise ValueError("the best of random runs is not defined; run must be 'mean', 0, 1 or 2")
         self._check_field(field)

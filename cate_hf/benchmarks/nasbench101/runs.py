@@ -17,6 +17,8 @@ from cate_hf.benchmarks.nasbench101.records import (
 )
 from cate_hf.core.progress import progress_bar
 
+__all__ = ["read_runs"]
+
 _MOST_LAYOUTS = 8  # of one length, before the rest is parsed one by one
 
 
@@ -110,7 +112,8 @@ def read_runs(path: str | os.PathLike, progress: bool = False) -> RunResults:
     """
     path = Path(path)
     cells = benchmark_cells(progress)
-    collector, layouts = _Collector(len(cells)), {}
+    collector = _Collector(len(cells))
+    layouts: dict[int, list[Layout]] = {}
     megabytes = path.stat().st_size / 1e6
     with progress_bar(f"reading {path.name}", round(megabytes), "MB", progress and megabytes > 10) as advance:
         for block in read_blocks(path):

@@ -112,7 +112,7 @@ def read_published(path: Path, epochs: int = 200, progress: bool = True) -> dict
         arrays = _read(files, epochs, progress)
         try:
             with atomic_output(cache, overwrite=True) as temporary:
-                np.savez_compressed(temporary, **arrays)
+                np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]  # the stubs mix up allow_pickle and the arrays
         except OSError:
             pass
     result = {}
@@ -156,7 +156,8 @@ def _find(path: Path) -> list[Path]:
 
 
 def _read(files: list[Path], epochs: int, progress: bool) -> dict[str, np.ndarray]:
-    arrays, origin = _empty(), {}
+    arrays = _empty()
+    origin: dict[int, str] = {}
 
     def work(file: Path) -> list[tuple[str, int, dict[str, list[float]]]]:
         return [(where, *_cell(where, entry, epochs)) for where, entry in _entries(file)]

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
+    from cate_hf.spaces.nasbench201.space import NasBench201
+
+__all__ = ["BENCHMARK"]
 
 _EPOCHS = 200
 
@@ -46,6 +49,7 @@ class NasBench201Benchmark(Benchmark):
     name = "nasbench201"
     space_name = "nasbench201"
     needs_path = False
+    space: "NasBench201"
 
     @classmethod
     def open(cls, path: str | os.PathLike | None = None, **options: Any) -> Benchmark:
@@ -92,7 +96,7 @@ class NasBench201Benchmark(Benchmark):
         self._dataset_of: dict[str, str] = {}
         for prefix, name in [("", dataset), *((f"{name.replace('-', '_')}_", name) for name in DATASETS)]:
             self._add(prefix, name, runs[name])
-        space = get_space(self.space_name)
+        space = cast("NasBench201", get_space(self.space_name))
         pool, graphs = space.pool(), space.graph_rows(nasbench201_cells.all_codes())
         known = ~np.isnan([self._cells[field] for field in self._runs]).all(axis=0)
         held = np.unique(graphs[known])
@@ -187,13 +191,13 @@ class NasBench201Benchmark(Benchmark):
             codes = np.array([self._codes_of(row, text) for row, text in enumerate(architectures)])
             rows, read = nasbench201_cells.positions(codes), self._of_cells
         else:
-            rows, read = self.rows(architectures), self._of_graphs
+            rows, read = self.rows(cast("ArchitectureTable", architectures)), self._of_graphs
         values = read(field, rows, run, self._random.random((2, len(rows)))).astype(np.float64)
         self._present(values, field, missing)
         self._charge(field, rows[~np.isnan(values)], read)
         return values
 
-    def _codes_of(self, row: int, text: object) -> np.ndarray:
+    def _codes_of(self, row: int, text: Any) -> np.ndarray:
         try:
             return self.space.cell_codes(text)
         except (ValueError, AttributeError):
@@ -219,7 +223,7 @@ class NasBench201Benchmark(Benchmark):
             raise ValueError("the best of random runs is not defined; run must be 'mean', 0, 1 or 2")
         field = self.default_field if field is None else field
         self._check_field(field)
-        values = read(field, np.arange(count), run, None)
+        values = read(field, np.arange(count), run, np.empty((2, 0)))
         if np.isnan(values).all():
             raise ValueError(f"{self.name}: no cell has {field!r} of that run")
         return field, values
@@ -231,7 +235,7 @@ class NasBench201Benchmark(Benchmark):
         words = in_words(self._dataset_of[field], self._plain(field), self.epochs)
         if field not in self._runs:
             return words
-        which = {"mean": f"mean of up to {RUNS} runs", "random": "a random run"}.get(run, f"run {run}")
+        which = {"mean": f"mean of up to {RUNS} runs", "random": "a random run"}.get(str(run), f"run {run}")
         of = "a random one" if run == "random" else "the mean"
         return f"{words}, {which}; of an architecture {of} of all cells with its graph"
 
@@ -239,7 +243,7 @@ class NasBench201Benchmark(Benchmark):
         """A field's name without its data set."""
         return field.removeprefix(f"{self._dataset_of[field].replace('-', '_')}_")
 
-    def _of_cells(self, field: str, rows: np.ndarray, run: str | int, drawn: np.ndarray | None) -> np.ndarray:
+    def _of_cells(self, field: str, rows: np.ndarray, run: str | int, drawn: np.ndarray) -> np.ndarray:
         """(n,) values of cells, rows of `all_codes`; drawn (2, n) are random numbers in [0, 1)."""
         if run == "mean" or field not in self._runs:
             return self._cells[field][rows]
@@ -247,14 +251,14 @@ class NasBench201Benchmark(Benchmark):
         if run == "random":
             counts = (~np.isnan(runs)).sum(axis=1)
             return runs[np.arange(len(rows)), (drawn[1] * counts).astype(np.int64)]
-        return runs[:, run]
+        return runs[:, int(run)]
 
-    def _of_graphs(self, field: str, rows: np.ndarray, run: str | int, drawn: np.ndarray | None) -> np.ndarray:
+    def _of_graphs(self, field: str, rows: np.ndarray, run: str | int, drawn: np.ndarray) -> np.ndarray:
         """(n,) values of graphs, rows of this benchmark; drawn as for `_of_cells`."""
         if run == "mean" or field not in self._runs:
             return self._columns[field][rows]
         if run != "random":
-            return self._mean_over_cells(self._runs[field][:, run], len(self))[rows]
+            return self._mean_over_cells(self._runs[field][:, int(run)], len(self))[rows]
         has = np.flatnonzero((self._graphs >= 0) & ~np.isnan(self._cells[field]))
         has = has[np.argsort(self._graphs[has], kind="stable")]
         counts = np.bincount(self._graphs[has], minlength=len(self))
@@ -269,7 +273,7 @@ class NasBench201Benchmark(Benchmark):
         if plain in ("latency_seconds", "parameters") or not len(rows):
             return
         time = field.removesuffix(plain) + "training_seconds"
-        self.simulated_seconds += float(read(time, rows, "mean", None).sum())
+        self.simulated_seconds += float(read(time, rows, "mean", np.empty((2, 0))).sum())
 
     def __repr__(self) -> str:
         cells = int((self._graphs >= 0).sum())

@@ -4,7 +4,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from cate_hf.spaces.darts.pairs import CellPairTable, Cells, read_cells, reliabl
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces.darts.genotypes import CellPair
+    from cate_hf.spaces.darts.space import Darts
 
     Architectures = ArchitectureTable | CellPairTable | Sequence[Architecture | CellPair | str]
 
@@ -33,9 +34,10 @@ class NasBench301(Benchmark):
 
     name = "nasbench301"
     space_name = "darts"
+    space: "Darts"
 
     def __init__(self, path: Path, oracles: dict[str, str]):
-        self.path, self.space, self.oracles = path, get_space("darts"), oracles
+        self.path, self.space, self.oracles = path, cast("Darts", get_space("darts")), oracles
         self._warned = False
 
     @property
@@ -141,5 +143,5 @@ class Surrogate(NasBench301):
     def rows(self, architectures: Any, reduction: Any = None) -> np.ndarray:
         raise ValueError(f"{self!r} predicts any architecture; it has no rows")
 
-    def best(self, field: str = "validation_accuracy") -> tuple[str, float]:
+    def best(self, field: str | None = None) -> tuple[str, float]:
         raise ValueError(f"{self!r} predicts any architecture; which is the best is not known")

@@ -67,7 +67,7 @@ class Ensemble:
         return f"{len(self)} {KINDS[self.kind]} models ({self.folder.name})"
 
 
-def _predict(booster: "Booster | Any", rows: np.ndarray) -> np.ndarray:
+def _predict(booster: Any, rows: np.ndarray) -> np.ndarray:
     """Of treelite's booster, or of one that its own package unpickled."""
     if type(booster).__module__ == "xgboost.core":
         import xgboost

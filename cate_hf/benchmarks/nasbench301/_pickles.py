@@ -104,12 +104,10 @@ def read_booster(path: Path) -> PickledBooster:
     model = next((booster.state[key] for key in ("handle", "_handle") if key in booster.state), None)
     if not isinstance(model, bytes | bytearray if xgboost else str):
         raise ValueError(f"{path}: a pickled booster without a model in it")
+    content = model.encode(errors="replace") if isinstance(model, str) else bytes(model)
     best = booster.state.get("best_iteration")
-    return PickledBooster(
-        "xgboost" if xgboost else "lightgbm",
-        bytes(model) if xgboost else model.encode(errors="replace"),
-        best if type(best) is int and best > 0 else 0,
-    )
+    best = best if type(best) is int and best > 0 else 0
+    return PickledBooster("xgboost" if xgboost else "lightgbm", content, best)
 
 
 def _read(path: Path) -> bytes:
@@ -130,7 +128,7 @@ def _check_steps(data: bytes) -> None:
     for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         if step > _MOST_STEPS:
             raise ValueError("it has far more in it than a booster")
-        if "PUT" in opcode.name and argument > _MOST_STEPS:
+        if "PUT" in opcode.name and isinstance(argument, int) and argument > _MOST_STEPS:
             raise ValueError(f"it numbers its memory up to {argument}")
 
 

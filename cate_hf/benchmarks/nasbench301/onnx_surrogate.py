@@ -22,9 +22,11 @@ from cate_hf.spaces.darts.pairs import Cells
 if TYPE_CHECKING:
     import onnx
 
-FIELDS = tuple(WORDS)
-EPOCHS = LAST_EPOCH
-BATCH = 4096
+__all__ = ["OnnxSurrogate"]
+
+_FIELDS = tuple(WORDS)
+_EPOCHS = LAST_EPOCH
+_BATCH = 4096
 _INPUTS = {"x_cat": (HYPERPARAMETERS, "int32"), "x_cont": (1, "float")}
 _MOST_BYTES = 1 << 28  # the published one has 2.6 MB
 _PERCENT = 100.0
@@ -47,10 +49,10 @@ class OnnxSurrogate:
 
     def predict(self, cells: Cells, epoch: int, progress: bool = False) -> np.ndarray:
         """(N, 2) float64: validation accuracy in [0, 1], and seconds of training, after `epoch` epochs."""
-        result = np.empty((cells.number, len(FIELDS)))
+        result = np.empty((cells.number, len(_FIELDS)))
         with progress_bar("asking the surrogate", cells.number, "architectures", progress) as advance:
-            for start in range(0, cells.number, BATCH):
-                part = slice(start, start + BATCH)
+            for start in range(0, cells.number, _BATCH):
+                part = slice(start, start + _BATCH)
                 result[part] = self._run(categories(cells.take(part), self.codes), epoch)
                 advance(len(result[part]))
         return result / (_PERCENT, 1.0)
@@ -63,18 +65,17 @@ class OnnxSurrogate:
         """Every wiring and every operation on every edge: a batch of them, and a few alone."""
         inputs = wirings().inputs
         operations = (np.arange(len(inputs))[:, None] + np.arange(ENTRIES)) % len(OPERATIONS)
-        cell = np.tile(operations.astype(np.uint8), (len(OPERATIONS), 1)), np.tile(inputs, (len(OPERATIONS), 1))
-        for shift in range(len(OPERATIONS)):
-            rows = slice(shift * len(inputs), (shift + 1) * len(inputs))
-            cell[0][rows] = (cell[0][rows] + shift) % len(OPERATIONS)
-        x_cat = categories(Cells(cell, tuple(values[::-1] for values in cell)), self.codes)
+        shifts = np.repeat(np.arange(len(OPERATIONS)), len(inputs))[:, None]
+        codes = ((np.tile(operations, (len(OPERATIONS), 1)) + shifts) % len(OPERATIONS)).astype(np.uint8)
+        inputs = np.tile(inputs, (len(OPERATIONS), 1))
+        x_cat = categories(Cells((codes, inputs), (codes[::-1], inputs[::-1])), self.codes)
         try:
-            together = self._run(x_cat, EPOCHS)
-            alone = np.vstack([self._run(x_cat[row : row + 1], EPOCHS) for row in (0, len(x_cat) // 2)])
+            together = self._run(x_cat, _EPOCHS)
+            alone = np.vstack([self._run(x_cat[row : row + 1], _EPOCHS) for row in (0, len(x_cat) // 2)])
         except Exception as error:  # whatever ONNX Runtime raises
             reason = f"cannot be run with the codes of {encoding.name} ({_first_line(error)})"
             raise ValueError(f"{path}: {reason}") from None
-        if together.shape != (len(x_cat), len(FIELDS)) or not np.isfinite(together).all():
+        if together.shape != (len(x_cat), len(_FIELDS)) or not np.isfinite(together).all():
             raise ValueError(
                 f"{path}: not the NAS-Bench-301 surrogate: its output is not two finite numbers a genotype"
             )
@@ -151,7 +152,7 @@ def _free_batch(path: Path, model: "onnx.ModelProto") -> str:
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
         raise ValueError(f"{path}: keeps its weights in other files; the NAS-Bench-301 surrogate is one file")
     found = {name: _shape(value) for name, value in inputs.items()}
-    if found != _INPUTS or len(graph.output) != 1 or _shape(graph.output[0]) != (len(FIELDS), "float"):
+    if found != _INPUTS or len(graph.output) != 1 or _shape(graph.output[0]) != (len(_FIELDS), "float"):
         expected = ", ".join(f"{name} (batch, {size}) {kind}" for name, (size, kind) in _INPUTS.items())
         names = ", ".join(inputs)[:80] or "none"
         raise ValueError(
@@ -171,8 +172,8 @@ def _shape(value: "onnx.ValueInfoProto") -> tuple[int, str] | None:
     tensor = value.type.tensor_type
     if len(tensor.shape.dim) != 2:
         return None
-    kind = {onnx.TensorProto.INT32: "int32", onnx.TensorProto.FLOAT: "float"}.get(tensor.elem_type, "other")
-    return tensor.shape.dim[1].dim_value, kind
+    kinds: dict[int, str] = {onnx.TensorProto.INT32: "int32", onnx.TensorProto.FLOAT: "float"}
+    return tensor.shape.dim[1].dim_value, kinds.get(tensor.elem_type, "other")
 
 
 def _first_line(error: BaseException) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.architecture import Architecture
 
+__all__ = ["TableBenchmark"]
+
 
 class Results(NamedTuple):
     """What a file holds, a row an architecture, sorted by hash.
@@ -49,11 +51,15 @@ def read_results(path: str | os.PathLike, space: str | os.PathLike | Space, prog
     source = str(path)
     columns = read_columns(path)
     hashes, table = read_rows(columns, space, source, progress)
-    metrics, others = {}, {}
+    metrics: dict[str, np.ndarray] = {}
+    others: dict[str, str] = {}
     for name in columns.column_names:
         if name not in ARCHITECTURE_COLUMNS:
             numbers = numbers_of(columns[name], source, name)
-            (others if isinstance(numbers, str) else metrics)[name] = numbers
+            if isinstance(numbers, str):
+                others[name] = numbers
+            else:
+                metrics[name] = numbers
     unique, first, group = np.unique(hashes, return_index=True, return_inverse=True)
     later = np.flatnonzero(first[group] != np.arange(len(hashes)))
     if table is None and space.size is not None:
@@ -129,7 +135,7 @@ class TableBenchmark(Benchmark):
         merged = ", mean over the rows of an architecture" if results.duplicates else ""
         self.oracles = {name: f"column {name} of {self.name}{merged}" for name in results.metrics}
         super().__init__(path, space, results.hashes, results.metrics)
-        if results.duplicates:
+        if results.example is not None:
             row, earlier = results.example
             count = results.duplicates
             warnings.warn(

@@ -164,7 +164,7 @@ class _Parser:
             match = _TOKEN.match(text, position)
             kind, end = (match.lastgroup, match.end()) if match else ("html", self._end_of_html(position))
             if kind != "space":
-                yield kind, text[position:end], position
+                yield str(kind), text[position:end], position
             position = end
         yield "end", "", len(text)
 
@@ -224,7 +224,8 @@ class _Parser:
         self._expect("{")
         if depth > _MAX_DEPTH:
             raise self._error(f"subgraphs are nested more than {_MAX_DEPTH} deep")
-        defaults, members = dict(defaults), {}
+        defaults = dict(defaults)
+        members: dict[str, None] = {}
         while not self._take("}"):
             if self._take(";"):
                 continue

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.formats._named_graph import (
-    DETAILED,
     Ends,
     NamedGraph,
     as_names,
@@ -43,7 +42,7 @@ def from_fx(
     source, traced, inputs, outputs = _traced(module)
     check_label(label, source)
     starts, ends = as_names(start, "start", source), as_names(end, "end", source)
-    dropped = {drop} if isinstance(drop, str) else set(drop)
+    left_out = {drop} if isinstance(drop, str) else set(drop)
     calls = [node for node in traced.graph.nodes if node.op in _CALLS]
     known = {node.name: [node] for node in (*inputs, *calls)}
     for node in calls:
@@ -59,21 +58,22 @@ def from_fx(
         return known[name][0]
 
     graph = NamedGraph(source)
-    origin, ways_in = {}, {}  # node of torch.fx -> where its result comes from; its only way in
+    origin: dict[torch.fx.Node, str] = {}  # where its result comes from
+    ways_in: dict[torch.fx.Node, str] = {}  # its only way in
     for node in inputs if starts is None else map(find, starts):
         key = graph.add(node.name if node.op == "placeholder" else f"input of {node.name}", "input")
         (origin if node.op == "placeholder" else ways_in)[node] = key
     start_keys = list(graph.graph)
     kinds = {node: _kind(node, traced) for node in calls}
     for node in calls:
-        name = kinds[node] if label is None else _detailed(node, traced, kinds) if label == DETAILED else label(node)
+        name = label(node) if callable(label) else _detailed(node, traced, kinds) if label else kinds[node]
         origin[node] = graph.add(node.name, name)
     for node in calls:
         before = [ways_in[node]] if node in ways_in else [origin[n] for n in node.all_input_nodes if n in origin]
         for key in before:
             graph.connect(key, origin[node])
     end_keys = [origin.get(node) for node in (outputs if ends is None else map(find, ends))]
-    dropped = [origin[node] for node in calls if kinds[node] in dropped]
+    dropped = [origin[node] for node in calls if kinds[node] in left_out]
     return graph.finish(Ends(start_keys, starts, "the inputs"), Ends(end_keys, ends, "the outputs"), dropped)
 
 
@@ -121,9 +121,9 @@ def _detailed(node: "torch.fx.Node", traced: "torch.fx.GraphModule", kinds: dict
         return kinds[node]
     dimensions = re.search(r"([123])d$", kinds[node])
     name, count = (kinds[node][:-2], int(dimensions[1])) if dimensions else (kinds[node], 1)
-    sizes = [_sizes(getattr(module, field, 1), count) for field in ("kernel_size", "stride", "dilation")]
+    kernel, stride, dilation = (_sizes(getattr(module, f, 1), count) for f in ("kernel_size", "stride", "dilation"))
     groups = getattr(module, "groups", 1)
-    return kernel_label(name, *sizes, groups, groups == getattr(module, "in_channels", None))
+    return kernel_label(name, kernel, stride, dilation, groups, groups == getattr(module, "in_channels", None))
 
 
 def _sizes(value: Any, count: int) -> list[int]:

@@ -81,7 +81,7 @@ class NamedGraph:
         self.keep_between(starts, ends)
         output = self.add("output", "output")
         for node in ends.nodes:
-            if node in self.graph:
+            if node is not None and node in self.graph:
                 self.connect(node, output)
         self.drop([name for name in dropped if name in self.graph])
         return self.architecture(output)

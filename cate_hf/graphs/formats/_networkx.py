@@ -29,7 +29,7 @@ def from_networkx(graph: Any) -> Architecture:
         order = list(networkx.lexicographical_topological_sort(graph, key=added.__getitem__))
     except networkx.NetworkXUnfeasible:
         cycle = find_cycle(networkx.to_numpy_array(graph, nodelist=list(graph)))
-        names = " -> ".join(repr(list(graph)[place]) for place in cycle)
+        names = " -> ".join(repr(list(graph)[place]) for place in cycle or ())
         raise ValueError(f"architecture: cycle {names}; the graph must be acyclic") from None
     number = {node: place for place, node in enumerate(order)}
     adjacency = np.zeros((len(order), len(order)), dtype=np.uint8)

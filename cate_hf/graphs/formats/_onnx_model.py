@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.formats._named_graph import (
-    DETAILED,
     Ends,
     NamedGraph,
     as_names,
@@ -54,18 +53,23 @@ def from_onnx(
     outputs = [value.name for value in proto.output]
     names = _Names(source, proto, inputs, constants)
     starts, ends = as_names(start, "start", source), as_names(end, "end", source)
-    dropped = {drop} if isinstance(drop, str) else set(drop)
+    left_out = {drop} if isinstance(drop, str) else set(drop)
 
     # A tensor that is a start comes from its input node alone, and a node that is a start has no other way in.
     graph = NamedGraph(source)
-    origin, ways_in, start_keys = {}, {}, []
+    origin: dict[str, str] = {}
+    ways_in: dict[int, str] = {}
+    start_keys: list[str] = []
+    keys: list[str] = []
     for name in inputs if starts is None else starts:
         place = names.find(name)
         start_keys.append(graph.add(name if place is None else f"input of {name}", "input"))
-        (origin if place is None else ways_in)[name if place is None else place] = start_keys[-1]
-    keys = []
+        if place is None:
+            origin[name] = start_keys[-1]
+        else:
+            ways_in[place] = start_keys[-1]
     for node in proto.node:
-        operation = node.op_type if label is None else _detailed(node, constants) if label == DETAILED else label(node)
+        operation = label(node) if callable(label) else _detailed(node, constants) if label else node.op_type
         keys.append(graph.add(node.name or f"{node.op_type} {len(keys)}", operation))
         for name in filter(None, node.output):
             origin.setdefault(name, keys[-1])
@@ -77,7 +81,7 @@ def from_onnx(
     for name in outputs if ends is None else ends:
         place = None if ends is None else names.find(name)
         end_keys.append(origin.get(name) if place is None else keys[place])
-    dropped = [key for key, node in zip(keys, proto.node, strict=True) if node.op_type in dropped]
+    dropped = [key for key, node in zip(keys, proto.node, strict=True) if node.op_type in left_out]
     return graph.finish(Ends(start_keys, starts, "the inputs"), Ends(end_keys, ends, "the outputs"), dropped)
 
 
@@ -108,7 +112,8 @@ class _Names:
 
     def __init__(self, source: str, proto: "onnx.GraphProto", inputs: list[str], constants: Collection[str]) -> None:
         self.source, self.constants = source, constants
-        self.tensors, self.nodes = dict.fromkeys(inputs), {}
+        self.tensors = dict.fromkeys(inputs)
+        self.nodes: dict[str, list[int]] = {}
         for place, node in enumerate(proto.node):
             for text in (node.name, node.op_type, *node.input, *node.output):
                 if isinstance(text, bytes):  # what protobuf gives for text that is not UTF-8

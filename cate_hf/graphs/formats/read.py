@@ -14,8 +14,8 @@ from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES, read_architecture
 if TYPE_CHECKING:
     from cate_hf.spaces import Space
 
-ONNX_SUFFIXES = (".onnx",)
-_SUFFIXES = (*JSON_SUFFIXES, *PARQUET_SUFFIXES, *DOT_SUFFIXES, *ONNX_SUFFIXES)
+_ONNX_SUFFIXES = (".onnx",)
+_SUFFIXES = (*JSON_SUFFIXES, *PARQUET_SUFFIXES, *DOT_SUFFIXES, *_ONNX_SUFFIXES)
 _SHOWN = 60  # characters of a text in an error
 
 
@@ -69,13 +69,13 @@ def _from_file(path: Path, space: "Space | None") -> Any:
     suffix = path.suffix.lower()
     if suffix in DOT_SUFFIXES:
         return from_dot(path)
-    if suffix in ONNX_SUFFIXES:
+    if suffix in _ONNX_SUFFIXES:
         from cate_hf.graphs.formats._onnx_model import from_onnx
 
         return from_onnx(path)
     if suffix in PARQUET_SUFFIXES:
         if (genotype := _first_genotype(path)) is not None:
-            if not hasattr(space, "from_genotype"):
+            if space is None or not hasattr(space, "from_genotype"):
                 raise ValueError(f"{path}: holds pairs of cells (columns normal and reduce); they need --space darts")
             return space.from_genotype(genotype)
         table = read_architectures(path)

@@ -6,7 +6,7 @@ import numpy as np
 
 from cate_hf.core.compiled import compiled, mix
 from cate_hf.graphs.table import PADDING
-from cate_hf.spaces.custom.fields import CHAIN, OUTPUT_NODE, Fields
+from cate_hf.spaces.custom._fields import CHAIN, OUTPUT_NODE, Fields
 
 DISTRIBUTION = (
     "the number of nodes is uniform over those that the limits leave, operations are uniform and independent; each node"

@@ -7,7 +7,7 @@ import numpy as np
 
 from cate_hf.graphs.graph_hash import graph_hashes
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.spaces.custom.fields import Fields
+from cate_hf.spaces.custom._fields import Fields
 
 MAX_PATTERNS = 1 << 22  # sets of edges at any one time
 MAX_DRAWINGS = 5_000_000
@@ -49,12 +49,9 @@ def _patterns(fields: Fields, nodes: int, fewest: int, most: int) -> np.ndarray 
         between = y < nodes - 1
         least, largest = fields.in_degree if between else (1, y)
         needed = sum(1 << x for x, end in demanded if end == y)
-        masks = [
-            sum(1 << x for x in chosen)
-            for count in range(least, min(largest, y) + 1)
-            for chosen in combinations(range(y), count)
-        ]
-        masks = np.array([mask for mask in masks if mask & needed == needed], dtype=np.uint64)
+        sources = [chosen for count in range(least, min(largest, y) + 1) for chosen in combinations(range(y), count)]
+        numbers = (sum(1 << x for x in chosen) for chosen in sources)
+        masks = np.array([number for number in numbers if number & needed == needed], dtype=np.uint64)
         if len(patterns) * len(masks) > MAX_PATTERNS:
             return None
         patterns = (patterns[:, None] | masks << np.uint64(y * (y - 1) // 2)).ravel()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.spaces.custom.fields import Fields
+from cate_hf.spaces.custom._fields import Fields
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture

@@ -13,8 +13,8 @@ from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import _steps as steps
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.custom._checks import DEFAULT_COST, check_fields
+from cate_hf.spaces.custom._fields import Fields
 from cate_hf.spaces.custom._file import description_text, parse_description, read_description
-from cate_hf.spaces.custom.fields import Fields
 from cate_hf.spaces.sampling import sample_unique
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class CustomSpace(Space):
     def distribution(self) -> str:
         """What `sample` draws from, in words."""
         if self._patterns is not None:
-            return Space.distribution
+            return super().distribution
         from cate_hf.spaces.custom._draw import DISTRIBUTION
 
         return DISTRIBUTION + ("" if self.valid is None else "; what the condition in Python refuses is drawn again")
@@ -134,13 +134,13 @@ class CustomSpace(Space):
         return None if self._patterns is None else len(self.enumerate())
 
     def hash_many(self, table: ArchitectureTable, on_progress: Callable[[int], None] | None = None) -> np.ndarray:
+        """(N,) text (<U32): a hash that isomorphic architectures share, see `graph_hashes`."""
         from cate_hf.graphs.graph_hash import graph_hashes
 
         return graph_hashes(self.table(table), on_progress)
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
         """(N,) int64 where all costs of that name are whole numbers, else float64: sums over nodes and edges."""
-        table = self.table(table)
         if not self.fields.costs:
             return table.num_nodes.astype(np.int64) - self.num_inputs - 1
         costs = np.array([*(0,) * self.num_inputs, *self.fields.costs[name], 0])
@@ -152,18 +152,8 @@ class CustomSpace(Space):
             total = total + edge * np.bitwise_count(table.edge_bits).sum(axis=1, dtype=np.int64)
         return total
 
-    def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self._own_cost(table, "parameters")
-
-    def flops_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self._own_cost(table, "flops")
-
-    def _own_cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
-        if name not in self.cost_names:
-            raise self._no_cost(name)
-        return self._cost(table, name)
-
     def enumerate(self, use_cache: bool = True, progress: bool = False) -> ArchitectureTable:
+        """Return all architectures, sorted by hash. Raises ValueError where they are too many."""
         if self._patterns is None:
             raise ValueError(f"{self.name} is too large to be listed whole; draw samples of it (--sample N)")
         return self._keep("all", lambda: self._enumerate(progress), use_cache)
@@ -193,9 +183,10 @@ class CustomSpace(Space):
     def _enumerate(self, progress: bool) -> ArchitectureTable:
         from cate_hf.spaces.custom._listing import list_architectures, number_of_drawings
 
-        total = number_of_drawings(self.fields, self._patterns)
+        patterns = self._patterns or {}
+        total = number_of_drawings(self.fields, patterns)
         with progress_bar(f"listing {self.name}", total, "drawings", progress) as advance:
-            table = list_architectures(self.fields, self.vocabulary, self._patterns, advance)
+            table = list_architectures(self.fields, self.vocabulary, patterns, advance)
         table = self._met(table)
         if not len(table):
             raise ValueError(f"{self.name}: no architecture meets the condition in Python")
@@ -229,6 +220,7 @@ class CustomSpace(Space):
         return table[np.fromiter((bool(self.valid(a)) for a in table), dtype=bool, count=len(table))]
 
     def validate(self, architecture: "Architecture") -> "Architecture":
+        """Return the architecture pruned. Raises ValueError where it is outside the limits or fails `valid`."""
         from cate_hf.spaces._validation import check_ends
         from cate_hf.spaces.custom._validation import check_limits
 
@@ -262,6 +254,7 @@ class CustomSpace(Space):
         return steps.neighbours(self, start, plain, moves=not self.free_edges, prunable=lambda removed: removed)
 
     def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
+        """Return the network that `builder` makes. Raises ValueError without a `builder`."""
         if self._builder is None:
             return super().build(architecture, **settings)
         return self._builder(self.validate(architecture), **settings)

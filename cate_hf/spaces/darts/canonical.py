@@ -15,6 +15,8 @@ import numpy as np
 from cate_hf.graphs.hashing import text_hashes
 from cate_hf.spaces.darts.costs import NODES, OPERATIONS
 
+__all__ = ["wirings"]
+
 ENTRIES = 2 * NODES
 LABELLINGS = len(OPERATIONS) ** ENTRIES
 _WEIGHTS = len(OPERATIONS) ** np.arange(ENTRIES, dtype=np.int64)
@@ -83,25 +85,12 @@ def sort_entries(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray
     """The same cells (N, 8) with the lower input of each node first."""
     swapped = np.repeat(inputs[:, 0::2] > inputs[:, 1::2], 2, axis=1)
     beside = np.arange(ENTRIES) ^ 1
-    return tuple(np.where(swapped, values[:, beside], values) for values in (operations, inputs))
-
-
-def canonical(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The canonical drawing of N cells, and the number of it.
-
-    Args:
-        operations, inputs: (N, 8), cells as `cate_hf.spaces.darts.genotypes.check` accepts them.
-
-    Returns:
-        operations (N, 8) uint8, inputs (N, 8) uint8 with the lower input of each node first, and keys (N,) int64 below
-        180 · 7^8. Two cells are isomorphic exactly if their keys are equal.
-    """
-    keys = canonical_keys(operations, inputs)
-    return *cells_of_keys(keys), keys
+    operations, inputs = (np.where(swapped, values[:, beside], values) for values in (operations, inputs))
+    return operations, inputs
 
 
 def canonical_keys(operations: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """(N,) int64: the keys of `canonical`."""
+    """(N,) int64 below 180 · 7^8: the numbers of the canonical drawings, equal for isomorphic cells only."""
     operations, inputs = sort_entries(operations, inputs)
     table, numbers = wirings(), wiring_numbers(inputs)
     keys = np.empty(len(numbers), dtype=np.int64)
@@ -151,7 +140,7 @@ def drawings(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np
 
     Each has the lower input of each node first.
     """
-    found = {}
+    found: dict[tuple[bytes, bytes], None] = {}
     for positions in permutations(range(2, 2 + NODES)):
         renumbered = _renumber(np.asarray(inputs).tolist(), positions)
         if renumbered is not None:
@@ -159,7 +148,8 @@ def drawings(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np
             new_operations[renumbered[1]] = operations
             found[new_operations.tobytes(), bytes(renumbered[0])] = None
     rows = [[np.frombuffer(part, dtype=np.uint8) for part in drawing] for drawing in found]
-    return tuple(np.array(part) for part in zip(*rows, strict=True))
+    drawn_operations, drawn_inputs = (np.array(part) for part in zip(*rows, strict=True))
+    return drawn_operations, drawn_inputs
 
 
 def one_change(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -185,23 +175,3 @@ def one_change(operations: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, 
         np.vstack([changed, drawn_operations[drawing]]),
         np.vstack([np.tile(inputs, (len(changed), 1)), rewired]),
     )
-
-
-def number_of_cells(operations: int = len(OPERATIONS)) -> int:
-    """How many cells there are up to isomorphism, by Burnside's lemma over the symmetries of each canonical wiring."""
-    table, total = wirings(), 0
-    for number in np.unique(table.canonical).tolist():
-        fixed = sum(operations ** _cycles(places.tolist()) for places in table.places[number])
-        total += fixed // len(table.places[number])
-    return total
-
-
-def _cycles(permutation: list[int]) -> int:
-    left, cycles = set(range(len(permutation))), 0
-    while left:
-        cycles += 1
-        place = start = left.pop()
-        while permutation[place] != start:
-            place = permutation[place]
-            left.remove(place)
-    return cycles

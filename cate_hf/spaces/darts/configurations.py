@@ -15,6 +15,8 @@ from cate_hf.spaces.darts.canonical import ENTRIES, sort_entries
 from cate_hf.spaces.darts.costs import NODES, OPERATIONS
 from cate_hf.spaces.darts.genotypes import CONCAT, Genotype, entries, from_entries
 
+__all__ = ["ABSENT", "CELLS", "EDGES", "to_edges"]
+
 PREFIX = "NetworkSelectorDatasetInfo:darts:"
 CELLS = ("normal", "reduce")
 EDGES = 14
@@ -60,7 +62,7 @@ def from_configuration(settings: Mapping[str, Any], source: str = "configuration
     """
     if not isinstance(settings, Mapping):
         raise ValueError(f"{source}: expected a dictionary of hyperparameters, got {type(settings).__name__}")
-    found = {(cell, kind): {} for cell in CELLS for kind in _NUMBERS}
+    found: dict[tuple[str, str], dict[int, Any]] = {(cell, kind): {} for cell in CELLS for kind in _NUMBERS}
     for key, value in settings.items():
         if key in _KEYS:
             cell, kind, number = _KEYS[key]
@@ -68,8 +70,8 @@ def from_configuration(settings: Mapping[str, Any], source: str = "configuration
                 found[cell, kind][number] = value
         elif isinstance(key, str) and key.startswith(tuple(f"{PREFIX}{kind}_" for kind in _NUMBERS)):
             raise ValueError(f"{source}: unknown hyperparameter {key!r:.80}")
-    cells = (_cell(name, found[name, "edge"], found[name, "inputs_node"], source) for name in CELLS)
-    return Genotype(*(part for cell in cells for part in (cell, CONCAT)))
+    normal, reduction = (_cell(name, found[name, "edge"], found[name, "inputs_node"], source) for name in CELLS)
+    return Genotype(normal, CONCAT, reduction, CONCAT)
 
 
 def _cell(name: str, edges: dict[int, Any], stated: dict[int, Any], source: str) -> list[tuple[str, int]]:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cate_hf.spaces.costs import check_codes, check_sizes, convolution, halved, linear
+from cate_hf.spaces._costs import check_codes, check_sizes, convolution, halved, linear
+
+__all__ = ["costs"]
 
 OPERATIONS = (
     "max_pool_3x3",
@@ -24,7 +26,7 @@ OPERATIONS = (
 NODES = 4  # intermediate nodes of a cell, of two entries each, all concatenated
 STEM_MULTIPLIER = 3
 AUXILIARY_WIDTHS = (128, 768)
-STEMS = ("cifar", "imagenet")
+_STEMS = ("cifar", "imagenet")
 _INPUT_LIMITS = np.repeat(np.arange(2, 2 + NODES), 2)  # an entry of node i reads an input below 2 + i
 
 
@@ -58,7 +60,7 @@ def plan_cells(channels: int, cells: int, stem: str, image_size: int = 32) -> li
         ValueError: a size is below 1, or the stem is unknown.
     """
     check_sizes(channels=channels, cells=cells, image_size=image_size)
-    if stem not in STEMS:
+    if stem not in _STEMS:
         raise ValueError(f"stem must be 'cifar' or 'imagenet', not {stem!r}")
     if stem == "imagenet":
         if channels < 2:

@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cate_hf.graphs.table import ArchitectureTable, unknown_operation
-from cate_hf.spaces.costs import check_codes
+from cate_hf.spaces._costs import check_codes
 from cate_hf.spaces.darts.canonical import ENTRIES
 from cate_hf.spaces.darts.costs import NODES, OPERATIONS
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
 
-INPUTS = ("c_{k-2}", "c_{k-1}")
-VOCABULARY = (*INPUTS, *OPERATIONS, "sum", "output")
-CELL_NODES = len(INPUTS) + 3 * NODES + 1
+__all__ = ["CellPair", "Genotype", "from_table", "to_table"]
+
+_INPUTS = ("c_{k-2}", "c_{k-1}")
+VOCABULARY = (*_INPUTS, *OPERATIONS, "sum", "output")
+CELL_NODES = len(_INPUTS) + 3 * NODES + 1
 CONCAT = range(2, 2 + NODES)
-_FIRST_OPERATION = len(INPUTS)
+_FIRST_OPERATION = len(_INPUTS)
 _INPUT_NODES = np.array([0, 1, *range(4, CELL_NODES - 1, 3)])  # the node that an input number stands for
 _ENTRY_NODES = np.array([2 + 3 * (entry // 2) + (1 - entry % 2) for entry in range(ENTRIES)])
 _INPUT_LIMITS = 2 + np.arange(ENTRIES) // 2

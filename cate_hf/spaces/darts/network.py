@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cate_hf.graphs.table import unknown_operation
-from cate_hf.spaces.costs import check_sizes
+from cate_hf.spaces._costs import check_sizes
+from cate_hf.spaces._layers import Classifier, conv_norm, convolution, relu_conv_norm
 from cate_hf.spaces.darts.costs import (
     AUXILIARY_WIDTHS,
     NODES,
@@ -24,7 +26,8 @@ from cate_hf.spaces.darts.costs import (
     auxiliary_stride,
     plan_cells,
 )
-from cate_hf.spaces.layers import Classifier, FactorizedReduce, conv_norm, convolution, relu_conv_norm
+
+__all__ = ["build_darts"]
 
 Genotype = Sequence[tuple[str, int]]
 
@@ -186,6 +189,24 @@ class Cell(nn.Module):
             kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= drop_path  # an image, whole, in each branch
             x = x * (kept.to(x.dtype) / (1 - drop_path))
         return x
+
+
+class FactorizedReduce(nn.Module):
+    """ReLU; two 1×1 convolutions of stride 2, one shifted by a pixel, side by side in the channels; batch norm."""
+
+    def __init__(self, source: int, target: int) -> None:
+        super().__init__()
+        self.even = nn.Conv2d(source, target // 2, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(source, target - target // 2, 1, stride=2, bias=False)
+        self.norm = nn.BatchNorm2d(target)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, source, H, W) -> (B, target, ceil(H/2), ceil(W/2))."""
+        x = functional.relu(x)
+        height, width = x.shape[2:]
+        # Without its first row and column; where the size is odd, a zero at the end stands for the missing ones.
+        shifted = functional.pad(x, (-1, width % 2, -1, height % 2))
+        return self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
 
 
 class AuxiliaryHead(nn.Module):

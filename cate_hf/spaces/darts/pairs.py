@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces.darts.space import Darts
 
-SKIP = OPERATIONS.index("skip_connect")
-FIRST_WITH_PARAMETERS = OPERATIONS.index("sep_conv_3x3")  # those before it have none
+_SKIP = OPERATIONS.index("skip_connect")
+_FIRST_WITH_PARAMETERS = OPERATIONS.index("sep_conv_3x3")  # those before it have none
 # Of 10,000 uniformly drawn genotypes with results, 4 have as many skips in the normal and 1 in the reduction cell, and
 # 3 as many operations without parameters: fewer than 0.1 % each.
-MOST_SKIPS = 5
-MOST_WITHOUT_PARAMETERS = 13
+_MOST_SKIPS = 5
+_MOST_WITHOUT_PARAMETERS = 13
 
 
 class Cells(NamedTuple):
@@ -30,6 +30,7 @@ class Cells(NamedTuple):
 
     @property
     def number(self) -> int:
+        """N."""
         return len(self.normal[0])
 
     def take(self, rows: Any) -> "Cells":
@@ -112,8 +113,8 @@ def read_cells(
             raise ValueError(f"{len(cells[0][0])} normal and {len(cells[1][0])} reduction cells")
         return Cells(*cells)
     if isinstance(architectures, ArchitectureTable):
-        cells = space.cells(architectures)
-        return Cells(cells, cells)
+        both = space.cells(architectures)
+        return Cells(both, both)
     if not isinstance(architectures, CellPairTable):
         pairs = [_pair(space, item, row) for row, item in enumerate(architectures)]
         architectures = CellPairTable(
@@ -151,19 +152,19 @@ def _pair(space: "Darts", item: Any, row: int) -> CellPair:
 
 def reliable(cells: Cells) -> np.ndarray:
     """(N,) bool: whether an architecture is of a kind that the surrogates' training data and labels have enough of."""
-    few_skips = [(operations == SKIP).sum(axis=1) <= MOST_SKIPS for operations, _ in cells]
-    without = sum((operations < FIRST_WITH_PARAMETERS).sum(axis=1) for operations, _ in cells)
-    return few_skips[0] & few_skips[1] & (without <= MOST_WITHOUT_PARAMETERS)
+    few_skips = [(operations == _SKIP).sum(axis=1) <= _MOST_SKIPS for operations, _ in cells]
+    without = sum((operations < _FIRST_WITH_PARAMETERS).sum(axis=1) for operations, _ in cells)
+    return few_skips[0] & few_skips[1] & (without <= _MOST_WITHOUT_PARAMETERS)
 
 
 def why_unreliable(cells: Cells) -> str | None:
     """What is unusual about the one architecture of `cells`, None where `reliable` says that it is not."""
     for name, (operations, _) in zip(("normal", "reduction"), cells, strict=True):
-        skips = int((operations[0] == SKIP).sum())
-        if skips > MOST_SKIPS:
+        skips = int((operations[0] == _SKIP).sum())
+        if skips > _MOST_SKIPS:
             return f"{skips} of the {ENTRIES} operations of its {name} cell are skip_connect"
-    without = sum(int((operations[0] < FIRST_WITH_PARAMETERS).sum()) for operations, _ in cells)
-    if without > MOST_WITHOUT_PARAMETERS:
+    without = sum(int((operations[0] < _FIRST_WITH_PARAMETERS).sum()) for operations, _ in cells)
+    if without > _MOST_WITHOUT_PARAMETERS:
         return f"{without} of the {2 * ENTRIES} operations of its cells have no parameters"
     return None
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
 
     from cate_hf.graphs.architecture import Architecture
+
+__all__ = ["SPACE"]
 
 _GENOTYPE = re.compile(r"(\w+\s*=\s*)?((\w+\s*\.\s*)*Genotype\s*\(|[\[(])")
 
@@ -67,11 +69,8 @@ class Darts(Space):
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
         return darts_canonical.cell_hashes(darts_canonical.canonical_keys(*self.cells(table)))
 
-    def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self.costs_of(table)[0]
-
-    def flops_many(self, table: ArchitectureTable) -> np.ndarray:
-        return self.costs_of(table)[1]
+    def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
+        return self.costs_of(table)[self.cost_names.index(name)]
 
     def costs_of(
         self, normal: ArchitectureTable, reduction: ArchitectureTable | None = None, **settings: Any
@@ -118,6 +117,10 @@ class Darts(Space):
         valid = self.validate(architecture)
         return valid if isinstance(valid, CellPair) else CellPair(valid, valid)
 
+    @overload
+    def validate(self, architecture: "Architecture") -> "Architecture": ...
+    @overload
+    def validate(self, architecture: CellPair) -> CellPair: ...
     def validate(self, architecture: "Architecture | CellPair") -> "Architecture | CellPair":
         """The cell (or both) in the standard layout, from a drawing with its nodes in any topological order.
 
@@ -181,10 +184,15 @@ class Darts(Space):
             ValueError: naming the field and entry that is wrong.
         """
         if hasattr(genotype, "normal"):
-            cells = darts_genotypes.as_genotype(genotype)
-            return CellPair(self.from_genotype(cells.normal), self.from_genotype(cells.reduce))
-        operations, inputs = darts_genotypes.from_entries(genotype)
+            return self._pair_of(darts_genotypes.as_genotype(genotype))
+        return self._cell(genotype)
+
+    def _cell(self, entries: darts_genotypes.Entries) -> "Architecture":
+        operations, inputs = darts_genotypes.from_entries(entries)
         return darts_genotypes.to_table(operations[None], inputs[None])[0]
+
+    def _pair_of(self, genotype: Genotype) -> CellPair:
+        return CellPair(self._cell(genotype.normal), self._cell(genotype.reduce))
 
     def genotype(self, architecture: "Architecture") -> list[tuple[str, int]]:
         """The 8 entries (operation, input) of a cell, the inverse of `from_genotype`."""
@@ -207,7 +215,7 @@ class Darts(Space):
         Raises:
             ValueError: naming the hyperparameter that is wrong.
         """
-        return self.from_genotype(darts_configurations.from_configuration(settings))
+        return self._pair_of(darts_configurations.from_configuration(settings))
 
     def native(self, architecture: "Architecture | CellPair") -> str:
         """The text `Genotype(normal=[...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))`."""
@@ -237,7 +245,7 @@ class Darts(Space):
 
     def _parse_pair(self, text: str) -> CellPair | None:
         if _GENOTYPE.match(text):
-            return self.from_genotype(darts_genotypes.parse(text))
+            return self._pair_of(darts_genotypes.parse(text))
         if text.startswith("{") and darts_configurations.PREFIX in text:
             try:
                 return self.from_configuration(json.loads(text))
@@ -245,21 +253,12 @@ class Darts(Space):
                 raise ValueError(f"configuration: not valid JSON ({error})") from None
         return None
 
-    def build(
-        self,
-        architecture: "Architecture | CellPair",
-        channels: int = 32,
-        cells: int = 8,
-        classes: int = 10,
-        auxiliary: bool = False,
-        drop_path: float = 0.0,
-        **settings: Any,
-    ) -> "torch.nn.Module":
+    def build(self, architecture: "Architecture | CellPair", **settings: Any) -> "torch.nn.Module":
         """The evaluation network, untrained; see `cate_hf.spaces.darts.network.build_darts`."""
         from cate_hf.spaces.darts.network import build_darts
 
         genotype = self.to_genotype(architecture)
-        return build_darts(genotype.normal, genotype.reduce, channels, cells, classes, auxiliary, drop_path, **settings)
+        return build_darts(genotype.normal, genotype.reduce, **settings)
 
 
 SPACE = Darts

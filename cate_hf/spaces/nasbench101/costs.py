@@ -7,7 +7,9 @@ layer. The benchmark's own: 128 channels, 3 stacks of 3 cells, 10 classes, image
 import numpy as np
 
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.spaces.costs import check_sizes, convolution, halved, linear
+from cate_hf.spaces._costs import check_sizes, convolution, halved, linear
+
+__all__ = ["costs"]
 
 _CONV1X1, _CONV3X3 = 1, 2  # operation codes
 

@@ -1,13 +1,22 @@
 """NAS-Bench-101 (Ying et al., ICML 2019): cells of at most 7 vertices and 9 edges with 3 operations."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.hashing import cell_hashes
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces.base import Space
-from cate_hf.spaces.nasbench101 import cells as nasbench101_cells
+from cate_hf.spaces.nasbench101 import _cells as nasbench101_cells
 from cate_hf.spaces.nasbench101 import costs as nasbench101_network
+
+__all__ = ["SPACE"]
+
+if TYPE_CHECKING:
+    import torch
+
+    from cate_hf.graphs.architecture import Architecture
 
 # The labels that the benchmark hashes, in the order of the vocabulary.
 _HASH_LABELS = np.array([-1, 1, 0, 2, -2])
@@ -31,11 +40,8 @@ class NasBench101(Space):
         labels = _HASH_LABELS[np.where(table.operation_codes == PADDING, 0, table.operation_codes)]
         return cell_hashes(table.adjacency(), labels, table.num_nodes, on_progress)
 
-    def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
-        return nasbench101_network.costs(self.table(table))[0]
-
-    def flops_many(self, table: ArchitectureTable) -> np.ndarray:
-        return nasbench101_network.costs(self.table(table))[1]
+    def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
+        return nasbench101_network.costs(table)[self.cost_names.index(name)]
 
     def _enumerate(self, progress: bool) -> ArchitectureTable:
         codes, adjacency = nasbench101_cells.all_cells(self.max_nodes, self.max_edges)
@@ -47,10 +53,10 @@ class NasBench101(Space):
         columns = {"hash": hashes, "parameters": parameters, "flops": flops}
         return table.with_columns(**columns)[order]
 
-    def build(self, architecture, channels: int = 128, cells: int = 3, classes: int = 10, **settings):
+    def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
         from cate_hf.spaces.nasbench101.network import build_nasbench101
 
-        return build_nasbench101(self.validate(architecture), channels, cells, classes, **settings)
+        return build_nasbench101(self.validate(architecture), **settings)
 
 
 SPACE = NasBench101

@@ -11,6 +11,8 @@ import numpy as np
 from cate_hf.graphs.table import PADDING, unknown_operation
 from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS
 
+__all__ = ["all_codes", "from_keys", "keys", "parse_cell", "positions", "texts"]
+
 # Nodes of the largest graph: the input, an operation for each edge, the output. An operation has the same code here as
 # in OPERATIONS; edges with none have no node.
 VOCABULARY = ("input", *OPERATIONS[1:], "output")
@@ -150,10 +152,9 @@ def isomorphism_classes(codes: np.ndarray) -> np.ndarray:
     nodes = [np.full(len(codes), b"0")]
     for target in range(1, 4):
         terms = [edge(number, nodes[source]) for number, (source, end) in enumerate(EDGES) if end == target]
-        terms = np.sort(np.stack(terms, axis=1), axis=1)
-        total = terms[:, 0]
-        for column in range(1, terms.shape[1]):
-            total = np.strings.add(np.strings.add(total, b"+"), terms[:, column])
+        total, *others = np.sort(np.stack(terms, axis=1), axis=1).T
+        for term in others:
+            total = np.strings.add(np.strings.add(total, np.bytes_(b"+")), term)
         nodes.append(total)
     _, first, inverse = np.unique(nodes[-1], return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]

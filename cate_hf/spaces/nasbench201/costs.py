@@ -7,7 +7,9 @@ edge that no path uses is built, trained and counted all the same, as in the ben
 
 import numpy as np
 
-from cate_hf.spaces.costs import check_codes, check_sizes, convolution, halved, linear
+from cate_hf.spaces._costs import check_codes, check_sizes, convolution, halved, linear
+
+__all__ = ["costs"]
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """Names of operation codes 0 .. 4."""

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from cate_hf.graphs.table import unknown_operation
-from cate_hf.spaces.costs import check_sizes
-from cate_hf.spaces.layers import Classifier, conv_norm, relu_conv_norm, total
+from cate_hf.spaces._costs import check_sizes
+from cate_hf.spaces._layers import Classifier, conv_norm, relu_conv_norm, total
 from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS, STAGES
+
+__all__ = ["build_nasbench201"]
 
 _BUILDERS = {
     "skip_connect": lambda channels: nn.Identity(),

@@ -7,7 +7,7 @@ path are one of them, an input and an output without an edge.
 """
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import torch
 
     from cate_hf.graphs.architecture import Architecture
+
+__all__ = ["SPACE"]
 
 # What the cell hash reads for input, operations and output, as in NAS-Bench-101.
 _HASH_LABELS = np.array([-1, 0, 1, 2, 3, -2])
@@ -63,13 +65,9 @@ class NasBench201(Space):
         labels = _HASH_LABELS[np.where(table.operation_codes[first] == PADDING, 0, table.operation_codes[first])]
         return cell_hashes(table.adjacency(first), labels, table.num_nodes[first])[inverse]
 
-    def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
+    def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
         """(N,) int64 of the graphs: their cells without dead operations."""
-        return nasbench201_network.costs(self.codes(table))[0]
-
-    def flops_many(self, table: ArchitectureTable) -> np.ndarray:
-        """(N,) int64 of the graphs: their cells without dead operations."""
-        return nasbench201_network.costs(self.codes(table))[1]
+        return nasbench201_network.costs(self.codes(table))[self.cost_names.index(name)]
 
     def _enumerate(self, progress: bool) -> ArchitectureTable:
         codes = nasbench201_cells.all_codes()
@@ -209,9 +207,7 @@ class NasBench201(Space):
         rows = np.unique(self._graph_of_cell[nasbench201_cells.positions(changed.reshape(-1, len(EDGES)))])
         return self._graphs[rows[rows != row]]
 
-    def build(
-        self, architecture: "Architecture | str", channels: int = 16, cells: int = 5, classes: int = 10
-    ) -> "torch.nn.Module":
+    def build(self, architecture: "Architecture | str", **settings: Any) -> "torch.nn.Module":
         """The network of an architecture (of its cell without dead operations), or of just the cell that a text says.
 
         Raises:
@@ -220,7 +216,7 @@ class NasBench201(Space):
         from cate_hf.spaces.nasbench201.network import build_nasbench201
 
         text = architecture if isinstance(architecture, str) else self.native(architecture)
-        return build_nasbench201([OPERATIONS[code] for code in self.cell_codes(text)], channels, cells, classes)
+        return build_nasbench201([OPERATIONS[code] for code in self.cell_codes(text)], **settings)
 
 
 SPACE = NasBench201

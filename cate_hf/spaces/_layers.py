@@ -5,7 +5,6 @@ from functools import reduce
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 def convolution(
@@ -26,24 +25,6 @@ def conv_norm_relu(source: int, target: int, kernel: int, stride: int = 1) -> nn
 
 def relu_conv_norm(source: int, target: int, kernel: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(nn.ReLU(), *conv_norm(source, target, kernel, stride))
-
-
-class FactorizedReduce(nn.Module):
-    """ReLU; two 1×1 convolutions of stride 2, one shifted by a pixel, side by side in the channels; batch norm."""
-
-    def __init__(self, source: int, target: int) -> None:
-        super().__init__()
-        self.even = nn.Conv2d(source, target // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(source, target - target // 2, 1, stride=2, bias=False)
-        self.norm = nn.BatchNorm2d(target)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, source, H, W) -> (B, target, ceil(H/2), ceil(W/2))."""
-        x = functional.relu(x)
-        height, width = x.shape[2:]
-        # Without its first row and column; where the size is odd, a zero at the end stands for the missing ones.
-        shifted = functional.pad(x, (-1, width % 2, -1, height % 2))
-        return self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
 
 
 class Classifier(nn.Module):

@@ -75,8 +75,8 @@ class Labels(NasBench301):
         NasBench301.__init__(self, path, {name: f"{WORDS[name]}, {source}" for name in columns})
         self._cells = cells.take(np.argsort(hashes, kind="stable"))
 
-    def candidates(self, progress: bool = False) -> CellPairTable:
-        """The genotypes of the table, with columns hash, parameters and flops."""
+    def candidates(self, progress: bool = False) -> Any:
+        """The genotypes of the table, a `CellPairTable` with columns hash, parameters and flops."""
         parameters, flops = costs(*self._cells.normal, *self._cells.reduction)
         columns = {"hash": self.hashes, "parameters": parameters, "flops": flops}
         return CellPairTable(to_table(*self._cells.normal), to_table(*self._cells.reduction), columns)

@@ -79,7 +79,7 @@ class Fields:
 
     def skeleton_edges(self, nodes: int) -> list[tuple[int, int]]:
         """The skeleton of an architecture of so many nodes, the output by its number."""
-        if self.skeleton == CHAIN:
+        if isinstance(self.skeleton, str):
             return [(node - 1, node) for node in range(self.num_inputs, nodes)]
         return [(x, nodes - 1 if y == OUTPUT_NODE else y) for x, y in self.skeleton]
 
@@ -98,8 +98,8 @@ class Fields:
         for name in ("in_degree", "out_degree"):
             if getattr(self, name) != (1, MAX_NODES):
                 told[name] = list(getattr(self, name))
-        if self.skeleton == CHAIN:
-            told["skeleton"] = CHAIN
+        if isinstance(self.skeleton, str):
+            told["skeleton"] = self.skeleton
         elif self.skeleton:
             told["skeleton"] = [[x, self.output if y == OUTPUT_NODE else y] for x, y in self.skeleton]
         for name in ("fixed_operations", "edge_costs", "pairing"):

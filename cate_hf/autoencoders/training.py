@@ -194,16 +194,7 @@ def train_to_folder(
     """Train an encoding on a space's pool to the end and write its folder; returns its facts.
 
     Args:
-        name: of the encoding, "d-vae" or "arch2vec".
-        space: a name, or a YAML file.
-        output_dir: folder to write.
-        resume: continue from the last state in the folder.
-        overwrite: replace what is in the folder.
-        save_every: steps between states.
-        device: such as "cpu" or "cuda"; a GPU where there is one when None.
-        progress: draw a progress bar.
-        command: that makes the encoding, for its facts.
-        **settings: see `cate_hf.autoencoders.settings.EncodingSettings`.
+        settings: see `cate_hf.autoencoders.settings.EncodingSettings`.
 
     Raises:
         ValueError: settings that do not fit, nothing to resume, or a state of another run.

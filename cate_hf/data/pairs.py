@@ -66,7 +66,6 @@ def build_pairs(
     Args:
         space: a name, the path of a YAML file that describes one, or a `Space`.
         settings: `default_settings` when None.
-        progress: draw a progress bar.
         table: architectures of the space, with a column hash, in the place of its pool.
 
     Raises:

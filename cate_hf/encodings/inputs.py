@@ -190,11 +190,8 @@ def rows_for(
     An encoder of a mixed space encodes those of its members, alone or together.
 
     Args:
-        own: the space that `model` encodes.
-        model: what errors call the encoder.
-        space: name of a space, or None for a file.
-        input: a file, or None for a space.
-        progress: draw a progress bar.
+        own: the space that `model`, as errors call it, encodes.
+        space, input: one of the two.
         pairs: take tables of normal and reduction cells, too.
 
     Raises:
@@ -251,10 +248,7 @@ def checked_architectures(
     """The architectures of a table in the space's plain form, with a column hash.
 
     Args:
-        space: that they must be of.
-        table: N architectures.
         given: (N,) the hashes that came with them, where some did.
-        source: what errors call the table.
 
     Raises:
         ValueError: one is not of the space, or its hash is another; names the row.

@@ -84,12 +84,8 @@ def nearest_architectures(
 
     Args:
         model: name of a bundled checkpoint, or a folder.
-        hash: of one of the architectures; or None.
-        input: a file whose first row is the architecture; or None.
-        k: how many neighbours.
+        hash, input: one of the two: one of the architectures by its hash, or the first row of a file.
         encodings: a file of `cate encode` by this model; without it all of the space, or its pool, is encoded.
-        batch_size: architectures to encode at a time.
-        progress: draw a progress bar.
 
     Raises:
         ValueError: no architecture of that hash, or bad input.

@@ -23,7 +23,6 @@ def architectures_of(space: Space, edges: np.ndarray, operations: np.ndarray) ->
     """Those of N graphs that are architectures of the space once nodes on no path from input to output are removed.
 
     Args:
-        space: the search space.
         edges: (N, E) bool, each of the pairs of `max_nodes` positions in row-major order of the upper triangle.
         operations: (N, P) of each position between inputs and output, from 0.
 

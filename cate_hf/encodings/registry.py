@@ -45,7 +45,6 @@ def register_encoding(name: str, factory: Callable[..., Encoding], replace: bool
     group `cate_hf.encodings`.
 
     Args:
-        name: what `get_encoding` then knows it by.
         factory: makes the encoding of a `Space`, such as a subclass of `BaseEncoding`.
         replace: whether the name may be registered anew.
 

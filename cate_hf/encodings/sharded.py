@@ -51,16 +51,10 @@ def encode_sharded(
     able to write to. The same call goes on with what is there.
 
     Args:
-        model: as `cate_hf.encodings.files.encode_to_parquet`; so are space, input, batch_size and precision.
+        model, space, input, batch_size, precision: as `cate_hf.encodings.files.encode_to_parquet`.
         output: a Parquet file, or a folder (a name without such a suffix) of Parquet files in the order of the rows.
-        accelerator: of this process.
-        space: encode all architectures of this space,
-        input: or those of a file.
-        batch_size: architectures at a time.
         shard_rows: rows of a shard; `default_shard_rows` when None.
         overwrite: replace the output when it exists, and what is there of an unfinished run with other settings.
-        progress: draw a progress bar.
-        precision: "float32" or "bfloat16".
 
     Returns:
         number of rows, and D.

@@ -58,11 +58,6 @@ def evaluate_encodings(
     """What `cate evaluate` does: measure each encoding that the folder lacks, then write tables and figures.
 
     Args:
-        output: folder to write, or to continue.
-        settings: what is measured.
-        encodings: names, checkpoints or files of `cate encode`.
-        command: for the notes under the tables.
-        progress: draw progress bars.
         projection: of the maps, one of `cate_hf.experiments.maps.PROJECTIONS`.
 
     Returns:

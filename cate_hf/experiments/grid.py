@@ -117,12 +117,9 @@ def run_grid(
     A folder may have other encodings, algorithms and more trials already: they stay, and are reported with these.
 
     Args:
-        folder: of the comparison.
-        settings: what is compared.
         jobs: processes at a time; one runs in this process.
         backend: "loky" (processes of this machine, by joblib) or "ray" (a cluster that runs already, or a local one;
             see `run_on_ray`). On other machines the folder and the benchmark must have the same paths.
-        progress: draw a progress bar.
 
     Returns:
         what is compared (see `prepare`), and as `settings` all that the folder compares.

@@ -64,12 +64,7 @@ def draw_map(
     """Write a picture of an encoding, coloured by a field and by the space's first cost.
 
     Args:
-        file: picture to write.
-        name: of the encoding.
-        vectors: (N, D) of the table's architectures.
-        table: N architectures, with the space's costs as columns.
-        values: (N,) of the field.
-        field: what colours the first panel.
+        vectors: (N, D) of the table's architectures; values: (N,) of the field.
         projection: one of `PROJECTIONS`; "tsne" and "umap" show 5,000 of the architectures, at random.
     """
     from matplotlib.figure import Figure

@@ -114,12 +114,7 @@ def write_report(
     """Write trials.parquet, summary.csv, table.md, table.tex and the figures into the folder; returns the Markdown.
 
     Args:
-        folder: of the comparison.
-        facts: what `cate_hf.experiments.grid.run_grid` gave.
-        settings: all that the folder compares.
-        command: for the notes under the tables.
-        reference: the encoding that the others are tested against, under the same algorithm; or ALGORITHM,ENCODING for
-            all.
+        reference: what the others are tested against, as `summarise` takes it.
     """
     trials = read_trials(folder, settings)
     rows = summarise(trials, facts["best_possible"], reference)

@@ -165,10 +165,8 @@ def preset(name: str, as_reference: bool = False, **overrides: Any) -> CompareSe
     """A comparison of the paper by name, with overrides that are not None.
 
     Args:
-        name: a key of `PRESETS`.
         as_reference: with the candidates of the public reference code, where they differ from those that the paper
             states.
-        **overrides: fields of `CompareSettings`.
 
     Raises:
         ValueError: an unknown name, or a preset in which the reference has the same candidates.

@@ -229,7 +229,6 @@ def render_dataset_card(facts: DatasetCardFacts | Mapping, repository: str | Non
     """The README.md of a folder of pairs; its metadata names the files of the configurations pairs and architectures.
 
     Args:
-        facts: a `DatasetCardFacts`, or a mapping with its fields.
         repository: what the card's example loads, such as "owner/name"; a path to fill in by default.
 
     Raises:

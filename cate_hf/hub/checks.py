@@ -45,7 +45,6 @@ def check_checkpoint_folder(folder: str | os.PathLike, weights: bool = True) -> 
     memory is taken for no more than what the weights' file holds.
 
     Args:
-        folder: of the checkpoint.
         weights: whether to look at the weights too; False where only the tokenizer is wanted.
 
     Raises:

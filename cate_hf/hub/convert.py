@@ -35,7 +35,6 @@ def convert_reference(file: str | os.PathLike, output_dir: str | os.PathLike, ov
     Args:
         file: the reference's checkpoint (.pth.tar), of NAS-Bench-101 (5 operations) or DARTS (11 operations).
         output_dir: folder to write.
-        overwrite: replace the folder when it exists.
 
     Returns:
         {"space", "epoch", "vocab_size", "layers", "cross_layers"} of what was converted.

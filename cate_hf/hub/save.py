@@ -92,7 +92,6 @@ def export_checkpoint(folder: str | os.PathLike, output: str | os.PathLike, over
     Args:
         folder: of a checkpoint, or of a predictor.
         output: the folder to make; it appears whole or not at all.
-        overwrite: replace the folder when it exists.
 
     Raises:
         ValueError: the folder is not a checkpoint of CATE.

@@ -21,9 +21,8 @@ def render_card(predictor: "Predictor", repository: str | None = None, picture: 
     """The README.md of a predictor's folder, from its facts; what is not known is left out.
 
     Args:
-        predictor: what the card describes.
-        repository: what the card's examples load, such as "owner/name"; a path to fill in by default.
         picture: whether the folder has one of the residuals.
+        repository: what the card's examples load, such as "owner/name"; a path to fill in by default.
     """
     from huggingface_hub import EvalResult, ModelCardData
 

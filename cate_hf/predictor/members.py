@@ -126,8 +126,6 @@ def train_members(
         targets: (n, T) standardised.
         absent: (K, n) bool: labels that a member does not see.
         settings: with epochs and batch set.
-        seed: of the order of the labels.
-        device: where to train.
         advance: called with the number of steps done.
     """
     import torch

@@ -50,7 +50,6 @@ def render_checkpoint_card(folder: str | Path, repository: str | None = None) ->
     it.
 
     Args:
-        folder: of the checkpoint.
         repository: what the card's example loads; a path to fill in by default.
 
     Raises:
@@ -92,9 +91,7 @@ def check_card(text: str, kind: str, source: str = CARD) -> None:
     """Check a card as far as that goes without the Hub: its metadata is valid, complete and of known kinds.
 
     Args:
-        text: of the card.
         kind: "model" or "dataset".
-        source: what errors call the card.
 
     Raises:
         ValueError: in one line, what is wrong with it.

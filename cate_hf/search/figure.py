@@ -23,7 +23,6 @@ def draw_regret(
     Args:
         results: label -> what `run_search` returned, of one benchmark and field.
         file: its suffix chooses the format.
-        overwrite: replace the file when it exists.
         measure: "regret", or "best_so_far" where the best possible is not known.
 
     Raises:

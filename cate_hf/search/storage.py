@@ -116,11 +116,6 @@ def load_search(
     """Return the search that `save_search` wrote, to the bit. Seed and settings are the folder's.
 
     Args:
-        folder: of the state.
-        space: as the search was made with; so are candidates, encodings and encoding.
-        candidates: the same architectures.
-        encodings: the same vectors.
-        encoding: the same encoding.
         algorithm: the class of the search; the registered one of the folder's name when None.
 
     Raises:

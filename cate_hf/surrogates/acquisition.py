@@ -61,11 +61,8 @@ def most_expected_improvement(
     in float64.
 
     Args:
-        surrogate: fitted.
         encodings: (N, D) float32.
         free: (N,) bool.
-        count: how many rows.
-        target: the value to improve on.
         longest: the largest Euclidean length of a row of the encodings.
     """
     count = min(count, int(free.sum()))

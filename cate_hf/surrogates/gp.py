@@ -132,7 +132,6 @@ def screening_means(processes: "Sequence[GaussianProcess]", inputs: np.ndarray) 
     many are worth an exact prediction. Distances are computed once for all of them.
 
     Args:
-        processes: P of them, fitted to the same inputs.
         inputs: (N, D) float32.
     """
     data = processes[0].inputs.astype(np.float32)

@@ -14,8 +14,7 @@ def measures(predicted: np.ndarray, true: np.ndarray, higher_is_better: bool = T
     A correlation is 0 where all predictions, or all labels, are equal: nothing is ranked then.
 
     Args:
-        predicted: (n,) numbers.
-        true: (n,) numbers.
+        predicted, true: (n,) numbers.
         higher_is_better: whether the highest are the best.
     """
     from scipy.stats import kendalltau, spearmanr

@@ -219,7 +219,8 @@ def load_encoder(
     if name_or_path == UNIVERSAL and revision is None:
         from cate_hf.encodings.universal import UniversalEncoder
 
-        return UniversalEncoder()
+        universal: Any = UniversalEncoder()  # encodes as an `Encoder` does, without a model
+        return universal
     folder = resolve_checkpoint(name_or_path, revision)
     model = load_model(folder, dtype=torch.float32)
     described = folder / SPACE_FILE

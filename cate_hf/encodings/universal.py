@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from cate_hf.spaces import Space
 
+__all__ = ["UniversalEncoder", "UniversalEncoding"]
+
 NAME, VERSION = "universal", 1  # the version changes when an encoding would
 WIRING = 128
 DEPTHS = 24

@@ -45,7 +45,7 @@ def plain_python(path: Path, records: int) -> float:
     """Seconds a record."""
     import google_crc32c
 
-    from cate_hf.benchmarks.nasbench101.records import model_metrics
+    from cate_hf.benchmarks.nasbench101._records import model_metrics
 
     kind, results = model_metrics(), {}
     with open(path, "rb") as stream:

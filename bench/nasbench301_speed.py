@@ -11,8 +11,8 @@ import numpy as np
 import onnxruntime
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks.nasbench301.features import categories
-from cate_hf.benchmarks.nasbench301.onnx_surrogate import OnnxSurrogate
+from cate_hf.benchmarks.nasbench301._features import categories
+from cate_hf.benchmarks.nasbench301._onnx_surrogate import OnnxSurrogate
 from cate_hf.spaces.darts.pairs import read_cells
 
 COMPARED = 3000

@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cate_hf import get_space
-from cate_hf.spaces.darts.network import build_darts
+from cate_hf.spaces.darts._network import build_darts
 
 IMAGE_SIZE = 32
 

@@ -23,8 +23,8 @@ from tests.statistics.reference import reference_structure
 def networks(space, count: int) -> None:
     import torch
 
-    from cate_hf.statistics.network_measures import measure
-    from cate_hf.statistics.small_network import SmallNetwork
+    from cate_hf.statistics._network_measures import measure
+    from cate_hf.statistics._small_network import SmallNetwork
 
     torch.set_num_threads(1)
     seconds = {"build": 0.0, "measure": 0.0}

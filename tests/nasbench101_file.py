@@ -231,7 +231,7 @@ def refused(path: Path, content: bytes) -> str:
     """The one line that the reader says of a file with this content."""
     import pytest
 
-    from cate_hf.benchmarks.nasbench101.runs import read_runs
+    from cate_hf.benchmarks.nasbench101._run_results import read_runs
 
     path.write_bytes(content)
     with pytest.raises(ValueError, match=re.escape(str(path))) as error:

@@ -36,8 +36,8 @@ def measure_rows(
     Raises:
         ValueError: a network cannot be built or run; names the row.
     """
-    from cate_hf.statistics.network_measures import NAMES, measure
-    from cate_hf.statistics.small_network import SmallNetwork
+    from cate_hf.statistics._network_measures import NAMES, measure
+    from cate_hf.statistics._small_network import SmallNetwork
 
     built = settings.build_settings(space)
     numbers = np.empty((len(table), len(seeds), len(NAMES)))

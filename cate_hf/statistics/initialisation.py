@@ -83,7 +83,7 @@ class InitialisationSettings:
 
 def initialisation_names() -> list[str]:
     """The T names of the statistics."""
-    from cate_hf.statistics.network_measures import NAMES
+    from cate_hf.statistics._network_measures import NAMES
 
     return list(NAMES)
 

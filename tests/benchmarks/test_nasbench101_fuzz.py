@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cate_hf import get_space
 from cate_hf.benchmarks.nasbench101 import _layout as nasbench101_layout
 from cate_hf.benchmarks.nasbench101._cells import benchmark_cells
-from cate_hf.benchmarks.nasbench101.records import parse_record
-from cate_hf.benchmarks.nasbench101.runs import read_runs
+from cate_hf.benchmarks.nasbench101._records import parse_record
+from cate_hf.benchmarks.nasbench101._run_results import read_runs
 from tests import nasbench101_file as file
 
 SPACE = get_space("nasbench101")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cate_hf import Architecture, get_space
-from cate_hf.benchmarks.nasbench101 import runs as nasbench101_runs
-from cate_hf.benchmarks.nasbench101.records import FIELDS, model_metrics, parse_record, read_blocks
-from cate_hf.benchmarks.nasbench101.runs import read_runs
+from cate_hf.benchmarks.nasbench101 import _run_results as nasbench101_runs
+from cate_hf.benchmarks.nasbench101._records import FIELDS, model_metrics, parse_record, read_blocks
+from cate_hf.benchmarks.nasbench101._run_results import read_runs
 from tests import nasbench101_file as file
 
 SPACE = get_space("nasbench101")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cate_hf import get_space, load_benchmark
-from cate_hf.benchmarks.nasbench101.records import FIELDS
-from cate_hf.benchmarks.nasbench101.runs import RunResults
+from cate_hf.benchmarks.nasbench101._records import FIELDS
+from cate_hf.benchmarks.nasbench101._run_results import RunResults
 from tests import nasbench101_file as file
 
 SPACE = get_space("nasbench101")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from cate_hf import load_benchmark
 from cate_hf.benchmarks.nasbench301._ensembles import noise
+from cate_hf.benchmarks.nasbench301._features import vectors
 from cate_hf.benchmarks.nasbench301._pickles import read_booster
 from cate_hf.benchmarks.nasbench301._treelite import read_boosters
-from cate_hf.benchmarks.nasbench301.features import vectors
 from cate_hf.spaces.darts.genotypes import OPERATIONS
 from cate_hf.spaces.darts.pairs import read_cells
 from tests import nasbench301_files as files

@@ -55,7 +55,7 @@ def test_one_cell_is_both(bench):
 def test_batches_give_what_rows_give(bench, monkeypatch):
     cells = SPACE.sample(50, seed=2)
     whole = bench.query_many(cells)
-    monkeypatch.setattr("cate_hf.benchmarks.nasbench301.onnx_surrogate._BATCH", 7)
+    monkeypatch.setattr("cate_hf.benchmarks.nasbench301._onnx_surrogate._BATCH", 7)
     assert np.allclose(bench.query_many(cells, progress=True), whole, rtol=1e-6)
     assert np.allclose([bench.query(cell, "validation_accuracy") for cell in cells], whole, rtol=1e-6)
     assert bench.query_many(cells[:0]).shape == (0,)

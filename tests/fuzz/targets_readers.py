@@ -70,7 +70,7 @@ def space(scratch: Path):
 
 @target(".tfrecord")
 def tfrecord(scratch: Path):
-    from cate_hf.benchmarks.nasbench101.runs import read_runs
+    from cate_hf.benchmarks.nasbench101._run_results import read_runs
     from tests import nasbench101_file as file
 
     table = file.made_up_table(cells_of("nasbench101", 4), seed=3)

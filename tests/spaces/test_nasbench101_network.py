@@ -8,8 +8,8 @@ from torch.nn.functional import cross_entropy
 
 from cate_hf import Architecture
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.spaces.nasbench101.costs import costs, vertex_channels
-from cate_hf.spaces.nasbench101.network import Cell, build_nasbench101
+from cate_hf.spaces.nasbench101._costs import costs, vertex_channels
+from cate_hf.spaces.nasbench101._network import Cell, build_nasbench101
 from tests.spaces.counting import counted_flops, counted_parameters, losses_of_training, on_meta
 from tests.strategies import VOCABULARY, architectures
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import avg_pool2d, cross_entropy
 
+from cate_hf.spaces.nasbench201._network import Cell, build_nasbench201
 from cate_hf.spaces.nasbench201.costs import OPERATIONS, costs
-from cate_hf.spaces.nasbench201.network import Cell, build_nasbench201
 from tests.spaces.counting import counted_flops, counted_parameters, losses_of_training, on_meta
 
 CODES = st.lists(st.integers(0, 4), min_size=6, max_size=6)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cate_hf.spaces.darts.network import FactorizedReduce
+from cate_hf.spaces.darts._network import FactorizedReduce
 
 
 def test_costs_need_no_torch_and_networks_import_it_alone():
@@ -13,9 +13,9 @@ def test_costs_need_no_torch_and_networks_import_it_alone():
 import sys
 import cate_hf.spaces.darts.costs, cate_hf.spaces.nasbench201.costs
 assert "torch" not in sys.modules
-from cate_hf.spaces.darts.network import build_darts
-from cate_hf.spaces.nasbench101.network import build_nasbench101
-from cate_hf.spaces.nasbench201.network import build_nasbench201
+from cate_hf.spaces.darts._network import build_darts
+from cate_hf.spaces.nasbench101._network import build_nasbench101
+from cate_hf.spaces.nasbench201._network import build_nasbench201
 assert "torch" in sys.modules and "transformers" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

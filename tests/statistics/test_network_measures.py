@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from cate_hf import Architecture, get_space
 from cate_hf.spaces.custom.custom_space import CustomSpace
-from cate_hf.statistics.network_measures import NAMES, measure
-from cate_hf.statistics.small_network import SmallNetwork, smooth_images
+from cate_hf.statistics._network_measures import NAMES, measure
+from cate_hf.statistics._small_network import SmallNetwork, smooth_images
 
 BATCH, SIZE = 6, 8
 LEAST = math.log(1e-12)

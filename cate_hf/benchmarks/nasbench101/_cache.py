@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench101.records import EPOCHS, FIELDS, RUNS
-from cate_hf.benchmarks.nasbench101.runs import RunResults, read_runs
+from cate_hf.benchmarks.nasbench101._records import EPOCHS, FIELDS, RUNS
+from cate_hf.benchmarks.nasbench101._run_results import RunResults, read_runs
 from cate_hf.core.files import atomic_output
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.cache import cache_folder

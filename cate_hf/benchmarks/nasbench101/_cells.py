@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench101.records import Record
+from cate_hf.benchmarks.nasbench101._records import Record
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.hashing import cell_hash

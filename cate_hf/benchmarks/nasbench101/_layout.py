@@ -10,7 +10,7 @@ import base64
 import numpy as np
 
 from cate_hf.benchmarks.nasbench101._cells import BenchmarkCells
-from cate_hf.benchmarks.nasbench101.records import EVALUATION_NUMBERS, Record, model_metrics
+from cate_hf.benchmarks.nasbench101._records import EVALUATION_NUMBERS, Record, model_metrics
 from cate_hf.graphs.table import edge_positions
 
 _DIGITS = np.full(256, 255, dtype=np.uint8)

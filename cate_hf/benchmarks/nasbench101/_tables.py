@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.benchmarks.nasbench101.records import FIELDS
+from cate_hf.benchmarks.nasbench101._records import FIELDS
 
 CSV_SUFFIX = ".csv"
 # Our field ← the file's column: under our own name, or with the number of epochs.

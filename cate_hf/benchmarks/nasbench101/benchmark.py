@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark, Result, check_run
-from cate_hf.benchmarks.nasbench101.records import FIELDS, RUNS
+from cate_hf.benchmarks.nasbench101._records import FIELDS, RUNS
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture

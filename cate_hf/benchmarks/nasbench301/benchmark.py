@@ -3,7 +3,7 @@
 `load_benchmark("nasbench301", path=...)` takes any of three, and its repr says which it is:
 
 - the labels table, a Parquet file of genotypes and their labels (`cate_hf.benchmarks.nasbench301._labels`);
-- `surrogate.onnx` with `surrogate_encoding.json` beside it (`cate_hf.benchmarks.nasbench301.onnx_surrogate`);
+- `surrogate.onnx` with `surrogate_encoding.json` beside it (`cate_hf.benchmarks.nasbench301._onnx_surrogate`);
 - a folder of the official ensembles of XGBoost and LightGBM (`cate_hf.benchmarks.nasbench301._ensembles`): a release,
   or one of its ensembles.
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from cate_hf.benchmarks.nasbench301._base import NasBench301
 from cate_hf.benchmarks.nasbench301._ensembles import MODEL_FILE, Ensembles
 from cate_hf.benchmarks.nasbench301._labels import Labels
-from cate_hf.benchmarks.nasbench301.onnx_surrogate import Onnx
+from cate_hf.benchmarks.nasbench301._onnx_surrogate import Onnx
 
 __all__ = ["BENCHMARK"]
 

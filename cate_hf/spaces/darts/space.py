@@ -254,8 +254,8 @@ class Darts(Space):
         return None
 
     def build(self, architecture: "Architecture | CellPair", **settings: Any) -> "torch.nn.Module":
-        """The evaluation network, untrained; see `cate_hf.spaces.darts.network.build_darts`."""
-        from cate_hf.spaces.darts.network import build_darts
+        """The evaluation network, untrained; see `cate_hf.spaces.darts._network.build_darts`."""
+        from cate_hf.spaces.darts._network import build_darts
 
         genotype = self.to_genotype(architecture)
         return build_darts(genotype.normal, genotype.reduce, **settings)

@@ -9,7 +9,7 @@ from cate_hf.graphs.hashing import cell_hashes
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.nasbench101 import _cells as nasbench101_cells
-from cate_hf.spaces.nasbench101 import costs as nasbench101_network
+from cate_hf.spaces.nasbench101 import _costs as nasbench101_network
 
 __all__ = ["SPACE"]
 
@@ -54,7 +54,7 @@ class NasBench101(Space):
         return table.with_columns(**columns)[order]
 
     def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
-        from cate_hf.spaces.nasbench101.network import build_nasbench101
+        from cate_hf.spaces.nasbench101._network import build_nasbench101
 
         return build_nasbench101(self.validate(architecture), **settings)
 

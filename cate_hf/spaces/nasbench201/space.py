@@ -213,7 +213,7 @@ class NasBench201(Space):
         Raises:
             ValueError: not of the space, or a setting below 1.
         """
-        from cate_hf.spaces.nasbench201.network import build_nasbench201
+        from cate_hf.spaces.nasbench201._network import build_nasbench201
 
         text = architecture if isinstance(architecture, str) else self.native(architecture)
         return build_nasbench201([OPERATIONS[code] for code in self.cell_codes(text)], **settings)

@@ -15,12 +15,10 @@ from torch import Tensor, nn
 from cate_hf.graphs.table import unknown_operation
 from cate_hf.spaces._costs import check_sizes
 from cate_hf.spaces._layers import Classifier, conv_norm_relu, total
-from cate_hf.spaces.nasbench101.costs import vertex_channels
+from cate_hf.spaces.nasbench101._costs import vertex_channels
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
-
-__all__ = ["build_nasbench101"]
 
 _OPERATIONS = {
     "conv1x1-bn-relu": lambda channels: conv_norm_relu(channels, channels, 1),

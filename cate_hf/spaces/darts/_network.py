@@ -27,8 +27,6 @@ from cate_hf.spaces.darts.costs import (
     plan_cells,
 )
 
-__all__ = ["build_darts"]
-
 Genotype = Sequence[tuple[str, int]]
 
 

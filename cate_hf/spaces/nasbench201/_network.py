@@ -16,8 +16,6 @@ from cate_hf.spaces._costs import check_sizes
 from cate_hf.spaces._layers import Classifier, conv_norm, relu_conv_norm, total
 from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS, STAGES
 
-__all__ = ["build_nasbench201"]
-
 _BUILDERS = {
     "skip_connect": lambda channels: nn.Identity(),
     "nor_conv_1x1": lambda channels: relu_conv_norm(channels, channels, 1),

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces.base import Space
 
-__all__ = ["SmallNetwork"]
-
 _RELUS = {functional.relu, functional.relu6, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 CELL = "Cell"
 """Name of the class of the modules whose outputs are measured."""

@@ -14,8 +14,6 @@ from cate_hf.spaces.darts.configurations import ABSENT, CELLS, EDGES, to_edges
 from cate_hf.spaces.darts.genotypes import NODES, OPERATIONS
 from cate_hf.spaces.darts.pairs import Cells
 
-__all__ = ["categories", "vectors"]
-
 HYPERPARAMETERS = 2 * EDGES + 2 * (NODES - 1)
 VECTOR_SIZE = 56
 _ABSENT_TEXT = "#na#"

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cate_hf.statistics.small_network import SmallNetwork, smooth_images
-
-__all__ = ["measure"]
+from cate_hf.statistics._small_network import SmallNetwork, smooth_images
 
 PLACES = ("first", "middle", "last")
 NAMES = (

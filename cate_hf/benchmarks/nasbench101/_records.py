@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["model_metrics"]
-
 EPOCHS = (4, 12, 36, 108)
 RUNS = 3
 # Half-way through the training, then after it: the order of every array of metrics.

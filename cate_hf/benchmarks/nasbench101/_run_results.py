@@ -7,7 +7,7 @@ import numpy as np
 
 from cate_hf.benchmarks.nasbench101._cells import BenchmarkCells, benchmark_cells
 from cate_hf.benchmarks.nasbench101._layout import Layout
-from cate_hf.benchmarks.nasbench101.records import (
+from cate_hf.benchmarks.nasbench101._records import (
     FIELDS,
     RUNS,
     Block,
@@ -16,8 +16,6 @@ from cate_hf.benchmarks.nasbench101.records import (
     read_blocks,
 )
 from cate_hf.core.progress import progress_bar
-
-__all__ = ["read_runs"]
 
 _MOST_LAYOUTS = 8  # of one length, before the rest is parsed one by one
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.benchmarks.nasbench301._base import LAST_EPOCH, WORDS, Surrogate
-from cate_hf.benchmarks.nasbench301.features import HYPERPARAMETERS, categories, category_codes
+from cate_hf.benchmarks.nasbench301._features import HYPERPARAMETERS, categories, category_codes
 from cate_hf.core.progress import progress_bar
 from cate_hf.spaces.darts.canonical import wirings
 from cate_hf.spaces.darts.genotypes import ENTRIES, OPERATIONS
@@ -21,8 +21,6 @@ from cate_hf.spaces.darts.pairs import Cells
 
 if TYPE_CHECKING:
     import onnx
-
-__all__ = ["OnnxSurrogate"]
 
 _FIELDS = tuple(WORDS)
 _EPOCHS = LAST_EPOCH

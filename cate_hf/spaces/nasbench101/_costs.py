@@ -9,8 +9,6 @@ import numpy as np
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces._costs import check_sizes, convolution, halved, linear
 
-__all__ = ["costs"]
-
 _CONV1X1, _CONV3X3 = 1, 2  # operation codes
 
 

@@ -4,9 +4,10 @@
     python bench/predictor_tau.py --space nasbench201 --labels 78 156 469 781 --output predictor-201.jsonl
         [--field FIELD] [--model NAME_OR_FOLDER] [--labels 100 172 424] [--seeds 5] [--test-size 10000] [--members K]
         [--statistics structure both] [--initialisations N] [--cells N] [--every-cell] [--baselines] [--ablation]
-        [--development] [--whole]
+        [--development] [--whole] [--singles]
+    python bench/predictor_tau.py --data tagates cells.parquet split.json.gz --labels 72 364 729 --output split.jsonl
 
-`fit_predictor` beside what it is made of (the fine-tuned members, the Gaussian process, the trees); with --baselines
+`fit_predictor` beside its parts (the fine-tuned members, and each simple part); with --baselines
 instead extra trees and a Gaussian process on statistics alone, which need no encoder; with --ablation instead what is
 left of it without pre-training, without statistics and so on. Each seed draws its labels anew; the architectures that
 are tested are the same for all, and no labels are drawn from them. --development tests on others, from which no final
@@ -14,8 +15,10 @@ figure comes. --cells restricts all to the architectures whose statistics at ini
 first N of permutation [0, 4] of the pool). --every-cell takes NAS-Bench-201 as it is published: labels are drawn from
 its 15,625 cells, each with its own, and all other cells are tested, also those that compute the same as a labelled one
 (kendall_tau_new is of the rest). --whole adds τ on all architectures that are not labelled, and by how much it differs
-between samples of them. Lines are written as they come, and those that the output has already are not measured again;
-without --labels the tables of what it holds are printed.
+between samples of them. --data takes architectures of bench/predictor_data.py. --singles measures, with the whole,
+single simple predictors (ridge regression, a Gaussian process, trees) on each kind of features; the tables then have
+the best one, chosen with hindsight. Lines are written as they come, and those that the output has already are not
+measured again; without --labels the tables of what it holds are printed.
 """
 
 import argparse
@@ -27,13 +30,18 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import predictor_data
 
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.encodings.cate import load_encoder
 from cate_hf.experiments._prediction import mean_and_spread
 from cate_hf.predictor import _training, fit_predictor
-from cate_hf.predictor.report import measures, report
+from cate_hf.predictor.report import report
 from cate_hf.spaces import get_space
+from cate_hf.surrogates.measures import measures
+from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
+from cate_hf.surrogates.ridge import Ridge
+from cate_hf.surrogates.trees import Trees
 
 SPLIT_SEED = 123
 DEVELOPMENT = 4000
@@ -98,7 +106,7 @@ class Tested:
 
     def features(self, predictor) -> np.ndarray:
         kind = predictor.features
-        name = (kind.statistics, kind.initialisations, predictor.facts["encoder"])
+        name = (kind.statistics, kind.initialisations, predictor.facts["encoder"], kind.has_wiring)
         if name not in self.known:
             self.known[name] = kind(self.distinct)
         return self.known[name]
@@ -128,8 +136,6 @@ def labelled(benchmark, field: str, cells: int | None, every_cell: bool):
         values = benchmark.query_many(table.columns["cell"].tolist(), field, missing="nan")
     else:
         table = benchmark.candidates()
-        if not hasattr(table, "replace_columns"):
-            raise SystemExit(f"{benchmark.name} is of pairs of cells, which bench/predictor_pairs.py measures")
         values = benchmark.query_many(table, field, missing="nan")
     kept = ~np.isnan(values)
     if cells:
@@ -146,17 +152,37 @@ def measure(
     parts, deviations = predictor.parts(tested.distinct, tested.features(predictor))
     parts, deviations = parts[:, tested.of_row[rows]], deviations[tested.of_row[rows]]
     found = report(predictor, tested.table[rows], {target: values}, parts=(parts, deviations))[target]
-    kinds = (("members", bool(predictor.models)), ("gp", predictor.process is not None))
-    names = [name for name, there in (*kinds, ("trees", predictor.trees is not None)) if there]
     higher = predictor.targets[0].higher_is_better
     sign = 1 if higher else -1
     found["parts"] = {
-        name: measures(sign * part[:, 0], sign * values, higher) for name, part in zip(names, parts, strict=True)
+        name: measures(sign * part[:, 0], sign * values, higher)
+        for name, part in zip(predictor.part_names, parts, strict=True)
     }
     if new is not None:
         predicted = predictor.combined(parts, deviations)[0, 0]
         found["kendall_tau_new"] = measures(sign * predicted[new], sign * values[new])["kendall_tau"]
     return found | {"fit_seconds": predictor.facts["seconds"], "test_seconds": time.perf_counter() - start}
+
+
+def singles(predictor, tested: Tested, rows: np.ndarray, values: np.ndarray, known: np.ndarray) -> dict[str, dict]:
+    """Name -> what a simple predictor alone gives on the tested rows, besides those that are parts of the predictor.
+
+    Args:
+        known: features (n, F) of the labelled architectures.
+    """
+    unseen, names = tested.features(predictor)[tested.of_row[rows]], predictor.features.names
+    encoded, wired = ([name.startswith(kind) for name in names] for kind in ("encoding", "wiring"))
+    plain = ~np.array(encoded) & ~np.array(wired)
+    target = predictor.targets[0]
+    wanted = target.forward(predictor.labels.columns[target.name])[:, None]
+    sign, found = 1 if target.higher_is_better else -1, {}
+    for kind, columns in (("statistics", plain), ("encoding", np.array(encoded)), ("wiring", np.array(wired))):
+        if columns.any():
+            inputs = known[:, columns], unseen[:, columns]
+            found[f"{kind}: ridge"] = Ridge.fit(inputs[0], wanted).predict(inputs[1])
+            found[f"{kind}: gp"] = MultiTargetGaussianProcess.fit(inputs[0], wanted).predict(inputs[1])
+            found[f"{kind}: trees"] = Trees.fit(inputs[0], wanted, 0).predict(inputs[1])[0]
+    return {name: measures(sign * mean[:, 0], sign * values, target.higher_is_better) for name, mean in found.items()}
 
 
 def of_the_whole(predictor, table, values: np.ndarray, labelled_rows: np.ndarray, sample: int) -> dict:
@@ -179,12 +205,16 @@ def tables(lines: list[dict]) -> str:
         by = {line["method"]: line["kendall_tau"]}
         if len(line["parts"]) > 1:
             by |= {f"{line['method']}: {part}": m["kendall_tau"] for part, m in line["parts"].items()}
+            for part, m in line.get("singles", {}).items():
+                by[f"{line['method']}: {part}"] = m["kendall_tau"]
         for name, tau in by.items():
             rows.setdefault(name, {}).setdefault(line["labels"], []).append(tau)
     text = ["| Kendall τ |" + "".join(f" n = {n} |" for n in labels), "|---|" + "---|" * len(labels)]
     for name, by in rows.items():
         cells = [mean_and_spread(by[n]) if n in by else None for n in labels]
         text.append(f"| {name} |" + "".join(f" {_in_words(cell)} |" for cell in cells))
+    if any("singles" in line for line in lines):
+        text.append("| the best simple one, with hindsight |" + "".join(f" {_best_simple(rows, n)} |" for n in labels))
     keys = ("spearman", "precision_at_1_percent", "coverage_50", "coverage_90", "coverage_90_normal")
     keys += ("coverage_90_low", "fit_seconds")
     text += ["", "| | n |" + "".join(f" {key.replace('_', ' ')} |" for key in keys), "|---|---|" + "---|" * len(keys)]
@@ -198,6 +228,14 @@ def tables(lines: list[dict]) -> str:
     return "\n".join(text)
 
 
+def _best_simple(rows: dict[str, dict[int, list[float]]], labels: int) -> str:
+    """The single simple predictor with the highest mean τ."""
+    found = {name: np.mean(by[labels]) for name, by in rows.items() if labels in by and ": " in name}
+    found = {name.split(": ", 1)[1]: tau for name, tau in found.items() if not name.endswith(": members")}
+    best = max(found, key=found.get)
+    return f"{found[best]:.3f} ({best})"
+
+
 def _in_words(cell: tuple[float, float] | None) -> str:
     if cell is None:
         return "–"
@@ -208,10 +246,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", default="nasbench101")
     parser.add_argument("--benchmark", help="file of results, or a benchmark's name; the space's own when not given")
+    parser.add_argument("--data", nargs="+", metavar="NAME", help=f"{', '.join(predictor_data.NAMES)}, and its files")
+    parser.add_argument("--singles", action="store_true", help="measure single simple predictors too")
     parser.add_argument("--field", help="of the benchmark; its own choice when not given")
     parser.add_argument("--model", help="the encoder; the one bundled for the space when not given")
     parser.add_argument("--labels", nargs="+", type=int)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--test-size", type=int, default=10_000)
     parser.add_argument("--members", type=int)
     parser.add_argument("--statistics", nargs="+", choices=["structure", "both"], default=["structure"])
@@ -230,20 +271,25 @@ def main() -> int:
         print(tables(lines))
         return 0
     warnings.filterwarnings("ignore", message=".*isomorphic", category=UserWarning)  # of --every-cell
-    space = get_space(options.space)
-    benchmark = find_benchmark(space, options.benchmark)
-    field = options.field or benchmark.default_field
-    table, values = labelled(benchmark, field, options.cells, options.every_cell)
-    if options.every_cell:
-        test, rest = np.arange(len(table)), np.arange(len(table))
+    if options.data:
+        space, table, values, test, rest, oracle = predictor_data.load(options.data[0], options.data[1:])
+        field = "accuracy"
     else:
-        test, rest = split(len(table), options.test_size, options.development)
-    common = {"space": space.name, "oracle": benchmark.oracle(field), "field": field, "tested": len(test)}
+        space = get_space(options.space)
+        benchmark = find_benchmark(space, options.benchmark)
+        field = options.field or benchmark.default_field
+        table, values = labelled(benchmark, field, options.cells, options.every_cell)
+        oracle = benchmark.oracle(field)
+        if options.every_cell:
+            test, rest = np.arange(len(table)), np.arange(len(table))
+        else:
+            test, rest = split(len(table), options.test_size, options.development)
+    common = {"space": space.name, "oracle": oracle, "field": field, "tested": len(test)}
     common |= {"development": options.development, "cells": options.cells, "every_cell": options.every_cell}
     tested = Tested(space, table[test])
     hashes = space.hash_many(table) if options.every_cell else None
     _training.train_members = TrainedOnce(_training.train_members)
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         for n in options.labels:
             rows = np.random.default_rng([seed, n]).choice(rest, n, replace=False)
             unseen = ~np.isin(test, rows)
@@ -255,6 +301,9 @@ def main() -> int:
                 predictor = fit_predictor(table[rows], labels, space=space, seed=seed, **chosen)
                 new = None if hashes is None else ~np.isin(hashes[test[unseen]], hashes[rows])
                 found = measure(predictor, tested, unseen, values[test[unseen]], field, new)
+                if options.singles:
+                    known = predictor.features(predictor.labels.table.replace_columns({}))
+                    found["singles"] = singles(predictor, tested, unseen, values[test[unseen]], known)
                 if options.whole:
                     found |= of_the_whole(predictor, table, values, rows, len(test))
                 lines.append(key | {"statistics": predictor.features.statistics} | found)

@@ -1,11 +1,18 @@
-"""Members, Gaussian process and trees as one prediction: weights, scale and uncertainty, by labels held out."""
+"""All parts of a predictor as one prediction: weights, scale and uncertainty, by labels held out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-_STEPS = 10  # of shares
-_OF_ENSEMBLE = 0.6  # the share that members' is drawn towards
+from cate_hf.surrogates.measures import measures
+
+_OF_ENSEMBLE = 0.45  # the share that members' is drawn towards, where they are as good as the best other part
+_ENSEMBLE_GAIN = 0.02  # of Kendall τ: what all members together have over each of them, which is what is held out
+_PRIOR_LABELS = 100
+_NEAR = 0.5  # standard errors of a part's quality behind the best within which it counts as good
+_ERROR_OF_TAU = 0.7  # standard error of Kendall τ, times the root of the number of labels
+_SPREAD_OF_STARTS = 0.1  # of Kendall τ, how far head starts are to be trusted
 _SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _KEPT = 200
 NORMAL = 0.6826894921370859
@@ -18,7 +25,7 @@ class Combination:
     the deviation among trees.
 
     Attributes:
-        weights: (P,) of the parts: members' mean, Gaussian process and trees' mean, those that there are.
+        weights: (P,) of the parts, in the order of `Predictor.part_names`.
         held_out: (Q,) ascending |residual| / deviation of labels held out, by which intervals are made.
     """
 
@@ -30,7 +37,13 @@ class Combination:
 
     @classmethod
     def fit(
-        cls, parts: np.ndarray, deviations: np.ndarray, wanted: np.ndarray, true: np.ndarray, ensemble: bool = False
+        cls,
+        parts: np.ndarray,
+        deviations: np.ndarray,
+        wanted: np.ndarray,
+        true: np.ndarray,
+        ensemble: bool = False,
+        head_starts: Sequence[float] | None = None,
     ) -> "Combination":
         """From labels that were held out.
 
@@ -39,12 +52,11 @@ class Combination:
             wanted: (m,) standardised labels, cut; true: (m,) without the cut.
             ensemble: whether the first part is an ensemble, each of whose predictions here is of one member alone: all
                 of them together are better than they look here, and so shares are drawn towards more of them.
+            head_starts: (P,) Kendall τ that each part is expected to be ahead of others; 0 for all when None.
         """
         scales = np.maximum(parts.std(1), 1e-6)
-        centre = np.full(len(parts), 1 / len(parts))
-        if ensemble and len(parts) > 1:
-            centre = np.array([_OF_ENSEMBLE] + (len(parts) - 1) * [(1 - _OF_ENSEMBLE) / (len(parts) - 1)])
-        share = _best_share(parts / scales[:, None], wanted, centre)
+        starts = np.zeros(len(parts)) if head_starts is None else np.asarray(head_starts)
+        share = _shares(parts / scales[:, None], wanted, starts, ensemble)
         mixed = share @ (parts / scales[:, None])
         # Of few labels the slope is drawn towards the one that keeps the spread of the labels.
         slope = _slope(mixed, wanted)
@@ -84,22 +96,33 @@ class Combination:
         return cls(found["weights"], shift, noise, spread, found["held_out"])
 
 
-def _best_share(scaled: np.ndarray, wanted: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """(P,) shares of the parts (P, m), each of spread 1, with the highest Kendall τ; of few labels near `centre`."""
-    from scipy.stats import kendalltau
+def _shares(scaled: np.ndarray, wanted: np.ndarray, head_starts: np.ndarray, ensemble: bool) -> np.ndarray:
+    """(P,) shares of the parts (P, m), each of spread 1: non-negative least squares, drawn towards equal shares of the
+    good parts by as much as `_PRIOR_LABELS` labels weigh.
 
-    shares = _simplex(len(scaled), _STEPS) / _STEPS
-    taus = np.nan_to_num([kendalltau(share @ scaled, wanted)[0] for share in shares])
-    away = ((shares - centre) ** 2).sum(1)
-    return shares[int(np.argmax(taus - away / (2 * np.sqrt(len(wanted)))))]
+    Which parts are good is told by Kendall τ, of few labels by what is known of such parts beforehand.
+    """
+    from scipy.optimize import nnls
 
-
-def _simplex(parts: int, steps: int) -> np.ndarray:
-    """(S, P) all whole numbers from 0 that add up to `steps`."""
-    if parts == 1:
-        return np.array([[steps]])
-    rows = [np.insert(rest, 0, first) for first in range(steps + 1) for rest in _simplex(parts - 1, steps - first)]
-    return np.stack(rows)
+    if len(scaled) == 1:
+        return np.ones(1)
+    taus = np.array([measures(part, wanted)["kendall_tau"] for part in scaled])
+    taus[0] += _ENSEMBLE_GAIN if ensemble else 0.0
+    known, measured = _SPREAD_OF_STARTS**-2, len(wanted) / _ERROR_OF_TAU**2
+    expected = np.mean(taus - head_starts) + head_starts
+    quality = (measured * taus + known * expected) / (measured + known)
+    behind = (quality.max() - quality) * np.sqrt(measured + known)  # in standard errors
+    good = np.exp(-0.5 * (behind / _NEAR) ** 2)
+    if ensemble:
+        good[0] *= _OF_ENSEMBLE / (1 - _OF_ENSEMBLE) * max(good[1:].sum(), 0.1)
+    good /= good.sum()
+    inputs = scaled - scaled.mean(1, keepdims=True)
+    target = (wanted - wanted.mean()) / max(float(wanted.std()), 1e-9)
+    likely = np.sin(np.pi / 2 * np.clip(quality.max(), 0.05, 1.0))  # the correlation of a normal pair with this τ
+    weight = np.sqrt(_PRIOR_LABELS)
+    stacked = np.vstack([inputs.T, weight * np.eye(len(scaled))])
+    found, _ = nnls(stacked, np.concatenate([target, weight * likely * good]))
+    return found / found.sum() if found.sum() > 1e-9 else good
 
 
 def _slope(mixed: np.ndarray, wanted: np.ndarray) -> float:

@@ -1,4 +1,5 @@
-"""What the trees of a predictor see: structural statistics, a frozen encoding, and statistics at initialisation."""
+"""The features of a predictor's simple parts: structural statistics, statistics at initialisation, a frozen encoding,
+and the canonical adjacency."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cate_hf.core.names import unknown
+from cate_hf.graphs.node_order import canonical_wiring
 from cate_hf.statistics.structure import structure, structure_names
 
 if TYPE_CHECKING:
@@ -14,6 +16,13 @@ if TYPE_CHECKING:
     from cate_hf.spaces import Space
 
 STATISTICS = ("none", "structure", "both")
+MOST_WIRING = 1024
+
+
+def wiring_dim(space: "Space") -> int:
+    """The number of columns of the canonical adjacency of a space."""
+    size, inputs = space.max_nodes, space.num_inputs
+    return size * (size - 1) // 2 + (size - inputs - 1) * (len(space.vocabulary) - inputs - 1)
 
 
 @dataclass(frozen=True)
@@ -24,12 +33,17 @@ class Features:
         statistics: "structure", with "both" those of the network at initialisation too, or "none".
         encoder: whose encodings are added; None for none.
         initialisations: networks an architecture, over which statistics at initialisation are averaged.
+        wiring: whether the canonical adjacency is added (`cate_hf.graphs.node_order`), in a space where it has at most
+            1,024 numbers.
+        cells: how many an architecture has, whose features stand side by side.
     """
 
     space: "Space"
     statistics: str = "structure"
     encoder: "Encoder | None" = None
     initialisations: int = 1
+    wiring: bool = False
+    cells: int = 1
 
     def __post_init__(self):
         """Raises ValueError for an unknown kind of statistics, or for no features at all."""
@@ -39,12 +53,35 @@ class Features:
             raise ValueError("a predictor without an encoder needs statistics: structure or both")
 
     @property
+    def has_wiring(self) -> bool:
+        """Whether the canonical adjacency is among the features."""
+        return self.wiring and self._wiring_dim <= MOST_WIRING
+
+    @property
     def names(self) -> list[str]:
+        """One name a column."""
         from cate_hf.statistics.initialisation import initialisation_names
 
         found = [] if self.statistics == "none" else structure_names(self.space)
         found = found + (initialisation_names() if self.statistics == "both" else [])
-        return found + ([] if self.encoder is None else [f"encoding:{i}" for i in range(self.encoder.dim)])
+        found = found + ([] if self.encoder is None else [f"encoding:{i}" for i in range(self.encoder.dim)])
+        if self.cells > 1:
+            found = [f"{name} of cell {cell}" for cell in range(1, self.cells + 1) for name in found]
+        return found + ([f"wiring:{i}" for i in range(self._wiring_dim)] if self.has_wiring else [])
+
+    @property
+    def _wiring_dim(self) -> int:
+        return self.cells * wiring_dim(self.space)
+
+    @property
+    def dim(self) -> int:
+        """The number of columns."""
+        return len(self.names)
+
+    @property
+    def plain_dim(self) -> int:
+        """The number of columns before those of the canonical adjacency."""
+        return self.dim - (self._wiring_dim if self.has_wiring else 0)
 
     def __call__(self, table: "ArchitectureTable", progress: bool = False) -> np.ndarray:
         """(N, F) float32 of architectures of the space.
@@ -52,6 +89,13 @@ class Features:
         Raises:
             ValueError: an architecture of another space, or one whose network cannot be built.
         """
+        cells = getattr(table, "parts", (table,))
+        parts = [part for cell in cells for part in self._plain(cell, progress)]
+        if self.has_wiring:
+            parts += [canonical_wiring(cell.widen(self.space.max_nodes), self.space.num_inputs) for cell in cells]
+        return np.column_stack(parts).astype(np.float32)
+
+    def _plain(self, table: "ArchitectureTable", progress: bool) -> list[np.ndarray]:
         parts = [] if self.statistics == "none" else [structure(self.space, table)]
         if self.statistics == "both":
             from cate_hf.statistics.initialisation import InitialisationSettings, initialisation
@@ -60,4 +104,4 @@ class Features:
             parts.append(initialisation(self.space, table, settings, progress=progress))
         if self.encoder is not None:
             parts.append(self.encoder.encode(table, progress=progress))
-        return np.column_stack(parts).astype(np.float32)
+        return parts

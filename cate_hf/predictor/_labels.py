@@ -10,6 +10,9 @@ import numpy as np
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor.targets import as_columns
+from cate_hf.spaces.darts.genotypes import CellPair
+from cate_hf.spaces.darts.pairs import CellPairTable
+from cate_hf.spaces.darts.space import Darts
 
 if TYPE_CHECKING:
     from cate_hf.spaces import Space
@@ -26,7 +29,7 @@ class Labels:
         merged: rows that were merged into an earlier one of an isomorphic architecture.
     """
 
-    table: ArchitectureTable
+    table: ArchitectureTable | CellPairTable
     columns: dict[str, np.ndarray]
     merged: int = 0
 
@@ -75,20 +78,28 @@ def as_labels(
     return Labels(kept, columns, merged)
 
 
-def as_table(space: "Space", architectures: Any, what: str = "architectures") -> ArchitectureTable:
-    """Return a table, a sequence of architectures or a single one as a table of the space, pruned.
+def as_table(space: "Space", architectures: Any, what: str = "architectures") -> ArchitectureTable | CellPairTable:
+    """Return a table, a sequence of architectures or a single one as a table of the space, pruned; of pairs of cells as
+    a table of pairs.
 
     Raises:
         ValueError: an item is no `Architecture`, or is of another space; the row is named.
     """
-    if isinstance(architectures, Architecture):
+    if isinstance(architectures, Architecture | CellPair):
         architectures = [architectures]
-    if not isinstance(architectures, ArchitectureTable):
+    pairs = isinstance(architectures, CellPairTable)
+    if not isinstance(architectures, ArchitectureTable) and not pairs:
         architectures = list(architectures)
+        pairs = bool(architectures) and isinstance(architectures[0], CellPair)
+        kind, words = (CellPair, "a pair of cells") if pairs else (Architecture, "an Architecture, of a single cell")
         for row, item in enumerate(architectures):
-            if not isinstance(item, Architecture):
-                raise ValueError(f"row {row}: expected an Architecture, of a single cell, got {type(item).__name__}")
+            if not isinstance(item, kind):
+                raise ValueError(f"row {row}: expected {words}, got {type(item).__name__}")
+    if pairs and not isinstance(space, Darts):
+        raise ValueError(f"pairs of cells are of darts, not of {space.name} (the predictor is of {space.name})")
+    if pairs and not isinstance(architectures, CellPairTable):
+        architectures = space.pairs(architectures)
     try:
-        return space.validate_many(space.table(architectures), what)
+        return space.validate_many(architectures if pairs else space.table(architectures), what)
     except ValueError as error:
         raise ValueError(f"{error} (the predictor is of {space.name})") from None

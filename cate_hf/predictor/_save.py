@@ -47,14 +47,12 @@ def save_predictor(
     own = (*OWN_FILES, *EXTRA_FILES)
     check_output(directory, overwrite, own)
     tensors: dict[str, np.ndarray] = {}
-    if predictor.trees is not None:
-        tensors |= {f"trees.{name}": value for name, value in predictor.trees.arrays().items()}
-    if predictor.process is not None:
-        tensors |= {f"process.{name}": value for name, value in predictor.process.arrays().items()}
+    for name, model in predictor.simple.items():
+        tensors |= {f"{name}.{key}": value for key, value in model.arrays().items()}
     for i, combination in enumerate(predictor.combinations):
         tensors |= {f"combination.{i}.{name}": value for name, value in combination.arrays().items()}
     encoder = predictor.features.encoder
-    if encoder is not None and (predictor.trees is not None or predictor.process is not None):
+    if encoder is not None and predictor.simple and predictor.models:
         tensors |= {f"encoder.{k}": v.float().cpu().numpy() for k, v in encoder.model.state_dict().items()}
     about = {
         "format": FORMAT,
@@ -64,6 +62,8 @@ def save_predictor(
         "initialisations": predictor.features.initialisations,
         "process": predictor.process is not None,
         "trees": predictor.trees is not None,
+        "cells": predictor.features.cells,
+        "parts": [name for name in predictor.simple if name not in ("process", "trees")],
         "members": len(predictor.models),
         "facts": {k: v for k, v in predictor.facts.items() if keep_labels or k not in _OF_LABELS},
     }
@@ -74,12 +74,16 @@ def save_predictor(
             model = assemble(predictor.models, predictor.targets, predictor.facts["lines"])
             facts = {"space": predictor.space.name}
             save_checkpoint(folder, model, predictor.tokenizer, facts, space_definition=definition)
+        elif encoder is not None:  # the folder is that of the frozen encoder
+            facts = {"space": encoder.space}
+            save_checkpoint(folder, encoder.model, encoder.tokenizer, facts, space_definition=definition)
         else:
             folder.mkdir(parents=True)
             if definition is not None:
                 (folder / SPACE_FILE).write_text(definition, encoding="utf-8")
         save_file(tensors, folder / PREDICTOR_FILE, {"predictor": json.dumps(about)})
-        if keep_labels and predictor.labels is not None:
+        single = predictor.features.cells == 1  # of pairs of cells no labels are kept
+        if keep_labels and single and predictor.labels is not None:
             columns = {f"label:{name}": values for name, values in predictor.labels.columns.items()}
             write_parquet(predictor.labels.table.with_columns(**columns), folder / LABELS_FILE)
         draw_residuals(predictor, folder / PICTURE_FILE, keep_labels)

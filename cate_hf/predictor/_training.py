@@ -11,6 +11,7 @@ import numpy as np
 from cate_hf.core.progress import progress_bar
 from cate_hf.predictor._combine import NORMAL, Combination
 from cate_hf.predictor._labels import Labels, as_labels
+from cate_hf.predictor._simple import KINDS, MEMBERS_HEAD_START, chosen_kinds, fit_part, held_out_predictions, seen_by
 from cate_hf.predictor.members import (
     MemberSettings,
     batches,
@@ -20,8 +21,6 @@ from cate_hf.predictor.members import (
     train_members,
 )
 from cate_hf.surrogates.measures import measures
-from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
-from cate_hf.surrogates.trees import Trees
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 _POINTS = 500  # of the picture of residuals
 _FOLDS = 5  # of trees without members
-_MOST_LABELS = 5000  # of a Gaussian process, whose time grows with their cube
 
 
 def update_predictor(
@@ -72,7 +70,7 @@ def update_predictor(
     settings = MemberSettings(members=members, **training).for_labels(len(table))
     settings = replace(settings, epochs=max(3, settings.epochs // 3))
     device = str(next(predictor.models[0].parameters()).device) if members else "cpu"
-    kinds = (predictor.process is not None, predictor.trees is not None)
+    kinds = (any("process" in name for name in predictor.simple), predictor.trees is not None)
     train_parts(changed, absent, settings, kinds, device, progress, seed)
     changed.facts |= {"updates": updates, "seconds": time.perf_counter() - start}
     changed.facts.pop("report", None)  # of the predictor before, perhaps on what is now a label
@@ -89,8 +87,8 @@ def train_parts(
     progress: bool,
     seed: int | None = None,
 ) -> None:
-    """Train members, Gaussian process, forest (`kinds`: which of the two) and combination on the predictor's labels;
-    absent (F, n) bool is what is held out."""
+    """Train members, simple parts (`kinds`: whether Gaussian processes and trees are among them) and combination on the
+    predictor's labels; absent (F, n) bool is what is held out."""
     labels, targets = predictor.labels, predictor.targets
     assert labels is not None
     seed = predictor.facts["seed"] if seed is None else seed
@@ -110,30 +108,21 @@ def train_parts(
         scores = predict_members(predictor.models, predictor.tokenizer, table)
         parts.append(np.concatenate([scores[k, rows] for k, rows in enumerate(held_out)]))
     deviations = np.zeros((len(where), len(targets)))
-    gp, trees = kinds[0] and len(table) <= _MOST_LABELS, kinds[1]
-    predictor.process = predictor.trees = None
-    if gp or trees:
-        features = predictor.features(table, progress)
-    if gp:
-        predictor.process = process = MultiTargetGaussianProcess.fit(features, wanted)
-        unseen = [
-            MultiTargetGaussianProcess.fit(features[~absent[fold]], wanted[~absent[fold]], process.logs).predict(
-                features[rows]
-            )
-            for fold, rows in enumerate(held_out)
-        ]
-        parts.append(np.concatenate(unseen))
-    if trees:
-        forests = [
-            Trees.fit(features[~absent[fold]], wanted[~absent[fold]], seed).predict(features[rows])
-            for fold, rows in enumerate(held_out)
-        ]
-        mean, deviations = (np.concatenate(pair) for pair in zip(*forests, strict=True))
+    predictor.simple = {}
+    names = chosen_kinds(predictor.features, len(table), *kinds)
+    features = predictor.features(table, progress) if names else None
+    for name in names:
+        inputs = seen_by(name, predictor.features, features)
+        predictor.simple[name] = fit_part(name, inputs, wanted, seed)
+        mean, spread = held_out_predictions(name, predictor.simple[name], inputs, wanted, absent, seed)
         parts.append(mean)
-        predictor.trees = Trees.fit(features, wanted, seed)
+        if spread.any():
+            deviations = spread
     stacked = np.stack(parts)
+    ensemble, encoded = bool(predictor.models), predictor.features.encoder is not None
+    starts = [MEMBERS_HEAD_START] * ensemble + [KINDS[name].head_start[0 if encoded else 1] for name in names]
     predictor.combinations = [
-        Combination.fit(stacked[..., i], deviations[:, i], wanted[where, i], true[where, i], bool(predictor.models))
+        Combination.fit(stacked[..., i], deviations[:, i], wanted[where, i], true[where, i], ensemble, starts)
         for i in range(len(targets))
     ]
     alone = [
@@ -154,16 +143,25 @@ def _note_held_out(
     predictor: "Predictor", where: np.ndarray, parts: np.ndarray, deviations: np.ndarray, columns: list[np.ndarray]
 ) -> None:
     """How well the labels held out were predicted, among the predictor's facts."""
-    found, points = {}, {}
+    found, points, shares = {}, {}, {}
+    names = predictor.part_names
     for i, (target, combination) in enumerate(zip(predictor.targets, predictor.combinations, strict=True)):
         mean, deviation = combination(parts[..., i], deviations[:, i])
         half = deviation * combination.factor(NORMAL)
         predicted, true = target.inverse(mean), columns[i][where]
         spread = (target.inverse(mean + half) - target.inverse(mean - half)) / 2
         found[target.name] = {"labels": len(where)} | measures(predicted, true)
+        wanted = target.standardised(true)
+        taus = [measures(part, wanted)["kendall_tau"] for part in parts[..., i]]
+        scaled = combination.weights * np.maximum(parts[..., i].std(1), 1e-9)
+        share = scaled / max(float(scaled.sum()), 1e-9)
+        shares[target.name] = {
+            name: {"share": round(float(s), 4), "kendall_tau": round(t, 4)}
+            for name, s, t in zip(names, share, taus, strict=True)
+        }
         kept = slice(_POINTS)
         points[target.name] = [np.round(column[kept], 7).tolist() for column in (predicted, true, spread)]
-    predictor.facts |= {"held_out": found, "residual_points": points}
+    predictor.facts |= {"held_out": found, "residual_points": points, "parts": shares}
 
 
 def folds_of(n: int, members: int, seed: int, before: Sequence[Sequence[int]] = (), known: int = 0) -> np.ndarray:

@@ -16,10 +16,9 @@ from cate_hf.predictor._combine import Combination
 from cate_hf.predictor._features import Features
 from cate_hf.predictor._labels import Labels
 from cate_hf.predictor._save import EXTRA_FILES, FORMAT, LABELS_FILE, PICTURE_FILE, PREDICTOR_FILE
+from cate_hf.predictor._simple import KINDS, part_from_arrays
 from cate_hf.predictor.model import Predictor
 from cate_hf.predictor.targets import Target
-from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
-from cate_hf.surrogates.trees import Trees
 
 __all__ = ["EXTRA_FILES", "PICTURE_FILE", "PREDICTOR_FILE", "load_predictor", "predictor_names", "predictor_path"]
 
@@ -68,26 +67,25 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
                 raise ValueError(f"{source}: its encoder does not fit ({str(error).splitlines()[0]})") from None
         encoder = Encoder(model, tokenizer, device=device, search_space=space)
         models = [m.to(encoder.model.device) for m in models]
-    features = Features(space, about["statistics"], encoder, about["initialisations"])
-    process = trees = None
-    if about["process"]:
-        process = MultiTargetGaussianProcess.from_arrays(
-            _part(tensors, "process."), len(features.names), len(about["targets"]), source
-        )
-    if about["trees"]:
-        trees = Trees.from_arrays(_part(tensors, "trees."), len(features.names), source)
+    if not models and (folder / "config.json").is_file():
+        encoder = Encoder(load_model(folder, CateModel), load_tokenizer(folder), device=device)
+    names = [name for name in KINDS if about.get(name) is True or name in about.get("parts", [])]
+    wiring = any(KINDS[name].features in ("wiring", "all") for name in names)
+    features = Features(space, about["statistics"], encoder, about["initialisations"], wiring, about.get("cells", 1))
+    if wiring and not features.has_wiring:
+        raise ValueError(f"{source}: parts on the adjacency of {space.name}, which is too large for it")
+    count = len(about["targets"])
+    simple = {name: part_from_arrays(name, _part(tensors, f"{name}."), features, count, source) for name in names}
     try:
         targets = [Target(**fields) for fields in about["targets"]]
     except TypeError as error:
         raise ValueError(f"{source}: a target with unknown fields ({error})") from None
-    if trees is not None and trees.leaves.shape[1] != len(targets):
-        raise ValueError(f"{source}: trees of {trees.leaves.shape[1]} targets, expected {len(targets)}")
-    count = bool(models) + (process is not None) + (trees is not None)
+    count = bool(models) + len(simple)
     combinations = [
         Combination.from_arrays(_part(tensors, f"combination.{i}."), count, source) for i in range(len(targets))
     ]
     labels = _labels(folder, space, targets)
-    return Predictor(space, targets, models, tokenizer, features, process, trees, combinations, labels, about["facts"])
+    return Predictor(space, targets, models, tokenizer, features, simple, combinations, labels, about["facts"])
 
 
 def predictor_names() -> list[str]:
@@ -150,6 +148,12 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
 }
 
 
+_OPTIONAL: dict[str, Callable[[Any], bool]] = {  # not in predictors of before
+    "cells": lambda value: _is_count(value, 2) and value > 0,
+    "parts": lambda value: isinstance(value, list) and all(isinstance(name, str) and name in KINDS for name in value),
+}
+
+
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
@@ -163,8 +167,8 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ValueError(f"{file}: its description lacks {'all' if not isinstance(about, dict) else lacking[0]!r}")
     if about["format"] != FORMAT:
         raise ValueError(f"{file}: format {about['format']!r:.80}, this version reads {FORMAT}")
-    for name, sound in _SOUND.items():
-        if not sound(about[name]):
+    for name, sound in (_SOUND | _OPTIONAL).items():
+        if name in about and not sound(about[name]):
             raise ValueError(f"{file}: its description's {name!r} cannot be {about[name]!r:.80}")
     return about, tensors
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.core.files import check_output
-from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.hub.layout import OWN_FILES
 from cate_hf.predictor._labels import LEAST_LABELS
 from cate_hf.predictor._save import EXTRA_FILES
@@ -60,10 +59,6 @@ def finetune_to_folder(
     names = list(fields) or [benchmark.default_field]
     oracles = [benchmark.oracle(name) for name in names]  # an unknown field is refused before any work
     candidates = benchmark.candidates(progress=progress)
-    if not isinstance(candidates, ArchitectureTable):
-        raise ValueError(
-            f"{benchmark.name}: labels of pairs of cells; a predictor is of single cells (see bench/predictor_pairs.py)"
-        )
     columns = {name: benchmark.query_many(candidates, name, missing="nan") for name in names}
     known = np.flatnonzero(~np.isnan(list(columns.values())).any(axis=0))
     most = len(known) - 2

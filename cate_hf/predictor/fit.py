@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ def fit_predictor(
     statistics: str = "structure",
     trees: bool = True,
     gp: bool = True,
+    wiring: bool = True,
     transform: str | Mapping[str, str] | None = None,
     epochs: int | None = None,
     batch: int | None = None,
@@ -43,28 +45,29 @@ def fit_predictor(
     device: str | None = None,
     progress: bool = False,
 ) -> Predictor:
-    """Fine-tune an encoder to predict labels of architectures, with an ensemble's and a forest's help.
+    """Fit a predictor of labels of architectures: fine-tuned encoders, and simple parts beside them.
 
     Each member is the pre-trained encoder with a head of its own, trained by a pairwise logistic ranking loss and a
-    smooth L1 loss; each leaves a part of the labels out. A forest of extremely randomised trees and a Gaussian process
-    see structural statistics and the frozen encoding. How far to trust each, and how uncertain a prediction is, is told
-    by the labels that were left out. Nothing but the labelled architectures is looked at. Equal arguments give an equal
-    predictor.
+    smooth L1 loss; each leaves a part of the labels out. Beside them Gaussian processes, extremely randomised trees and
+    ridge regressions see structural statistics, costs, the frozen encoding and the canonical adjacency. How much each
+    counts, and how uncertain a prediction is, is decided by the labels that were left out (`Predictor.report`). Nothing
+    but the labelled architectures is looked at. Equal arguments give an equal predictor.
 
     Args:
         archs: n labelled architectures, at least 5 that differ; isomorphic ones count as one, their labels averaged.
         accuracies: (n,) numbers, as fractions or all in per cent; or name -> (n,) of several labels of any kind, such
             as latencies, all predicted by one model.
         encoder: a checkpoint's name or folder (of a predictor too), or an `Encoder`; the one bundled for the space when
-            None. One of several spaces is an encoder of each.
+            None. One of several spaces is an encoder of each. A space without one has the simple parts alone.
         space: of the architectures; the encoder's when None.
         seed: of the heads, of the order and of the labels that are left out.
-        members: K encoders that are fine-tuned, 5 of up to 1,000 labels and 3 of more when None; 0 for the process and
-            trees alone, on statistics alone where `encoder` is None.
-        statistics: what the trees see beside the encoding: "structure", "both" (of the network at initialisation too,
-            tens of milliseconds an architecture, here and when predicting), or "none".
-        trees: whether there is a forest.
-        gp: whether there is a Gaussian process on what the forest sees (of up to 5,000 labels).
+        members: K encoders that are fine-tuned, 5 of up to 1,000 labels and 3 of more when None; 0 for the simple parts
+            alone, without an encoding where `encoder` is None.
+        statistics: what the simple parts see beside encoding and adjacency: "structure" (with costs), "both" (of the
+            network at initialisation too, tens of milliseconds an architecture, here and when predicting), or "none".
+        trees: whether there are forests.
+        gp: whether there are Gaussian processes (of up to 5,000 labels).
+        wiring: whether there are parts on the canonical adjacency, in spaces where it has at most 1,024 numbers.
         transform: of the labels (`cate_hf.predictor.targets.TRANSFORMS`), or of each by name; by their names when None.
         epochs: of the members' training; by the number of labels when None.
         batch: cells a step of each member; by the number of labels when None.
@@ -81,7 +84,7 @@ def fit_predictor(
     if members is not None and (members < 0 or (not members and not trees)):
         raise ValueError(f"members must be at least {0 if trees else 1}, not {members}")  # a process ends at 5,000
     training = checked_training(training or {})
-    loaded = _encoder(encoder, space, members != 0)
+    loaded = _encoder(encoder, space, members)
     if space is None:
         assert loaded is not None  # or `_encoder` had refused
         search_space = loaded.search_space
@@ -91,10 +94,19 @@ def fit_predictor(
         raise ValueError(f"the encoder is of {loaded.space}, not of {search_space.name}")
     labels = as_labels(search_space, archs, accuracies)
     transforms = transform if isinstance(transform, Mapping) else dict.fromkeys(labels.columns, transform)
-    members = (5 if len(labels) <= _MANY_LABELS else 3) if members is None else members
+    missing, cells = None, len(getattr(labels.table, "parts", (labels.table,)))
+    if cells > 1 and members:
+        raise ValueError("encoders are not fine-tuned on pairs of cells; leave members out, or give members=0")
+    if cells > 1:
+        members, missing = 0, "encoders are not fine-tuned on pairs of cells: simple parts alone"
+    elif members is None:
+        members = 0 if loaded is None else 5 if len(labels) <= _MANY_LABELS else 3
+        if loaded is None:
+            missing = f"no checkpoint is bundled for {search_space.name}: simple parts alone, without an encoder"
+            warnings.warn(missing, stacklevel=2)
     targets = [Target.of(name, values, transforms.get(name)) for name, values in labels.columns.items()]
     settings = MemberSettings(members=members, epochs=epochs or 0, batch=batch or 0, **training)
-    features = Features(search_space, statistics, loaded, initialisations)
+    features = Features(search_space, statistics, loaded, initialisations, wiring, cells)
     device = device or (str(loaded.model.device) if loaded is not None else "cpu")
     models = make_members(loaded.model, members, len(targets), seed) if members and loaded is not None else []
     predictor = Predictor(
@@ -108,6 +120,7 @@ def fit_predictor(
         "encoder": None if loaded is None else Path(str(loaded.model.config._name_or_path or "encoder")).name,
         "updates": 0,
         "training": training,
+        "missing": missing,
     }
     absent = folds_of(len(labels), members, seed)
     train_parts(predictor, absent, settings, (gp, trees), device, progress)
@@ -125,7 +138,10 @@ def _knows(encoder: "Encoder", space: "Space") -> bool:
     )
 
 
-def _encoder(encoder: Any, space: Any, needed: bool) -> "Encoder | None":
+def _encoder(encoder: Any, space: Any, members: int | None) -> "Encoder | None":
+    """The encoder that was given, or the one bundled for the space; None where none is needed, or none is bundled and
+    the number of members was left open.
+    """
     from cate_hf.encodings.cate import Encoder, load_encoder
     from cate_hf.hub.layout import checkpoint_names
 
@@ -136,11 +152,11 @@ def _encoder(encoder: Any, space: Any, needed: bool) -> "Encoder | None":
     if space is None:
         raise ValueError("give the architectures' search space, or an encoder of it")
     name = get_space(space).name
-    if not needed:
-        return None
-    if name not in checkpoint_names():
+    if name in checkpoint_names() and members != 0:
+        return load_encoder(name)
+    if members:
         raise ValueError(
             f"no checkpoint is bundled for {name}, only for {', '.join(checkpoint_names())}; give an encoder, or "
-            "members=0 for trees on structural statistics"
+            "members=0 for simple parts alone"
         )
-    return load_encoder(name)
+    return None

@@ -13,9 +13,12 @@ from cate_hf.predictor._combine import NORMAL, Combination
 from cate_hf.predictor._features import Features
 from cate_hf.predictor._labels import Labels, as_table
 from cate_hf.predictor._save import save_predictor
+from cate_hf.predictor._simple import KINDS, predict_part, seen_by
 from cate_hf.predictor._training import update_predictor
 from cate_hf.predictor.members import predict_members
 from cate_hf.predictor.targets import Target
+from cate_hf.spaces.darts.pairs import CellPairTable
+from cate_hf.surrogates.trees import Trees
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +27,14 @@ if TYPE_CHECKING:
 
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
+    from cate_hf.spaces.darts.genotypes import CellPair
     from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
-    from cate_hf.surrogates.trees import Trees
 
 __all__ = ["Predictor"]
 
-Architectures: TypeAlias = "ArchitectureTable | Sequence[Architecture] | Architecture"
+Architectures: TypeAlias = (
+    "ArchitectureTable | CellPairTable | Sequence[Architecture | CellPair] | Architecture | CellPair"
+)
 _SCREENED = 20_000
 
 
@@ -40,8 +45,9 @@ class Predictor:
         space: whose architectures it knows.
         targets: what it predicts, the first of which is what `rank` and `top_k` go by where no other is named.
         models: K fine-tuned `CateForSequenceClassification`; tokenizer: theirs, None where there are none.
-        process, trees: a Gaussian process and a forest, None where there is none; features: what they see.
-        combinations: of each target, how members, process and trees become one.
+        simple: name -> Gaussian process, forest or ridge regression (`cate_hf.predictor._simple.KINDS`); features: what
+            they see.
+        combinations: of each target, how members and simple parts become one.
         labels: what it was fitted to, None where that was not kept.
         facts: how it was made, as JSON can hold it.
     """
@@ -53,15 +59,29 @@ class Predictor:
         models: "Sequence[nn.Module]",
         tokenizer: Any,
         features: Features,
-        process: "MultiTargetGaussianProcess | None" = None,
-        trees: "Trees | None" = None,
+        simple: Mapping[str, Any] | None = None,
         combinations: Sequence[Combination] = (),
         labels: Labels | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.space, self.targets, self.models, self.tokenizer = space, list(targets), list(models), tokenizer
-        self.features, self.process, self.trees = features, process, trees
+        self.features, self.simple = features, dict(simple or {})
         self.combinations, self.labels, self.facts = list(combinations), labels, dict(facts or {})
+
+    @property
+    def process(self) -> "MultiTargetGaussianProcess | None":
+        """The Gaussian process on statistics and encoding, None where there is none."""
+        return self.simple.get("process")
+
+    @property
+    def trees(self) -> Trees | None:
+        """The forest on statistics and encoding, None where there is none."""
+        return self.simple.get("trees")
+
+    @property
+    def part_names(self) -> list[str]:
+        """Names of the parts that are combined, in their order."""
+        return [*(["members"] if self.models else []), *self.simple]
 
     @property
     def target_names(self) -> list[str]:
@@ -129,21 +149,26 @@ class Predictor:
             table: to choose from; the space's pool when None.
             target: which label; the first when None.
             features: (N, F) that `features` gave for it, where they are at hand.
-            screened: how many, the best of the trees, the members look at; None: all. Only where there are trees.
+            screened: how many, the best by the simple parts, the members look at; None: all.
             progress: draw a progress bar.
 
         Raises:
             ValueError: k is not from 1 to the number of architectures.
         """
-        table = self.space.pool(progress=progress) if table is None else self.space.table(table)
+        table = self.table(self.space.pool(progress=progress) if table is None else table)
         if not 1 <= k <= len(table):
             raise ValueError(f"top_k: k must be from 1 to {len(table)}, not {k}")
         which = self._target(target)
         sign = 1.0 if self.targets[which].higher_is_better else -1.0
-        if screened is not None and self.trees is not None and self.models and max(screened, k) < len(table):
+        if screened is not None and self.simple and self.models and max(screened, k) < len(table):
             if features is None:
                 features = self.features(table, progress)
-            score = sign * self.trees.predict(features)[0][:, which]
+            weights = self.combinations[which].weights[1:]
+            score = np.zeros(len(table))
+            for (name, model), weight in zip(self.simple.items(), weights, strict=True):
+                if weight or not weights.any():
+                    inputs = seen_by(name, self.features, features)
+                    score += (weight or 1.0) * sign * predict_part(model, inputs)[0][:, which]
             rows = np.sort(np.argsort(-score, kind="stable")[: max(screened, k)])
             table, features = table[rows], features[rows]
         mean, deviation = self.predict(table, self.targets[which].name, features, progress)
@@ -168,6 +193,32 @@ class Predictor:
         """
         return update_predictor(self, architectures, values, progress)
 
+    def report(self) -> dict[str, dict[str, Any]]:
+        """Say which part carried the predictor.
+
+        Returns:
+            target -> {"carried_by": the part with the largest share, "labels": how many, "parts": name -> {"what": the
+            part in words, "share": of the prediction, "kendall_tau": on labels that were held out of it, None of a
+            predictor that does not know it}, "note": what is missing, such as an encoder, or None}.
+        """
+        found = {}
+        for target, combination in zip(self.targets, self.combinations, strict=True):
+            known = (self.facts.get("parts") or {}).get(target.name, {})
+            total = float(combination.weights.sum()) or 1.0
+            parts = {}
+            for name, weight in zip(self.part_names, combination.weights, strict=True):
+                words = KINDS[name].words if name in KINDS else f"{len(self.models)} fine-tuned encoders"
+                measured = known.get(name, {})
+                share = measured.get("share", round(float(weight) / total, 4))
+                parts[name] = {"what": words, "share": share, "kendall_tau": measured.get("kendall_tau")}
+            found[target.name] = {
+                "carried_by": max(parts, key=lambda name: parts[name]["share"]),
+                "labels": self.facts.get("labels"),
+                "parts": parts,
+                "note": self.facts.get("missing"),
+            }
+        return found
+
     def save(self, directory: "str | os.PathLike", overwrite: bool = False, keep_labels: bool = True) -> "Path":
         """Write a checkpoint's folder (see `cate_hf.predictor._save`)."""
         return save_predictor(self, directory, overwrite, keep_labels)
@@ -179,9 +230,19 @@ class Predictor:
             raise unknown("target", name, self.target_names)
         return self.target_names.index(name)
 
-    def table(self, architectures: Architectures) -> ArchitectureTable:
-        """Architectures as a table of the space, pruned. Raises ValueError naming the row of one of another space."""
-        return as_table(self.space, architectures)
+    def table(self, architectures: Architectures) -> ArchitectureTable | CellPairTable:
+        """Architectures as a table of the space, pruned. Of a predictor of pairs of cells, a single cell is both.
+
+        Raises:
+            ValueError: an architecture of another space (the row is named), or pairs of cells where the predictor is of
+                single cells.
+        """
+        table = as_table(self.space, architectures)
+        if self.features.cells == 1 and isinstance(table, CellPairTable):
+            raise ValueError("pairs of cells given; this predictor is of single cells")
+        if self.features.cells == 2 and isinstance(table, ArchitectureTable):
+            return CellPairTable(table, table, table.columns)
+        return table
 
     def _scores(self, table: ArchitectureTable, progress: bool) -> np.ndarray:
         with progress_bar("predicting", len(table), "architectures", progress) as advance:
@@ -190,19 +251,18 @@ class Predictor:
     def parts(
         self, table: ArchitectureTable, features: np.ndarray | None = None, progress: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(P, N, T) standardised predictions of members (their mean), Gaussian process and trees, those that there
-        are, and the deviation among the trees (N, T), 0 without any.
+        """(P, N, T) standardised predictions of the parts in the order of `part_names` (of the members their mean)
+        and the deviation among the trees (N, T), 0 without any.
         """
         found, deviation = [], np.zeros((len(table), len(self.targets)))
         if self.models:
             found.append(self._scores(table, progress).mean(0, dtype=np.float64))
-        if self.trees is not None or self.process is not None:
-            seen = self.features(table, progress) if features is None else features
-        if self.process is not None:
-            found.append(self.process.predict(seen))
-        if self.trees is not None:
-            mean, deviation = self.trees.predict(seen)
+        if features is None and self.simple:
+            features = self.features(table, progress)
+        for name, model in self.simple.items():
+            mean, spread = predict_part(model, seen_by(name, self.features, features))
             found.append(mean)
+            deviation = spread if isinstance(model, Trees) else deviation
         return np.stack(found), deviation
 
     def standardised(
@@ -222,6 +282,5 @@ class Predictor:
 
     def __repr__(self) -> str:
         kinds = [f"{len(self.models)} members"] if self.models else []
-        kinds += ["a Gaussian process"] if self.process is not None else []
-        kinds += [f"{len(self.trees.roots)} trees"] if self.trees is not None else []
+        kinds += [KINDS[name].words for name in self.simple]
         return f"<predictor of {', '.join(self.target_names)} of {self.space.name}: {', '.join(kinds)}>"

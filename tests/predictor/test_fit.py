@@ -203,7 +203,7 @@ def test_an_update_that_is_interrupted_changes_nothing(encoder, cells, accuracie
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cate_hf.predictor._training.Trees.fit", interrupted)  # after the members' training
+    monkeypatch.setattr("cate_hf.predictor._simple.Trees.fit", interrupted)  # after the members' training
     with pytest.raises(KeyboardInterrupt):
         predictor.update(cells[20:30], accuracies[20:30])
     assert np.array_equal(predictor.predict(cells[100:])[0], before)

@@ -83,6 +83,20 @@ class CellPairTable(Sequence):
     def __iter__(self) -> "Iterator[CellPair]":
         return map(CellPair, self.normal, self.reduction)
 
+    def with_columns(self, **columns: Any) -> "CellPairTable":
+        """The same architectures with further columns."""
+        return self.replace_columns({**self.columns, **columns})
+
+    def replace_columns(self, columns: Mapping[str, np.ndarray]) -> "CellPairTable":
+        """The same architectures with these columns alone."""
+        return CellPairTable(self.normal, self.reduction, columns)
+
+    @classmethod
+    def concatenate(cls, tables: "Sequence[CellPairTable]") -> "CellPairTable":
+        """All rows of tables without columns, in their order."""
+        parts = zip(*(table.parts for table in tables), strict=True)
+        return cls(*(ArchitectureTable.concatenate(part) for part in parts))
+
     def __repr__(self) -> str:
         return f"CellPairTable({len(self)} pairs of cells; columns: {', '.join(self.columns) or 'none'})"
 

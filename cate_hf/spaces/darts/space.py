@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -16,6 +16,7 @@ from cate_hf.spaces.darts import configurations as darts_configurations
 from cate_hf.spaces.darts import costs as darts_network
 from cate_hf.spaces.darts import genotypes as darts_genotypes
 from cate_hf.spaces.darts.genotypes import CellPair, Genotype
+from cate_hf.spaces.darts.pairs import CellPairTable
 
 if TYPE_CHECKING:
     import torch
@@ -66,8 +67,9 @@ class Darts(Space):
             operations[row : row + 1], inputs[row : row + 1] = darts_genotypes.from_table(self.table([cell]))
         return operations, inputs
 
-    def hash_many(self, table: ArchitectureTable) -> np.ndarray:
-        return darts_canonical.cell_hashes(darts_canonical.canonical_keys(*self.cells(table)))
+    def hash_many(self, table: ArchitectureTable | CellPairTable) -> np.ndarray:
+        parts = [table] if isinstance(table, ArchitectureTable) else table.parts
+        return darts_canonical.cell_hashes(*(darts_canonical.canonical_keys(*self.cells(part)) for part in parts))
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
         return self.costs_of(table)[self.cost_names.index(name)]
@@ -144,7 +146,19 @@ class Darts(Space):
             raise ValueError(darts_layout.why_not(pruned))
         return darts_genotypes.to_table(operations, inputs)[0]
 
-    def validate_many(self, table: ArchitectureTable, source: str = "architectures") -> ArchitectureTable:
+    def pairs(self, pairs: Sequence[CellPair]) -> CellPairTable:
+        """A table of pairs of cells. Raises ValueError where an operation is not of the space."""
+        normal, reduction = ([pair.normal for pair in pairs], [pair.reduction for pair in pairs])
+        return CellPairTable(self.table(normal), self.table(reduction))
+
+    def validate_many(
+        self, table: ArchitectureTable | CellPairTable, source: str = "architectures"
+    ) -> ArchitectureTable | CellPairTable:
+        if isinstance(table, CellPairTable):
+            normal = self.validate_many(table.normal, f"{source}, normal cells")
+            return CellPairTable(
+                normal, self.validate_many(table.reduction, f"{source}, reduction cells"), table.columns
+            )
         table = self.table(table, source)
         if not self._needs_a_look(table).any():
             return table

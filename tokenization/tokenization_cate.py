@@ -203,7 +203,8 @@ class CateTokenizer(PreTrainedTokenizer):
         **kwargs,
     ) -> BatchEncoding:
         """A batch from a list of what this tokenizer gave for one architecture each (or from a dict of lists), as
-        collators do. `labels` of a node each are padded with -100; any other key is stacked as it is.
+        collators do. `labels` of a node each (whole numbers) are padded with -100; those of an architecture (fractions)
+        and any other key are stacked as they are.
         """
         if not isinstance(encoded_inputs, Mapping):
             features = [dict(feature) for feature in encoded_inputs]
@@ -223,7 +224,7 @@ class CateTokenizer(PreTrainedTokenizer):
         fill = {"input_ids": self.pad_token_id, "attention_mask": 0, "adjacency": 0, "labels": IGNORED_LABEL}
         batch = {}
         for key, rows in columns.items():
-            if key in fill and rows[0].ndim:
+            if key in fill and rows[0].ndim and rows[0].dtype.kind != "f":
                 rows = [
                     np.pad(row, [(0, size - n)] * row.ndim, constant_values=fill[key])
                     for row, n in zip(rows, lengths.tolist(), strict=True)

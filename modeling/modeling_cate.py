@@ -372,6 +372,9 @@ class CateForSequenceClassification(CatePreTrainedModel):
     """
 
     def __init__(self, config: CateConfig):
+        if config.problem_type not in (None, "regression"):
+            raise ValueError(f"problem_type must be 'regression', for labels are numbers, not {config.problem_type!r}")
+        config.problem_type = "regression"  # pipelines would put one number through a sigmoid
         super().__init__(config)
         self.num_labels = config.num_labels
         self.cate = CateModel(config)

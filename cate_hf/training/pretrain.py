@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
+from cate_hf.core.console import any_console
 from cate_hf.core.interruption import INTERRUPTED, Interrupted
 from cate_hf.core.launching import check_launch, check_sharding, check_tracker, share_threads
 from cate_hf.training._arguments import parse
@@ -24,6 +25,7 @@ WAITING = timedelta(days=1)  # processes wait for the main one, which may have t
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, run, and turn bad input into one line and exit code 2."""
+    any_console()
     options, fields, run = parse(argv)
     mixed_precision = resolve_mixed_precision(options.mixed_precision, options.cpu)
     try:

@@ -14,6 +14,7 @@ from accelerate.utils import InitProcessGroupKwargs
 from cate_hf.core.console import any_console
 from cate_hf.core.interruption import INTERRUPTED, Interrupted
 from cate_hf.core.launching import check_launch, check_sharding, check_tracker, share_threads
+from cate_hf.core.precision import has_bfloat16
 from cate_hf.training._arguments import parse
 from cate_hf.training.run import pretrain
 from cate_hf.training.settings import PretrainSettings
@@ -66,13 +67,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def resolve_mixed_precision(choice: str, cpu: bool) -> str:
-    """Precision of a choice: "auto" is bf16 where the device multiplies it natively, else no."""
-    if choice != "auto":
-        return choice
-    if not cpu and torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return "bf16" if supported() else "no"
+    """ "auto" is bf16 where the device multiplies it natively, else no. On a CPU that does not, so is "bf16"."""
+    device_type = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+    if choice == "auto":
+        return "bf16" if has_bfloat16(device_type) else "no"
+    if choice == "bf16" and device_type == "cpu" and not has_bfloat16(device_type):
+        if int(os.environ.get("RANK", "0")) == 0:
+            print("bf16 is slower than float32 on this processor: float32 is used", file=sys.stderr)
+        return "no"
+    return choice
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ def check_graph(item: Any, name: str) -> tuple[list[str], np.ndarray]:
 
 def let_pipelines_pad_graphs() -> None:
     """Teach transformers' pipelines, where they are imported, to pad adjacency (1, L, L) along both axes when they make
-    a batch of single items; by themselves they pad one axis only. Everything else is padded as before."""
+    a batch of single items; by themselves they pad one axis only. Everything else is padded as before.
+    """
     base = sys.modules.get("transformers.pipelines.base")
     pad = getattr(base, "_pad", None)
     if pad is None or getattr(pad, "pads_graphs", False):

@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def resolve_mixed_precision(choice: str, cpu: bool) -> str:
-    """ "auto" is bf16 where the device multiplies it natively, else no. On a CPU that does not, so is "bf16"."""
+    """Precision of a choice: "auto" is bf16 where the device multiplies it natively, else no; "bf16" on a CPU, too."""
     device_type = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
     if choice == "auto":
         return "bf16" if has_bfloat16(device_type) else "no"

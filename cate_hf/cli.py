@@ -10,6 +10,7 @@ import sys
 import typer
 
 from cate_hf.commands import VERBS, Verb
+from cate_hf.core.console import any_console
 from cate_hf.core.interruption import INTERRUPTED, Interrupted
 from cate_hf.core.names import one_line, printable
 
@@ -62,6 +63,7 @@ def _cate(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    any_console()
     try:
         code = _app(args=arguments, prog_name="cate", standalone_mode=False)
         if code != INTERRUPTED:

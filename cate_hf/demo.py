@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cate_hf.core.console import any_console
 from cate_hf.encodings.cate import load_encoder
 from cate_hf.encodings.files import encode_to_parquet, read_encodings
 from cate_hf.encodings.neighbours import neighbours_in, print_neighbours
@@ -179,6 +180,7 @@ def search(output: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demonstration; returns the exit code."""
+    any_console()
     parser = argparse.ArgumentParser(prog="python -m cate_hf.demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder of the files")
     parser.add_argument("--model", default="nasbench101", help="checkpoint that encodes: a bundled name or a folder")

@@ -12,6 +12,7 @@ import signal
 import sys
 from datetime import timedelta
 
+from cate_hf.core.console import any_console
 from cate_hf.core.interruption import INTERRUPTED
 from cate_hf.core.launching import LineParser, check_launch, check_sharding, share_threads
 
@@ -45,6 +46,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, run, and turn bad input into one line and exit code 2."""
+    any_console()
     options = parse(argv)
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs

@@ -18,6 +18,7 @@ from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 
 from cate_hf import Architecture, get_space
+from cate_hf.core.console import any_console
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings import get_encoding
 from cate_hf.search import Journal, algorithm_names, get_algorithm
@@ -103,6 +104,7 @@ def search(options: argparse.Namespace) -> None:
 
 
 def main() -> int:
+    any_console()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder of the search's journal")
     parser.add_argument("--space", default="nasbench201")

@@ -7,27 +7,20 @@ import difflib
 import functools
 import importlib
 import os
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
-from transformers import PreTrainedConfig
+from transformers import GenerationConfig, PreTrainedConfig
 
 ATTENTION_DIRECTIONS = ("descendants", "ancestors", "split", "all")
 FORMAT_VERSION = 3  # of checkpoints: the newest that this code reads, and writes
 WIRING_DIM, MOST_DEPTHS = 128, 24  # of the default design
 POOLINGS = ("mean", "last", "mean_output_sum")
 LABEL_TRANSFORMS = ("log-error", "log", "identity")
-
-# What transformers itself passes or stores beside a configuration's own fields.
-_FOREIGN_KEYS = {
-    "architectures",
-    "auto_map",
-    "attn_implementation",
-    "transformers_version",
-    "model_type",
-    "torch_dtype",
-}
+_NEAR = 0.9  # of two names, from which on the one is the other misspelled
 
 
 def _raises_value_error(config_class: type) -> type:
@@ -96,7 +89,8 @@ class CateConfig(PreTrainedConfig):
             are among the weights. None: m itself.
         format_version: version of the checkpoint format.
 
-    Raises ValueError on an unknown keyword, or on values that do not fit together.
+    Raises ValueError on an unknown keyword, or on values that do not fit together. What `from_pretrained` reads from a
+    file, or `to_dict` gave, may have fields of other programs: one warning names those that transformers does not know.
     """
 
     model_type = "cate"
@@ -147,15 +141,41 @@ class CateConfig(PreTrainedConfig):
                 f"made by a newer version of cate_hf: format_version is {self.format_version}, this one reads up to "
                 f"{FORMAT_VERSION}; upgrade cate_hf"
             )
-        unknown = [k for k in kwargs if k not in _FOREIGN_KEYS and not k.startswith("_") and not hasattr(self, k)]
-        if unknown:
-            known = [*type(self).__dataclass_fields__]
-            near = difflib.get_close_matches(unknown[0], known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"CateConfig has no field {unknown[0]!r}{hint}")
+        stored = "model_type" in kwargs  # as in every file, and in what to_dict gives
+        foreign = self.foreign_fields(kwargs, stored)
+        if foreign and stored:
+            message = (
+                f"a stored configuration has fields that CATE does not know and does not use: {', '.join(foreign)}"
+            )
+            warnings.warn(message, stacklevel=2)
         if self.id2label is None:
             kwargs.setdefault("num_labels", 1)  # an accuracy, not a class
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def foreign_fields(cls, names: Iterable[str], stored: bool = True) -> list[str]:
+        """Return the names that are fields neither of CATE nor of transformers: a stored configuration may have them.
+
+        Args:
+            stored: whether they are from a file, and not from a call.
+
+        Raises:
+            ValueError: a name that is a field of CATE misspelled; from a call, any that is not known.
+        """
+        generation = vars(GenerationConfig())
+        foreign = []
+        for name in names:
+            if name == "auto_map" or name.startswith("_") or name in generation:
+                continue
+            if hasattr(cls, name) or hasattr(cls, f"_{name}"):  # a field or a property of the base class
+                continue
+            known, cutoff = (cls.__annotations__, _NEAR) if stored else (cls.__dataclass_fields__, 0.6)
+            near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+            if near or not stored:
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"CateConfig has no field {name!r}{hint}")
+            foreign.append(name)
+        return foreign
 
     def validate_architecture(self):
         """Checks across fields; called by the base class after each construction."""

@@ -91,7 +91,11 @@ class CateAttention(nn.Module):
         self.edge_bias = nn.Parameter(torch.zeros(self.num_heads)) if edge_bias else None
 
     def forward(
-        self, states: torch.Tensor, attention_mask: torch.Tensor, edges: torch.Tensor | None
+        self,
+        states: torch.Tensor,
+        attention_mask: torch.Tensor,
+        edges: torch.Tensor | None,
+        output_attentions: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """States (B, L, D), additive mask (B, 1 or H, L, L) and edges (B, 1, L, L) -> output (B, L, D) and weights."""
         batch, length, size = states.shape
@@ -104,6 +108,8 @@ class CateAttention(nn.Module):
         attention_interface: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
+        if output_attentions:  # the others do not give their weights
+            attention_interface = eager_attention_forward
         context, weights = attention_interface(
             self,
             query,
@@ -136,15 +142,19 @@ class CateLayer(GradientCheckpointingLayer):
         self.dropout_prob = config.hidden_dropout_prob
 
     def forward(
-        self, states: torch.Tensor, attention_mask: torch.Tensor, edges: torch.Tensor | None = None
+        self,
+        states: torch.Tensor,
+        attention_mask: torch.Tensor,
+        edges: torch.Tensor | None = None,
+        output_attentions: bool = False,
     ) -> torch.Tensor:
         """States (B, L, D) -> (B, L, D); masks as for `CateAttention`."""
-        if self.compiled is not None:
+        if self.compiled is not None and not output_attentions:
             result = self.compiled(self, states, attention_mask, edges)
             if result is not None:
                 return result
         p, training = self.dropout_prob, self.training
-        context, _ = self.attention(self.attention_norm(states), attention_mask, edges)
+        context, _ = self.attention(self.attention_norm(states), attention_mask, edges, output_attentions)
         states = states + dropout(context, p, training)
         expanded = self.activation(self.intermediate(self.feed_forward_norm(states)))  # (B, L, F)
         return states + dropout(self.output(dropout(expanded, p, training)), p, training)

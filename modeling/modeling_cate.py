@@ -188,8 +188,9 @@ class CateModel(CatePreTrainedModel):
         masks = [mask] * len(self.layers)
         if self.relation_bias is not None:
             masks = self.relation_bias(related, mask)  # (layers, B, H, L, L)
+        with_attentions = bool(kwargs.get("output_attentions", self.config.output_attentions))
         for layer, layer_mask in zip(self.layers, masks, strict=True):
-            states = layer(states, layer_mask, edges)
+            states = layer(states, layer_mask, edges, with_attentions)
         states = self.norm(states)
         encoding, statistics = self.pool(states, attention_mask)
         if self.wiring is not None:
@@ -318,7 +319,9 @@ class CateForPreTraining(CatePreTrainedModel):
         losses = []
         if with_pairs:
             real = torch.cat([attention_mask, pair_attention_mask], dim=1)  # (B, 2L)
-            logits = self.cross_encode(encoded.last_hidden_state[: 2 * batch], real)  # (B, 2L, V)
+            states = encoded.last_hidden_state[: 2 * batch]
+            with_attentions = bool(kwargs.get("output_attentions", self.config.output_attentions))
+            logits = self.cross_encode(states, real, with_attentions)  # (B, 2L, V)
             output.logits, output.pair_logits = logits.split(length, dim=1)
             if labels is not None and pair_labels is not None:
                 total, count = masked_operation_loss(logits, torch.cat([labels, pair_labels], 1), self.config)
@@ -335,7 +338,7 @@ class CateForPreTraining(CatePreTrainedModel):
         output.loss = sum(losses) if losses else None
         return output
 
-    def cross_encode(self, states: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    def cross_encode(self, states: torch.Tensor, real: torch.Tensor, output_attentions: bool = False) -> torch.Tensor:
         """States of B Xs, then of their Ys (2B, L, D), and which of a pair's positions are nodes (B, 2L), to the scores
         of operations (B, 2L, V): X's positions, then Y's.
         """
@@ -352,7 +355,7 @@ class CateForPreTraining(CatePreTrainedModel):
             visible = torch.ones_like(visible)
         mask = additive(visible, states.dtype).expand(-1, -1, 2 * length, -1)
         for layer in self.cross_layers:
-            states = layer(states, mask)
+            states = layer(states, mask, None, output_attentions)
         return self.head(self.cross_norm(states))
 
 
@@ -372,6 +375,9 @@ class CateForSequenceClassification(CatePreTrainedModel):
     """
 
     def __init__(self, config: CateConfig):
+        if config.problem_type not in (None, "regression"):
+            raise ValueError(f"problem_type must be 'regression', for labels are numbers, not {config.problem_type!r}")
+        config.problem_type = "regression"  # pipelines would put one number through a sigmoid
         super().__init__(config)
         self.num_labels = config.num_labels
         self.cate = CateModel(config)

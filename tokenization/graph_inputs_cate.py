@@ -3,6 +3,7 @@
 `cate_hf.Architecture` makes the same checks; this file travels with every checkpoint and cannot use the package.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -63,3 +64,26 @@ def check_graph(item: Any, name: str) -> tuple[list[str], np.ndarray]:
         i, j = lower[0]
         raise ValueError(f"{name}: edge {i} -> {j} goes backward, expected nodes in topological order (and no cycle)")
     return operations, matrix
+
+
+def let_pipelines_pad_graphs() -> None:
+    """Teach transformers' pipelines, where they are imported, to pad adjacency (1, L, L) along both axes when they make
+    a batch of single items; by themselves they pad one axis only. Everything else is padded as before.
+    """
+    base = sys.modules.get("transformers.pipelines.base")
+    pad = getattr(base, "_pad", None)
+    if pad is None or getattr(pad, "pads_graphs", False):
+        return
+
+    def pad_graphs(items: list, key: str, padding_value: Any, padding_side: str) -> Any:
+        if key != "adjacency" or getattr(items[0][key], "ndim", 0) != 3:
+            return pad(items, key, padding_value, padding_side)
+        matrices = [item[key] for item in items]
+        longest = max(matrix.shape[-1] for matrix in matrices)
+        batch = matrices[0].new_zeros(len(matrices), longest, longest)
+        for row, matrix in zip(batch, matrices, strict=True):
+            row[: matrix.shape[1], : matrix.shape[2]] = matrix[0]
+        return batch
+
+    pad_graphs.pads_graphs = True
+    base._pad = pad_graphs

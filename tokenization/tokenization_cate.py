@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from transformers import BatchEncoding, PreTrainedTokenizer
 
-from .graph_inputs_cate import as_items, check_graph
+from .graph_inputs_cate import as_items, check_graph, let_pipelines_pad_graphs
 
 VOCAB_FILES_NAMES = {"vocab_file": "vocab.json"}
 PAD_TOKEN, MASK_TOKEN = "[PAD]", "[MASK]"
@@ -79,12 +79,14 @@ class CateTokenizer(PreTrainedTokenizer):
 
     def __call__(
         self,
-        architectures: Any,
+        architectures: Any = None,
         padding: bool | str | None = None,
         max_length: int | None = None,
         return_tensors: str | None = None,
         pad_to_multiple_of: int | None = None,
         truncation: bool = False,
+        operations: Sequence[str] | None = None,
+        adjacency: Any = None,
         **kwargs,
     ) -> BatchEncoding:
         """
@@ -96,6 +98,8 @@ class CateTokenizer(PreTrainedTokenizer):
                 `max_length`; False: not at all.
             max_length: the most nodes allowed.
             return_tensors: "pt", "np", or None for Python lists.
+            operations, adjacency: of one architecture, in place of `architectures`; other keywords are then columns
+                of its row, and not looked at. So pipelines pass what is a dict.
 
         Returns:
             `input_ids` (B, L) int64, `attention_mask` (B, L) int64, 1 on nodes, `adjacency` (B, L, L) uint8. One
@@ -107,6 +111,10 @@ class CateTokenizer(PreTrainedTokenizer):
         """
         if truncation:
             raise ValueError("an architecture cannot be truncated: leave truncation=False")
+        if architectures is None and operations is not None:
+            architectures, kwargs = {"operations": operations, "adjacency": adjacency}, {}
+            if not as_items(architectures)[1]:
+                raise ValueError("operations and adjacency as keywords are one architecture's; give many as a list")
         if unknown := set(kwargs) - {"verbose", "add_special_tokens", "return_attention_mask", "return_token_type_ids"}:
             raise TypeError(f"CateTokenizer got an unexpected argument {sorted(unknown)[0]!r}")
         single = False
@@ -115,6 +123,8 @@ class CateTokenizer(PreTrainedTokenizer):
         else:
             items, single = as_items(architectures)
             ids, adjacency, lengths = self._from_items(items, single)
+            if single and return_tensors == "pt":
+                let_pipelines_pad_graphs()
         if unpadded := padding is False or padding == "do_not_pad":
             padding = True
             if return_tensors is not None and len(set(lengths.tolist())) > 1:
@@ -203,7 +213,8 @@ class CateTokenizer(PreTrainedTokenizer):
         **kwargs,
     ) -> BatchEncoding:
         """A batch from a list of what this tokenizer gave for one architecture each (or from a dict of lists), as
-        collators do. `labels` of a node each are padded with -100; any other key is stacked as it is.
+        collators do. `labels` of a node each (whole numbers) are padded with -100; those of an architecture (fractions)
+        and any other key are stacked as they are.
         """
         if not isinstance(encoded_inputs, Mapping):
             features = [dict(feature) for feature in encoded_inputs]
@@ -223,7 +234,7 @@ class CateTokenizer(PreTrainedTokenizer):
         fill = {"input_ids": self.pad_token_id, "attention_mask": 0, "adjacency": 0, "labels": IGNORED_LABEL}
         batch = {}
         for key, rows in columns.items():
-            if key in fill and rows[0].ndim:
+            if key in fill and rows[0].ndim and rows[0].dtype.kind != "f":
                 rows = [
                     np.pad(row, [(0, size - n)] * row.ndim, constant_values=fill[key])
                     for row, n in zip(rows, lengths.tolist(), strict=True)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cate_hf.autoencoders._graphs import GraphShape
+from cate_hf.core.files import check_fetched
 from cate_hf.encodings.folders import CONFIG, FORMAT
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
@@ -174,6 +175,7 @@ def load_model(folder: str | os.PathLike, encoding: str, space: Space, model_cla
 def _read_weights(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; the weights are missing")
+    check_fetched(path)
     try:
         with safe_open(path, framework="pt") as stored:
             names = set(stored.keys())

@@ -7,6 +7,7 @@ from typing import Any
 from cate_hf.benchmarks.base import Benchmark
 from cate_hf.benchmarks.table._files import TABLE_SUFFIXES
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
+from cate_hf.core.files import check_fetched
 from cate_hf.core.names import Catalog, unknown
 from cate_hf.spaces import Space, get_space
 
@@ -38,6 +39,7 @@ def load_benchmark(
     Raises:
         ValueError: no benchmark of that name (the message has the nearest), or a file that does not hold it.
     """
+    check_fetched(name if path is None else path)
     if str(name) in benchmark_names():
         benchmark = CATALOG.get(str(name))
         if space is not None and get_space(space).name != benchmark.space_name:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cate_hf.benchmarks import load_benchmark
 from cate_hf.benchmarks.table._files import CSV_SUFFIXES
-from cate_hf.core.files import atomic_output, check_output
+from cate_hf.core.files import atomic_output, check_fetched, check_output
 from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.hashes import HashIndex
@@ -188,6 +188,8 @@ def import_results(
     reader = format_of(path, format)
     if path is not None and not os.path.exists(path):
         raise FileNotFoundError(f"{path}: no such file")
+    if path is not None:
+        check_fetched(path)
     found = reader.read(None if path is None else Path(path), None if space is None else get_space(space), progress)
     if isinstance(found.architectures, ArchitectureTable):
         write_parquet(found.architectures, output, overwrite)

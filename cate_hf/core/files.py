@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all."""
+"""Outputs that appear whole or not at all; inputs that are really there."""
 
 import hashlib
 import os
@@ -10,6 +10,17 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def check_fetched(path: str | os.PathLike, error: type[ValueError] = ValueError) -> None:
+    """Raise `error` for a pointer of Git LFS, which a clone without git-lfs has in a file's place."""
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise error(f"{path}: a pointer of Git LFS, not the file itself; get it by `git lfs pull`, or download it")
 
 
 def check_output(path: str | os.PathLike, overwrite: bool = False, own: Sequence[str] = ()) -> Path:

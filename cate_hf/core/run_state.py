@@ -27,7 +27,9 @@ def save_state(root: Path, step: int, model: torch.nn.Module, optimizer: torch.o
     try:
         save_file({k: v.contiguous() for k, v in _unshared(model).items()}, temporary / "model.safetensors")
         save_file(_moments_of(optimizer), temporary / "optimizer.safetensors")
-        (temporary / _PROGRESS).write_text(json.dumps({"step": step, "settings": settings}, indent=2) + "\n")
+        (temporary / _PROGRESS).write_text(
+            json.dumps({"step": step, "settings": settings}, indent=2) + "\n", encoding="utf-8"
+        )
         for file in temporary.iterdir():
             _flush(file)
         shutil.rmtree(folder, ignore_errors=True)
@@ -55,7 +57,7 @@ def latest_state(root: Path) -> tuple[Path, dict] | None:
     """The newest complete state and its progress; one that cannot be read is passed over."""
     for folder in reversed(_folders(root)):
         try:
-            progress = json.loads((folder / _PROGRESS).read_text())
+            progress = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
             if isinstance(progress["step"], int) and isinstance(progress["settings"], dict):
                 return folder, progress
         except (OSError, ValueError, KeyError, TypeError):

@@ -158,7 +158,9 @@ def place_files(source: Source) -> dict:
         folder.mkdir(parents=True)
         facts = source.make(folder)
         checksums = _checksums(folder / path.name for path in source.files.values())
-        (folder / FACTS_FILE).write_text(json.dumps({**facts, _CHECKSUMS: checksums}, indent=2) + "\n")
+        (folder / FACTS_FILE).write_text(
+            json.dumps({**facts, _CHECKSUMS: checksums}, indent=2) + "\n", encoding="utf-8"
+        )
     return facts
 
 

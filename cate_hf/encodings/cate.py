@@ -4,12 +4,14 @@ import contextlib
 import hashlib
 import json
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cate_hf.core.batches import run_on_cores
 from cate_hf.core.names import unknown
+from cate_hf.core.precision import has_bfloat16
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 
@@ -38,7 +40,7 @@ class Encoder:
         dim: D, the length of an encoding.
         precision: one of `PRECISIONS`, of the products within the model. By "bfloat16" the numbers of the bundled
             encoders, of standard deviation about 1, differ by less than 0.01 in the mean, and processors that multiply
-            it natively take half the time (bench/encode_speed.py).
+            it natively take half the time (bench/encode_speed.py). On others it is float32, and a warning says so.
     """
 
     def __init__(
@@ -53,9 +55,12 @@ class Encoder:
 
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
-        self._search_space, self.precision = search_space, precision
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(device)
+        if precision == "bfloat16" and not has_bfloat16(self.model.device.type):
+            warnings.warn(f"{precision} is slower than float32 on this processor: float32 is used", stacklevel=3)
+            precision = "float32"
+        self._search_space, self.precision = search_space, precision
         self.tokenizer = tokenizer
         if precision != "float32" and self.model.device.type == "cpu":
             self.model.set_attn_implementation("eager")  # torch's own attention takes twice as long there

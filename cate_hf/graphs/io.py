@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cate_hf.core.files import atomic_output
+from cate_hf.core.files import atomic_output, check_fetched
 from cate_hf.core.names import printable
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.hashes import hash_bytes, hash_text
@@ -200,6 +200,7 @@ def readable_parquet(path: str | os.PathLike, buffer_bytes: int = 0) -> Iterator
     Raises:
         ValueError: naming the file, when it cannot be opened or, inside the block, cannot be read on.
     """
+    check_fetched(path)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, buffer_size=buffer_bytes) as file:
             yield file
@@ -257,6 +258,7 @@ def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    check_fetched(path)
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty")
     if path.suffix in PARQUET_SUFFIXES:

@@ -2,12 +2,13 @@
 belong together.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cate_hf.core.names import nearest, printable
+from cate_hf.core.names import printable
 from cate_hf.hub.checks_files import CheckpointError, read_object, shown
 from cate_hf.spaces.custom import MAX_NODES
 
@@ -24,25 +25,35 @@ _MOST = {
 _MOST_LAYERS = 256
 _LONGEST_NAME = 200
 _FLOAT_DTYPES = ("float32", "float64", "float16", "bfloat16")
-# Beside the fields of the configuration's class; anything else (a quantisation, weights of another name, an attention
-# kernel from the Hub) would have transformers do more than load this model.
-_OTHER_KEYS = {"auto_map", "model_type", "num_labels", "torch_dtype", "_name_or_path"}
+_OTHER_KEYS = {"auto_map", "model_type", "num_labels", "torch_dtype", "_name_or_path"}  # used, and no fields
+# No writer of configurations stores these; they would have transformers load other files, or run other code.
+_LEADING_ELSEWHERE = (
+    *("configuration_files", "custom_pipelines", "gguf_file", "transformers_weights", "per_layer_config"),
+    *("attn_implementation", "_attn_implementation", "_attn_implementation_internal"),
+    *("experts_implementation", "_experts_implementation", "_experts_implementation_internal"),
+)
 _TOKENIZER_KEYS = {
     *("added_tokens_decoder", "alias_special_ids", "auto_map", "backend", "clean_up_tokenization_spaces"),
     *("extra_special_tokens", "additional_special_tokens", "is_local", "local_files_only", "mask_token"),
     *("model_input_names", "model_max_length", "name_or_path", "pad_to", "pad_token", "padding_side"),
     *("processor_class", "special_tokens_map_file", "tokenizer_class", "transformers_version", "truncation_side"),
 }
+# Other fields of a tokenizer are those of other programs, unless they name files, code, or tokens without a row.
+_NO_TOKENIZER_KEYS = re.compile(r"operations|init_inputs|.*(_file|_files|_token|_tokens|_template|_class)")
 _TOKEN_FLAGS = {"lstrip", "normalized", "rstrip", "single_word", "special"}
 _UNUSED_TOKENIZER_FILES = ("tokenizer.json", "chat_template.jinja", "chat_template.json", "additional_chat_templates")
 
 
-def check_config(folder: Path) -> dict[str, Any]:
+def check_config(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """The content of config.json, once it is known that a `CateConfig` can be made of it and of what size.
 
+    Returns:
+        what CATE uses of it, and the names of fields that neither CATE nor transformers knows. Fields of other
+        programs, such as `use_cache` or `quantization_config`, are left out: they have no effect here.
+
     Raises:
-        CheckpointError: not the configuration of CATE, one of a newer format, or a field that is unknown, of another
-            type, too large or not in keeping with the others.
+        CheckpointError: not the configuration of CATE, one of a newer format, or a field that is misspelled, of another
+            type, too large, not in keeping with the others, or there to have other files loaded.
     """
     from cate_hf.modeling.configuration_cate import CateConfig
 
@@ -54,10 +65,18 @@ def check_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: model_type is {shown(config.get('model_type'))}, expected 'cate'")
     fields = CateConfig.__dataclass_fields__
     check_format(config, path)
-    for name, value in config.items():
-        _check_field(path, name, value, fields)
-    _check_names(path, config)
-    return config
+    for name in config:
+        if name in _LEADING_ELSEWHERE:
+            raise CheckpointError(f"{path}: field {shown(name)} is not one of CATE's configuration, and is refused")
+    used = {name: value for name, value in config.items() if name in fields or name in _OTHER_KEYS}
+    try:
+        foreign = CateConfig.foreign_fields(name for name in config if name not in used)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {one_line(error)}") from None
+    for name, value in used.items():
+        _check_field(path, name, value)
+    _check_names(path, used)
+    return used, foreign
 
 
 def check_format(config: Mapping[str, Any], path: str | Path) -> None:
@@ -74,12 +93,7 @@ def check_format(config: Mapping[str, Any], path: str | Path) -> None:
         )
 
 
-def _check_field(path: Path, name: str, value: Any, fields: dict) -> None:
-    if name not in fields and name not in _OTHER_KEYS:
-        hint = nearest(name, fields, otherwise="")
-        raise CheckpointError(
-            f"{path}: field {shown(name)} is not one of CATE's configuration" + (f"; {hint}" if hint else "")
-        )
+def _check_field(path: Path, name: str, value: Any) -> None:
     if isinstance(value, bool):
         return
     if isinstance(value, int | float):
@@ -163,19 +177,27 @@ def one_line(error: BaseException) -> str:
     return printable(error)[:300] or type(error).__name__
 
 
-def check_tokenizer(folder: Path, config) -> None:
+def check_tokenizer(folder: Path, config) -> tuple[dict[str, Any], list[str]]:
     """Compare the tokenizer's files with a folder's `CateConfig`.
+
+    A folder without any, as a trainer writes it that knows of no tokenizer, has the one that the configuration makes.
+
+    Returns:
+        what CATE uses of its settings, and the names of fields that are other programs'.
 
     Raises:
         CheckpointError: a file is missing or not what it should be, or its operations are not those of the model.
     """
     path = folder / TOKENIZER_CONFIG
+    if not path.exists() and not (folder / VOCABULARY).exists():
+        return {}, []
     if not path.is_file():
         raise CheckpointError(f"{folder}: no {TOKENIZER_CONFIG}, so architectures cannot be tokenised")
     settings = read_object(path)
     check_auto_map(path, settings.get("auto_map", {}))
-    for name in settings:
-        if name not in _TOKENIZER_KEYS:
+    foreign = [name for name in settings if name not in _TOKENIZER_KEYS]
+    for name in foreign:
+        if _NO_TOKENIZER_KEYS.fullmatch(name) or difflib.get_close_matches(name, _TOKENIZER_KEYS, 1, 0.9):
             raise CheckpointError(f"{path}: field {shown(name)} is not one of CATE's tokenizer")
     if settings.get("tokenizer_class", "CateTokenizer") != "CateTokenizer":
         raise CheckpointError(f"{path}: tokenizer_class is {shown(settings['tokenizer_class'])}, not 'CateTokenizer'")
@@ -194,6 +216,7 @@ def check_tokenizer(folder: Path, config) -> None:
         raise CheckpointError(f"{path}: model_max_length is {shown(longest)}, less than max_nodes ({config.max_nodes})")
     vocabulary = _check_vocabulary(folder / VOCABULARY, config)
     _check_special_tokens(folder, settings, vocabulary)
+    return {name: value for name, value in settings.items() if name not in foreign}, foreign
 
 
 def _is_whole(value: Any) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cate_hf.core.files import check_fetched
 from cate_hf.hub.checks_files import CheckpointError, parse_json, read_object, shown
 from cate_hf.hub.layout import WEIGHTS
 
@@ -47,6 +48,7 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
+    check_fetched(path, CheckpointError)
     size = path.stat().st_size
     with open(path, "rb") as file:
         first = file.read(8)

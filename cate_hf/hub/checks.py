@@ -7,7 +7,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cate_hf.hub._checks_config import check_config, check_tokenizer, make_config, one_line
 from cate_hf.hub._checks_weights import INDEX, check_shapes, check_values, stored_tensors
@@ -27,14 +27,18 @@ class CheckedFolder:
     Attributes:
         config: its configuration.
         model_class: name of the class whose weights it holds.
+        tokenizer: the settings of its tokenizer, empty where there is none.
         parameters: number of stored values (tied weights once), 0 where weights were not looked at.
+        foreign: fields that other programs wrote into config.json and tokenizer_config.json, which are not used.
         remarks: one line each on what is in the folder and never read, such as pickles.
     """
 
     folder: Path
     config: "CateConfig"
     model_class: str
+    tokenizer: dict[str, Any]
     parameters: int
+    foreign: tuple[str, ...]
     remarks: tuple[str, ...]
 
 
@@ -62,13 +66,13 @@ def check_checkpoint_folder(folder: str | os.PathLike, weights: bool = True) -> 
 
 def _check(folder: Path, weights: bool) -> CheckedFolder:
     remarks = check_entries(folder)
-    content = check_config(folder)
+    content, foreign = check_config(folder)
     if not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
         pickles = pickled_weights(folder)
         hint = f" ({shown(pickles[0])[1:-1]} is a pickle, which is never loaded)" if pickles else ""
         raise CheckpointError(f"{folder}: no {WEIGHTS}{hint}")
     config = make_config(folder, content)
-    check_tokenizer(folder, config)
+    tokenizer, others = check_tokenizer(folder, config)
     _check_space(folder, config)
     name, parameters = _declared_class(folder, content), 0
     if weights:
@@ -76,7 +80,7 @@ def _check(folder: Path, weights: bool) -> CheckedFolder:
         check_shapes(folder, tensors, _on_meta(folder, config, name))
         check_values(tensors)
         parameters = sum(math.prod(tensor.shape) for tensor in tensors.values())
-    return CheckedFolder(folder, config, name, parameters, tuple(remarks))
+    return CheckedFolder(folder, config, name, tokenizer, parameters, (*foreign, *others), tuple(remarks))
 
 
 def _declared_class(folder: Path, content: dict) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from cate_hf.core.files import check_fetched
+
 __all__ = ["CheckpointError", "pickled_weights", "read_object"]
 
 MAX_JSON_BYTES = 1 << 20  # config.json, vocab.json and their like hold kilobytes
@@ -98,6 +100,7 @@ def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
+    check_fetched(path, CheckpointError)
     with open(path, "rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from cate_hf.core.files import check_output
+from cate_hf.core.files import check_fetched, check_output
 from cate_hf.core.names import printable
 from cate_hf.spaces import get_space
 
@@ -85,6 +85,7 @@ def read_reference(file: str | os.PathLike) -> dict:
 
     if not Path(file).is_file():
         raise ValueError(f"{file}: no such file")
+    check_fetched(file)
     try:
         with torch.serialization.safe_globals(_allowed_globals()), warnings.catch_warnings(action="ignore"):
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)

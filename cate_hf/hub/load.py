@@ -1,18 +1,22 @@
 """Checkpoint folders: found by name, checked, and loaded without unpickling."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cate_hf.core.names import nearest, unknown
+from cate_hf.hub._checks_config import VOCABULARY
 from cate_hf.hub.checks import check_checkpoint_folder
+from cate_hf.hub.checks_files import shown
 from cate_hf.hub.download import cached_checkpoint, download_encoder, is_repo_id
 from cate_hf.hub.errors import HubError
 from cate_hf.hub.layout import WEIGHTS, bundled_path, checkpoint_names
 from cate_hf.hub.registry import registered_encoders
 
 __all__ = ["checkpoint_path", "fetch_encoder", "load_model", "load_tokenizer", "resolve_checkpoint"]
+_TOKENIZER_SETTINGS = ("alias_special_ids", "pad_to", "model_max_length")
 
 
 def checkpoint_path(name: str) -> Path:
@@ -70,6 +74,8 @@ def load_model(name_or_path: str | os.PathLike, model_class=None, **kwargs):
         model_class: one of the model classes; `CateModel` by default.
         **kwargs: passed to `from_pretrained`, such as `dtype`.
 
+    Fields of other programs in config.json have no effect, and one warning names those that transformers does not know.
+
     Raises:
         ValueError: no such checkpoint, a damaged one, or one that lacks weights of the model.
     """
@@ -78,11 +84,19 @@ def load_model(name_or_path: str | os.PathLike, model_class=None, **kwargs):
     if model_class is None:
         from cate_hf.modeling.modeling_cate import CateModel as model_class
     folder = resolve_checkpoint(name_or_path)
-    check_checkpoint_folder(folder)
+    checked = check_checkpoint_folder(folder)
+    if checked.foreign:
+        names = ", ".join(shown(name)[1:-1] for name in checked.foreign)
+        warnings.warn(f"{folder}: fields of other programs are not used: {names}", stacklevel=2)
     try:
         with quiet_transformers():
             model, info = model_class.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **kwargs
+                folder,
+                config=checked.config,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                **kwargs,
             )
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS}: damaged or truncated ({error})") from None
@@ -101,9 +115,12 @@ def load_tokenizer(name_or_path: str | os.PathLike):
     from cate_hf.tokenization.tokenization_cate import CateTokenizer
 
     folder = resolve_checkpoint(name_or_path)
-    check_checkpoint_folder(folder, weights=False)
+    checked = check_checkpoint_folder(folder, weights=False)
+    if not checked.tokenizer:
+        return CateTokenizer.from_config(checked.config)
+    settings = {name: checked.tokenizer[name] for name in _TOKENIZER_SETTINGS if name in checked.tokenizer}
     try:
-        return CateTokenizer.from_pretrained(folder, local_files_only=True)
+        return CateTokenizer(str(folder / VOCABULARY), name_or_path=str(folder), **settings)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{folder}: its tokenizer cannot be loaded ({str(error).strip().splitlines()[0]})") from None
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cate_hf.core.files import check_fetched
 from cate_hf.graphs.io import read_parquet
 from cate_hf.predictor._assemble import take_apart
 from cate_hf.predictor._combine import Combination
@@ -157,6 +158,7 @@ _OPTIONAL: dict[str, Callable[[Any], bool]] = {  # not in predictors of before
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
+    check_fetched(file)
     try:
         with safe_open(file, "np") as opened:
             about = json.loads((opened.metadata() or {})["predictor"])

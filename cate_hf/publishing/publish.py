@@ -181,10 +181,11 @@ def check_remote_code(staged: Path, folder: Path) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PYTHON", "TRANSFORMERS_"))}
         done = subprocess.run(
             [sys.executable, "-P", "-c", _PROBE, str(staged), json.dumps(cells)],
-            env=kept | {"HF_HOME": home, "HF_HUB_OFFLINE": "1"},
+            env=kept | {"HF_HOME": home, "HF_HUB_OFFLINE": "1", "PYTHONUTF8": "1"},
             cwd=home,
             capture_output=True,
             text=True,
+            encoding="utf-8",
             timeout=_PROBE_SECONDS,
         )
     if done.returncode:

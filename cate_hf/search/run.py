@@ -243,7 +243,7 @@ def search_to_file(
     result = run_search(settings, benchmark, encodings, candidates, on_trial)
     result["encoding"] = settings.encoding if uses_encodings else None
     with atomic_output(output, overwrite) as temporary:
-        temporary.write_text(json.dumps(result) + "\n")
+        temporary.write_text(json.dumps(result) + "\n", encoding="utf-8")
     return result
 
 

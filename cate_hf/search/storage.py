@@ -101,7 +101,7 @@ def save_search(optimizer: "Optimizer", folder: str | os.PathLike, overwrite: bo
     arrays = write_arrays(optimizer.state_arrays(), folder, "state")
     content = {**identity(optimizer), "state": optimizer.state_dict(), "arrays": arrays}
     with atomic_output(folder / STATE_FILE, overwrite) as temporary:
-        temporary.write_text(to_line(content) + "\n")
+        temporary.write_text(to_line(content) + "\n", encoding="utf-8")
     remove_arrays(folder, "state", arrays)
 
 

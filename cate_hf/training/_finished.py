@@ -48,7 +48,7 @@ def write_checkpoint(run: "Pretraining", results: dict[str, float]) -> None:
         **results,
     }
     with atomic_output(run.options.work / "facts.json", overwrite=True) as file:
-        file.write_text(json.dumps(facts, indent=2) + "\n")  # what a card is made of
+        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")  # what a card is made of
     staged = run.options.work / ".checkpoint"
     shutil.rmtree(staged, ignore_errors=True)
     save_checkpoint(staged, run.model, run.tokenizer, facts, space_definition=run.space.definition())

@@ -11,8 +11,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
+from cate_hf.core.console import any_console
 from cate_hf.core.interruption import INTERRUPTED, Interrupted
 from cate_hf.core.launching import check_launch, check_sharding, check_tracker, share_threads
+from cate_hf.core.precision import has_bfloat16
 from cate_hf.training._arguments import parse
 from cate_hf.training.run import pretrain
 from cate_hf.training.settings import PretrainSettings
@@ -24,6 +26,7 @@ WAITING = timedelta(days=1)  # processes wait for the main one, which may have t
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line, run, and turn bad input into one line and exit code 2."""
+    any_console()
     options, fields, run = parse(argv)
     mixed_precision = resolve_mixed_precision(options.mixed_precision, options.cpu)
     try:
@@ -64,13 +67,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def resolve_mixed_precision(choice: str, cpu: bool) -> str:
-    """Precision of a choice: "auto" is bf16 where the device multiplies it natively, else no."""
-    if choice != "auto":
-        return choice
-    if not cpu and torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return "bf16" if supported() else "no"
+    """Precision of a choice: "auto" is bf16 where the device multiplies it natively, else no; "bf16" on a CPU, too."""
+    device_type = "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+    if choice == "auto":
+        return "bf16" if has_bfloat16(device_type) else "no"
+    if choice == "bf16" and device_type == "cpu" and not has_bfloat16(device_type):
+        if int(os.environ.get("RANK", "0")) == 0:
+            print("bf16 is slower than float32 on this processor: float32 is used", file=sys.stderr)
+        return "no"
+    return choice
 
 
 if __name__ == "__main__":

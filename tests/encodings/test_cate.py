@@ -134,3 +134,34 @@ def test_parts_of_an_encoding_stand_side_by_side_in_the_order_asked_for(tmp_path
     assert np.array_equal(encoder.encode(CELLS, parts=["wiring", "learned"]), np.hstack([whole[:, 18:], whole[:, :16]]))
     with pytest.raises(ValueError, match="unknown part of an encoding 'wirings'.*wiring"):
         encoder.encode(CELLS, parts=["wirings"])
+
+
+def test_without_native_bfloat16_it_is_float32_and_says_so_once(tmp_path, monkeypatch):
+    import cate_hf.encodings.cate
+
+    folder = save_tiny(tmp_path / "tiny")
+    monkeypatch.setattr(cate_hf.encodings.cate, "has_bfloat16", lambda device_type: False)
+    with pytest.warns(UserWarning, match="bfloat16 is slower than float32 on this processor") as caught:
+        encoder = load_encoder(folder, device="cpu", precision="bfloat16")
+    assert len(caught) == 1
+    assert encoder.precision == "float32"
+    np.testing.assert_array_equal(encoder.encode(CELLS), load_encoder(folder, device="cpu").encode(CELLS))
+    monkeypatch.setattr(cate_hf.encodings.cate, "has_bfloat16", lambda device_type: True)
+    assert load_encoder(folder, device="cpu", precision="bfloat16").precision == "bfloat16"
+
+
+def test_native_bfloat16_is_read_off_the_processor(monkeypatch):
+    import torch
+
+    from cate_hf.core.precision import has_bfloat16
+
+    for capabilities, expected in [
+        ({"avx512_f": True, "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_f": True, "avx512_bf16": False, "l1d_cache_size": 49152}, False),
+        ({"bf16": True, "architecture": "aarch64"}, True),
+    ]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found, raising=False)
+        assert has_bfloat16("cpu") is expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert not has_bfloat16("cpu")

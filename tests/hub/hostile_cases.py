@@ -101,7 +101,6 @@ _config("an activation that is none", "hidden_act 'os.system' is no activation",
 _config("an attribute of torch as its dtype", "'dtype' is 'load'", dtype="load")
 _config("attention by a kernel from the Hub", "'attn_implementation' is not one of", attn_implementation="evil/kernel")
 _config("the same under its private name", "'_attn_implementation' is not one of", _attn_implementation="evil/kernel")
-_config("a quantisation", "'quantization_config' is not one of", quantization_config={"quant_method": "bitsandbytes"})
 _config("weights of another name", "'transformers_weights' is not one of", transformers_weights="../x.safetensors")
 _config("a configuration for each layer", "'per_layer_config' is not one of", per_layer_config={"0": {}})
 _config(

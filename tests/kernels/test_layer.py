@@ -199,8 +199,11 @@ def test_all_layers_are_compiled_where_they_are_asked_to_be():
     assert model.layers[0].compiled is None
     with torch.no_grad():
         output = model(**given, output_attentions=True, output_hidden_states=True)
+        with compiled_layers(model):
+            again = model(**given, output_attentions=True)
     assert len(output.attentions) == 2
     assert output.attentions[0].shape == (24, 4, 7, 7)
+    torch.testing.assert_close(again.attentions, output.attentions)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.1)])

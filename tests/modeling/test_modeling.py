@@ -147,6 +147,10 @@ def test_hidden_states_and_attentions(model_class):
         # Heads that look at ancestors give nothing to what comes later, and the others nothing to what comes earlier.
         assert output.attentions[0][:, : heads // 2].triu(1).abs().max() < 1e-6
         assert output.attentions[0][:, heads // 2 :].tril(-1).abs().max() < 1e-6
+    other = build(model_class, config, attn_implementation="sdpa")  # which gives no weights by itself
+    with torch.no_grad():
+        torch.testing.assert_close(other(**batch, output_attentions=True).attentions, output.attentions)
+        assert other(**batch).get("attentions") is None
     as_tuple = model(**batch, return_dict=False)
     assert isinstance(as_tuple, tuple)
 

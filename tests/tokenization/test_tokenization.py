@@ -109,6 +109,10 @@ class TestPad:
         batch = TOKENIZER.pad(features, return_tensors="pt")
         assert batch["labels"].tolist() == [[-100, 4, -100, 6], [2, -100, -100, -100]]
         assert batch["accuracy"].dtype == torch.float32
+        features = [{**TOKENIZER(CELL), "labels": [0.9, 0.1]}, {**TOKENIZER(SHORT), "labels": [0.8, 0.2]}]
+        torch.testing.assert_close(
+            TOKENIZER.pad(features, return_tensors="pt")["labels"], torch.tensor([[0.9, 0.1], [0.8, 0.2]])
+        )
 
     def test_one_and_types(self):
         assert TOKENIZER.pad(TOKENIZER(SHORT), padding="max_length", max_length=3)["input_ids"] == [[2, 6, 0]]

@@ -151,3 +151,19 @@ def test_the_log_is_rewound(tmp_path):
     nowhere.rewind(3)
     nowhere.append({"step": 4})
     assert nowhere.entries == [{"step": 4}]
+
+
+def test_bf16_on_a_processor_without_it_is_float32_and_says_so(monkeypatch, capsys):
+    from cate_hf.training import pretrain
+
+    monkeypatch.setattr(pretrain, "has_bfloat16", lambda device_type: False)
+    assert [pretrain.resolve_mixed_precision(choice, cpu=True) for choice in ("auto", "no", "fp16")] == [
+        "no",
+        "no",
+        "fp16",
+    ]
+    assert capsys.readouterr().err == ""
+    assert pretrain.resolve_mixed_precision("bf16", cpu=True) == "no"
+    assert capsys.readouterr().err == "bf16 is slower than float32 on this processor: float32 is used\n"
+    monkeypatch.setattr(pretrain, "has_bfloat16", lambda device_type: True)
+    assert [pretrain.resolve_mixed_precision(choice, cpu=True) for choice in ("auto", "bf16")] == ["bf16", "bf16"]

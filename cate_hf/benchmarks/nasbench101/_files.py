@@ -7,6 +7,7 @@ import numpy as np
 from cate_hf.benchmarks.nasbench101._cache import CACHE_PATTERN, DAMAGED, METADATA_KEY, PUBLISHED, load_runs, read_cache
 from cate_hf.benchmarks.nasbench101._records import RUNS
 from cate_hf.benchmarks.nasbench101._tables import CSV_SUFFIX, read_table
+from cate_hf.core.files import check_fetched
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _EXPECTED = "a .tfrecord file, a Parquet or CSV table of NAS-Bench-101 cells, or a folder with one"
@@ -60,6 +61,7 @@ def _kind(path: Path) -> str:
     """ "table", "cache" or "records"."""
     import pyarrow.parquet as pq
 
+    check_fetched(path)
     suffix = path.suffix.lower()
     with open(path, "rb") as file:
         head = file.read(4)

@@ -40,7 +40,9 @@ def walk(journey: str, folder: Path) -> None:
     space = ["--space", "nasbench201"]
     search = ["--encoding", "cate", "--algorithm", "cate-dngo-ls", "--queries", "20", "--trials", "1"]
     journeys = {
-        "encode": lambda: main(["encode", "--input", str(cells), "--output", str(folder / "encodings.parquet")]),
+        "encode": lambda: main(
+            ["encode", "--input", str(cells), "--model", "nasbench101", "--output", str(folder / "encodings.parquet")]
+        ),
         "pretrain": lambda: pretrain(["--cpu", *space, "--output-dir", str(folder / "run"), *small]),
         "search": lambda: main(["search", *space, *search, "--output", str(folder / "search.json")]),
     }

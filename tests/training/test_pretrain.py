@@ -67,7 +67,12 @@ def test_a_run_leaves_a_whole_checkpoint(one_process):
     tokenizer = AutoTokenizer.from_pretrained(one_process)
     cell = cate_hf.Architecture(["input", "conv3x3-bn-relu", "output"], [[0, 1, 1], [0, 0, 1], [0, 0, 0]])
     with torch.inference_mode():
-        assert model(**tokenizer([cell], return_tensors="pt")).pooler_output.shape == (1, 64 + 30)
+        encoding = model(**tokenizer([cell], return_tensors="pt")).pooler_output
+    parts = {name: part.stop - part.start for name, part in model.config.encoding_parts.items()}
+    assert list(parts) == ["computation", "wiring"]
+    assert parts["computation"] == 30
+    assert 64 < parts["wiring"] <= 128
+    assert encoding.shape == (1, sum(parts.values()))
     assert AutoModelForPreTraining.from_pretrained(one_process).config.space == "nasbench101"
     card = (one_process / "README.md").read_text()
     assert "--max-steps 20" in card
@@ -75,9 +80,9 @@ def test_a_run_leaves_a_whole_checkpoint(one_process):
     loss, evaluations = losses(one_process)
     assert loss[20] < loss[1]
     assert set(evaluations[-1]) >= {"validation_accuracy_x", "validation_loss", "validation_r2_structure"}
-    # The encoding's learned part has mean 0 and variance 1 over the space.
+    # The encoding's wiring has mean 0 and variance 1 over the space.
     space = cate_hf.get_space("nasbench101")
-    encodings = cate_hf.load_encoder(one_process).encode(space.sample(2000, seed=0))[:, :64]
+    encodings = cate_hf.load_encoder(one_process).encode(space.sample(2000, seed=0), parts=["wiring"])
     assert abs(encodings.mean(0)).max() < 0.15
     assert encodings.std(0) == pytest.approx(1, abs=0.15)
 

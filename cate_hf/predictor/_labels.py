@@ -1,7 +1,7 @@
 """Labelled architectures: checked, of one space, each once."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,12 @@ class Labels:
     """n architectures with a column hash, each once, and their labels.
 
     Attributes:
+        table: an `ArchitectureTable`, or a `CellPairTable` of pairs of cells.
         columns: name -> (n,) float64.
         merged: rows that were merged into an earlier one of an isomorphic architecture.
     """
 
-    table: ArchitectureTable | CellPairTable
+    table: Any
     columns: dict[str, np.ndarray]
     merged: int = 0
 
@@ -39,7 +40,7 @@ class Labels:
 
 def as_labels(
     space: "Space",
-    architectures: ArchitectureTable | Sequence[Architecture] | Architecture,
+    architectures: Any,
     values: "Mapping[str, Any] | Any",
     least: int = LEAST_LABELS,
 ) -> Labels:
@@ -78,7 +79,7 @@ def as_labels(
     return Labels(kept, columns, merged)
 
 
-def as_table(space: "Space", architectures: Any, what: str = "architectures") -> ArchitectureTable | CellPairTable:
+def as_table(space: "Space", architectures: Any, what: str = "architectures") -> Any:
     """Return a table, a sequence of architectures or a single one as a table of the space, pruned; of pairs of cells as
     a table of pairs.
 
@@ -95,10 +96,11 @@ def as_table(space: "Space", architectures: Any, what: str = "architectures") ->
         for row, item in enumerate(architectures):
             if not isinstance(item, kind):
                 raise ValueError(f"row {row}: expected {words}, got {type(item).__name__}")
-    if pairs and not isinstance(space, Darts):
-        raise ValueError(f"pairs of cells are of darts, not of {space.name} (the predictor is of {space.name})")
-    if pairs and not isinstance(architectures, CellPairTable):
-        architectures = space.pairs(architectures)
+    if pairs:
+        if not isinstance(space, Darts):
+            raise ValueError(f"pairs of cells are of darts, not of {space.name} (the predictor is of {space.name})")
+        if not isinstance(architectures, CellPairTable):
+            architectures = space.pairs(architectures)
     try:
         return space.validate_many(architectures if pairs else space.table(architectures), what)
     except ValueError as error:

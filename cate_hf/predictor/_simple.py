@@ -21,7 +21,7 @@ class Kind(NamedTuple):
     16 to 424 labels of NAS-Bench-101, 201, 301, Macro and a space of chains with skips.
     """
 
-    model: type
+    model: Any
     features: str
     words: str
     head_start: tuple[float, float]
@@ -82,7 +82,7 @@ def held_out_predictions(
         absent: (folds, n) bool.
     """
     refit: Callable[..., Any] = KINDS[name].model.fit
-    options = {"seed": seed, "trees": _FOLD_TREES} if isinstance(fitted, Trees) else {}
+    options: dict[str, Any] = {"seed": seed, "trees": _FOLD_TREES} if isinstance(fitted, Trees) else {}
     if isinstance(fitted, MultiTargetGaussianProcess):
         options = {"logs": fitted.logs}
     found = [predict_part(refit(inputs[~fold], targets[~fold], **options), inputs[fold]) for fold in absent]

@@ -23,9 +23,7 @@ from cate_hf.predictor.members import (
 from cate_hf.surrogates.measures import measures
 
 if TYPE_CHECKING:
-    from cate_hf.graphs.architecture import Architecture
-    from cate_hf.graphs.table import ArchitectureTable
-    from cate_hf.predictor.model import Predictor
+    from cate_hf.predictor.model import Architectures, Predictor
 
 _POINTS = 500  # of the picture of residuals
 _FOLDS = 5  # of trees without members
@@ -33,7 +31,7 @@ _FOLDS = 5  # of trees without members
 
 def update_predictor(
     predictor: "Predictor",
-    archs: "ArchitectureTable | Sequence[Architecture] | Architecture",
+    archs: "Architectures",
     values: "Mapping[str, Any] | Any",
     progress: bool = False,
 ) -> "Predictor":
@@ -110,7 +108,7 @@ def train_parts(
     deviations = np.zeros((len(where), len(targets)))
     predictor.simple = {}
     names = chosen_kinds(predictor.features, len(table), *kinds)
-    features = predictor.features(table, progress) if names else None
+    features = predictor.features(table, progress) if names else np.empty((len(table), 0))
     for name in names:
         inputs = seen_by(name, predictor.features, features)
         predictor.simple[name] = fit_part(name, inputs, wanted, seed)

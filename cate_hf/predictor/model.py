@@ -155,25 +155,25 @@ class Predictor:
         Raises:
             ValueError: k is not from 1 to the number of architectures.
         """
-        table = self.table(self.space.pool(progress=progress) if table is None else table)
-        if not 1 <= k <= len(table):
-            raise ValueError(f"top_k: k must be from 1 to {len(table)}, not {k}")
+        among = self.table(self.space.pool(progress=progress) if table is None else table)
+        if not 1 <= k <= len(among):
+            raise ValueError(f"top_k: k must be from 1 to {len(among)}, not {k}")
         which = self._target(target)
         sign = 1.0 if self.targets[which].higher_is_better else -1.0
-        if screened is not None and self.simple and self.models and max(screened, k) < len(table):
+        if screened is not None and self.simple and self.models and max(screened, k) < len(among):
             if features is None:
-                features = self.features(table, progress)
+                features = self.features(among, progress)
             weights = self.combinations[which].weights[1:]
-            score = np.zeros(len(table))
+            score = np.zeros(len(among))
             for (name, model), weight in zip(self.simple.items(), weights, strict=True):
                 if weight or not weights.any():
                     inputs = seen_by(name, self.features, features)
                     score += (weight or 1.0) * sign * predict_part(model, inputs)[0][:, which]
             rows = np.sort(np.argsort(-score, kind="stable")[: max(screened, k)])
-            table, features = table[rows], features[rows]
-        mean, deviation = self.predict(table, self.targets[which].name, features, progress)
+            among, features = among[rows], features[rows]
+        mean, deviation = self.predict(among, self.targets[which].name, features, progress)
         best = np.argsort(-sign * mean, kind="stable")[:k]
-        return table[best].with_columns(predicted=mean[best], deviation=deviation[best])
+        return among[best].with_columns(predicted=mean[best], deviation=deviation[best])
 
     def by_members(self, architectures: Architectures, progress: bool = False) -> np.ndarray:
         """(N, T) float64 predictions of the members alone, in the units of the labels: what the checkpoint's model
@@ -230,7 +230,7 @@ class Predictor:
             raise unknown("target", name, self.target_names)
         return self.target_names.index(name)
 
-    def table(self, architectures: Architectures) -> ArchitectureTable | CellPairTable:
+    def table(self, architectures: Architectures) -> Any:
         """Architectures as a table of the space, pruned. Of a predictor of pairs of cells, a single cell is both.
 
         Raises:
@@ -257,10 +257,10 @@ class Predictor:
         found, deviation = [], np.zeros((len(table), len(self.targets)))
         if self.models:
             found.append(self._scores(table, progress).mean(0, dtype=np.float64))
-        if features is None and self.simple:
-            features = self.features(table, progress)
+        if self.simple:
+            values = self.features(table, progress) if features is None else features
         for name, model in self.simple.items():
-            mean, spread = predict_part(model, seen_by(name, self.features, features))
+            mean, spread = predict_part(model, seen_by(name, self.features, values))
             found.append(mean)
             deviation = spread if isinstance(model, Trees) else deviation
         return np.stack(found), deviation

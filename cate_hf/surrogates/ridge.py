@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["Ridge"]
+
 _PENALTIES = np.logspace(-1, 5, 19)
 _MOST = 5.0  # standard deviations of the labelled architectures' features
 

@@ -3,6 +3,7 @@
 B architectures, L positions (nodes and padding), D hidden size, H heads, V token ids.
 """
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_cate import CateConfig
-from .graph_features_cate import num_relations
+from .graph_features_cate import is_exporting, num_relations
 
 # Finite, and so far below any score that adding one changes nothing: where all is hidden, attention is uniform (the
 # reference's -1e9 does the same).
@@ -48,6 +49,13 @@ def short_softmax(scores: torch.Tensor) -> torch.Tensor:
     return exponentials / torch.matmul(exponentials, exponentials.new_ones(length, length))
 
 
+def without_autocast(tensor: torch.Tensor) -> contextlib.AbstractContextManager:
+    """A block without autocast on the device of a tensor. The meta device, which computes nothing, has none."""
+    if tensor.device.type == "meta":
+        return contextlib.nullcontext()
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
 def additive(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """A mask of booleans as one that is added to scores, in dtype."""
     hidden = HIDDEN.get(dtype, HIDDEN_DEFAULT)
@@ -68,7 +76,7 @@ def eager_attention_forward(
     weights = torch.matmul(query, key.transpose(2, 3)) * scaling  # (B, H, L, L)
     if attention_mask is not None:
         weights = weights + attention_mask
-    with torch.autocast(weights.device.type, enabled=False):  # autocast would widen the largest tensor to float32
+    with without_autocast(weights):  # autocast would widen the largest tensor to float32
         weights = short_softmax(weights)
     weights = _dropout(weights, dropout, module.training)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights  # (B, L, H, D / H)
@@ -119,6 +127,8 @@ class CateAttention(nn.Module):
             dropout=self.config.attention_probs_dropout_prob if self.training else 0.0,
             scaling=self.scaling,
         )
+        if is_exporting():  # its strides are not those of other implementations
+            context = context.clone(memory_format=torch.contiguous_format)
         return self.output(context.reshape(batch, length, size)), weights
 
 
@@ -202,7 +212,7 @@ class CatePooler(nn.Module):
         total, count = (states * weights).sum(1), weights.sum(1).clamp(min=1)
         output_node = (attention_mask.long().sum(1) - 1).clamp(min=0)  # the last in topological order
         output = states.gather(1, output_node.view(-1, 1, 1).expand(-1, 1, states.shape[-1])).squeeze(1)
-        with torch.autocast(states.device.type, enabled=False):  # a few numbers that decide much: in full precision
+        with without_autocast(states):  # a few numbers that decide much: in full precision
             learnt = self.projection(torch.cat([total / count, output, total * self.sum_scale], dim=-1))
             statistics = None if self.statistics is None else self.statistics(learnt)
             encoding = (learnt - self.shift) * self.scale

@@ -18,11 +18,11 @@ def masked_operation_loss(
     smoothing is spread over the operations other than the label; PAD (and with it the operation that it aliases in the
     paper preset) is never a target.
     """
-    targets = torch.full((config.vocab_size,), 1.0, device=logits.device)
-    targets[config.pad_token_id] = 0.0
-    if config.num_special_ids:
-        targets[config.mask_token_id] = 0.0
-    others = max(int(targets.sum().item()) - 1, 1) if not torch.compiler.is_compiling() else config.vocab_size - 2
+    never = {config.pad_token_id, config.mask_token_id} if config.num_special_ids else {config.pad_token_id}
+    targets = torch.ones(config.vocab_size, device=logits.device)
+    for unused in never:
+        targets[unused] = 0.0
+    others = max(config.vocab_size - len(never) - 1, 1)
     masked = (labels != IGNORED_LABEL) & (labels != config.pad_token_id)
     log_probabilities = logits.float().log_softmax(-1)
     one_hot = nn.functional.one_hot(labels.clamp(min=0), config.vocab_size).float()

@@ -17,7 +17,15 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_cate import CateConfig
-from .graph_features_cate import NUM_NODE_FEATURES, longest_paths, node_features, reachability, relations
+from .graph_features_cate import (
+    NUM_NODE_FEATURES,
+    identity,
+    longest_paths,
+    node_features,
+    nodes_of_paths,
+    reachability,
+    relations,
+)
 from .layers_cate import CateAttention, CateHead, CateLayer, CatePooler, CateRelationBias, additive, dropout
 from .losses_cate import masked_operation_loss, pairwise_ranking_loss, statistics_loss
 from .wiring_cate import CateWiring
@@ -118,7 +126,7 @@ class CateModel(CatePreTrainedModel):
         """
         config = self.config
         edges = adjacency.to(dtype) if config.edge_bias else None
-        eye = torch.eye(adjacency.shape[-1], dtype=torch.bool, device=adjacency.device)
+        eye = identity(adjacency)
         if config.attention_direction == "all":  # edges count in both directions
             descendants = (~eye).expand_as(adjacency)
             edges = edges + edges.transpose(1, 2) if edges is not None else None
@@ -174,13 +182,14 @@ class CateModel(CatePreTrainedModel):
             attention_mask = torch.ones(states.shape[:2], dtype=torch.long, device=states.device)
         if self.config.embedding_scale:
             states = states * self.config.hidden_size**0.5
+        longest = nodes_of_paths(adjacency, self.config.max_nodes)
         if self.config.relation_buckets:
-            related, reach = relations(adjacency, self.config.relation_buckets)
+            related, reach = relations(adjacency, self.config.relation_buckets, longest)
         else:
-            reach = reachability(adjacency)
+            reach = reachability(adjacency, longest)
         features: Any = None
         if self.node_features is not None or self.wiring is not None:
-            features = node_features(adjacency, attention_mask, reach)  # (B, L, F)
+            features = node_features(adjacency, attention_mask, reach, longest)  # (B, L, F)
         if self.node_features is not None:
             states = states + self.node_features(features.to(self.node_features[0].weight.dtype))
         states = dropout(states, self.config.hidden_dropout_prob, self.training)

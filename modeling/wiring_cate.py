@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .configuration_cate import CateConfig
+from .layers_cate import without_autocast
 
 _SEED = 3  # of the sketch that stands there until the end of pre-training fits a better map
 
@@ -85,7 +86,7 @@ class CateWiring(nn.Module):
         parts: torch.Tensor,
     ) -> torch.Tensor:
         """The other parts of the encoding (B, E - W) and the graph to (B, W)."""
-        with torch.autocast(input_ids.device.type, enabled=False):
+        with without_autocast(adjacency):
             counts = wiring_counts(input_ids, attention_mask, adjacency, longest, self.vocab_size, self.depths)
             kind = self.of_counts.dtype
             return counts.to(kind) @ self.of_counts + parts.to(kind) @ self.of_parts + self.shift

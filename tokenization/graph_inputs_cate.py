@@ -85,5 +85,5 @@ def let_pipelines_pad_graphs() -> None:
             row[: matrix.shape[1], : matrix.shape[2]] = matrix[0]
         return batch
 
-    pad_graphs.pads_graphs = True
-    base._pad = pad_graphs
+    pad_graphs.pads_graphs = True  # type: ignore[attr-defined]
+    base._pad = pad_graphs  # type: ignore[union-attr]

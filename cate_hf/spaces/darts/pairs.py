@@ -95,7 +95,8 @@ class CellPairTable(Sequence):
     def concatenate(cls, tables: "Sequence[CellPairTable]") -> "CellPairTable":
         """All rows of tables without columns, in their order."""
         parts = zip(*(table.parts for table in tables), strict=True)
-        return cls(*(ArchitectureTable.concatenate(part) for part in parts))
+        normal, reduction = (ArchitectureTable.concatenate(part) for part in parts)
+        return cls(normal, reduction)
 
     def __repr__(self) -> str:
         return f"CellPairTable({len(self)} pairs of cells; columns: {', '.join(self.columns) or 'none'})"

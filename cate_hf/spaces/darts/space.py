@@ -151,9 +151,8 @@ class Darts(Space):
         normal, reduction = ([pair.normal for pair in pairs], [pair.reduction for pair in pairs])
         return CellPairTable(self.table(normal), self.table(reduction))
 
-    def validate_many(
-        self, table: ArchitectureTable | CellPairTable, source: str = "architectures"
-    ) -> ArchitectureTable | CellPairTable:
+    def validate_many(self, table: Any, source: str = "architectures") -> Any:
+        """Return a table in its canonical form, or one of pairs of cells with both cells in theirs."""
         if isinstance(table, CellPairTable):
             normal = self.validate_many(table.normal, f"{source}, normal cells")
             return CellPairTable(

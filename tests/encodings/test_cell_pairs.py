@@ -40,7 +40,7 @@ def test_by_the_command_line(genotypes, tmp_path, capsys):
     path, _ = genotypes
     encode = ["encode", "--input", str(path), "--model"]
     assert main([*encode, "darts", "--output", str(tmp_path / "e.parquet")]) == 0
-    assert "6 encodings of 256 numbers" in capsys.readouterr().out
+    assert "6 encodings of 468 numbers" in capsys.readouterr().out
     assert (
         main(["encode", "--input", str(path), "--model", "nasbench101", "--output", str(tmp_path / "f.parquet")]) == 2
     )

@@ -72,10 +72,10 @@ def let_pipelines_pad_graphs() -> None:
     """
     base = sys.modules.get("transformers.pipelines.base")
     pad = getattr(base, "_pad", None)
-    if pad is None or getattr(pad, "pads_graphs", False):
+    if base is None or pad is None or pad.__name__ == "_pad_graphs":
         return
 
-    def pad_graphs(items: list, key: str, padding_value: Any, padding_side: str) -> Any:
+    def _pad_graphs(items: list, key: str, padding_value: Any, padding_side: str) -> Any:
         if key != "adjacency" or getattr(items[0][key], "ndim", 0) != 3:
             return pad(items, key, padding_value, padding_side)
         matrices = [item[key] for item in items]
@@ -85,5 +85,4 @@ def let_pipelines_pad_graphs() -> None:
             row[: matrix.shape[1], : matrix.shape[2]] = matrix[0]
         return batch
 
-    pad_graphs.pads_graphs = True  # type: ignore[attr-defined]
-    base._pad = pad_graphs  # type: ignore[union-attr]
+    setattr(base, "_pad", _pad_graphs)  # noqa: B010 - a private name

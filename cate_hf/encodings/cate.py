@@ -13,10 +13,12 @@ from cate_hf.core.batches import run_on_cores
 from cate_hf.core.names import unknown
 from cate_hf.core.precision import has_bfloat16
 from cate_hf.core.progress import progress_bar
+from cate_hf.encodings._vectors import VectorMethods, finished
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["Encoder", "load_encoder"]
 
 PRECISIONS = ("float32", "bfloat16")
+BACKENDS = ("torch", "onnx")
 UNIVERSAL = "universal"
 _WEIGHTS = 1 << 20  # of a head's attention, in a batch: long architectures come fewer at a time
 _MANY = 4096  # architectures from which on kernels pay, which may have to be compiled first
 
 
-class Encoder:
+class Encoder(VectorMethods):
     """A model and its tokenizer: architectures in, vectors out. `cate_hf.load_encoder` makes one.
 
     Attributes:
@@ -51,12 +54,9 @@ class Encoder:
         search_space: "Space | None" = None,
         precision: str = "float32",
     ) -> None:
-        import torch
-
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.eval().to(device)
+        self.model = model.eval().to(device or _device_of(model))
         if precision == "bfloat16" and not has_bfloat16(self.model.device.type):
             warnings.warn(f"{precision} is slower than float32 on this processor: float32 is used", stacklevel=3)
             precision = "float32"
@@ -67,6 +67,11 @@ class Encoder:
         operations, expected = list(tokenizer.operations), list(model.config.operations)
         if operations != expected:
             raise ValueError(f"the tokenizer's operations are {operations}, the model's {expected}")
+
+    @property
+    def backend(self) -> str:
+        """What computes: "torch" or "onnx"."""
+        return "onnx" if self.model.device.type == "onnx" else "torch"
 
     @property
     def space(self) -> str:
@@ -99,6 +104,8 @@ class Encoder:
         progress: bool = False,
         on_batch: "Callable[[int], None] | None" = None,
         parts: "Sequence[str] | None" = None,
+        normalize: bool = False,
+        convert_to_tensor: bool = False,
     ) -> np.ndarray:
         """Encode architectures, in their order.
 
@@ -109,6 +116,8 @@ class Encoder:
             progress: draw a progress bar.
             on_batch: called with the number of architectures of each batch that is done.
             parts: names of `parts` to give side by side in this order, such as ["wiring"]; all when None.
+            normalize: scale each encoding to length 1.
+            convert_to_tensor: give a tensor, on the CPU, in place of an array.
 
         Returns:
             (N, D) float32; of some parts as many columns as they have.
@@ -128,21 +137,31 @@ class Encoder:
             batch_size = min(batch_size, max(1, _WEIGHTS // int(table.num_nodes.max()) ** 2))
 
         def encode_batch(start: int) -> int:
-            import torch
-
             rows = slice(start, start + batch_size)
-            batch = self.tokenizer(table[rows], return_tensors="pt").to(self.model.device)
-            device_type, reduced = self.model.device.type, self.precision != "float32"
-            with torch.inference_mode(), torch.autocast(device_type, torch.bfloat16, enabled=reduced):
-                encodings[rows] = self.model(**batch).pooler_output.float().cpu().numpy()
-            return len(batch["input_ids"])
+            encodings[rows] = self._vectors(table[rows])
+            return len(encodings[rows])
 
-        starts, on_cpu = range(0, len(table), batch_size), self.model.device.type == "cpu"
+        starts = range(0, len(table), batch_size)
         with progress_bar("encoding", len(table), "cells", progress) as advance, self.kernels(len(table)):
-            done = run_on_cores(encode_batch, starts) if on_cpu else map(encode_batch, starts)
-            for count in done:
+            for count in self._each(encode_batch, starts):
                 (on_batch or advance)(count)
-        return encodings if parts is None else np.concatenate([encodings[:, self.parts[p]] for p in parts], axis=1)
+        if parts is not None:
+            encodings = np.concatenate([encodings[:, self.parts[p]] for p in parts], axis=1)
+        return finished(encodings, normalize, convert_to_tensor)
+
+    def _vectors(self, table: ArchitectureTable) -> np.ndarray:
+        """(n, D) of a batch."""
+        if self.backend == "onnx":
+            return self.model(**self.tokenizer(table, return_tensors="np"))
+        import torch
+
+        batch = self.tokenizer(table, return_tensors="pt").to(self.model.device)
+        device_type, reduced = self.model.device.type, self.precision != "float32"
+        with torch.inference_mode(), torch.autocast(device_type, torch.bfloat16, enabled=reduced):
+            return self.model(**batch).pooler_output.float().cpu().numpy()
+
+    def _each(self, function: "Callable[[int], int]", items: "Sequence[int]") -> "Iterable[int]":
+        return run_on_cores(function, items) if self.model.device.type == "cpu" else map(function, items)
 
     def kernels(self, count: int) -> contextlib.AbstractContextManager:
         """The model's layers compiled, for the time of a block in which `count` architectures are encoded, if those are
@@ -158,8 +177,47 @@ class Encoder:
         """(N, D) float32: `encode` under the name that all encodings share."""
         return self.encode(table)
 
+    def save_pretrained(self, directory: str | os.PathLike, overwrite: bool = False) -> "Path":
+        """Write the checkpoint's folder: weights, tokenizer, the search space where that is a user's own, a card, and
+        the code that loads it without this package. The folder appears whole or not at all.
+
+        Raises:
+            FileExistsError: the folder exists and `overwrite` is False, or it holds something else.
+        """
+        from cate_hf.hub.save import save_checkpoint
+
+        if self.backend == "onnx":
+            raise ValueError(f"{self.model.path}: an ONNX file cannot be saved as a checkpoint; load the checkpoint")
+        space = None if self._search_space is None else self._search_space.definition()
+        facts = {"space": self.space}
+        return save_checkpoint(directory, self.model, self.tokenizer, facts, overwrite, space_definition=space)
+
+    def push_to_hub(self, repo_id: str, private: bool = False, revision: str | None = None) -> str:
+        """Commit what `save_pretrained` writes to a repository of the Hub, "owner/name", which is made where it does
+        not exist; returns its address. `cate publish` also checks a folder and that it loads without this package.
+
+        Raises:
+            ValueError: the Hub refuses, or cannot be reached.
+        """
+        import tempfile
+
+        from cate_hf.hub.layout import PUBLISHED_FILES
+        from cate_hf.hub.upload import upload_folder
+
+        with tempfile.TemporaryDirectory(prefix="cate-push-") as temporary:
+            folder = self.save_pretrained(os.path.join(temporary, "repository"))
+            return upload_folder(folder, repo_id, PUBLISHED_FILES, private=private, revision=revision)[0]
+
+    def export_onnx(self, path: str | os.PathLike, overwrite: bool = False) -> "Path":
+        """Write the encoder as one ONNX file: see `cate_hf.encodings.onnx.export_onnx`."""
+        from cate_hf.encodings.onnx import export_onnx
+
+        return export_onnx(self, path, overwrite)
+
     def fingerprint(self) -> str:
         """Return a digest of the weights, the configuration and the vocabulary."""
+        if self.backend == "onnx":
+            return self.model.fingerprint()
         known = {key: value for key, value in self.model.config.to_dict().items() if key != "transformers_version"}
         digest = hashlib.sha256(json.dumps([known, self.tokenizer.get_vocab()], sort_keys=True, default=str).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
@@ -196,7 +254,11 @@ class Encoder:
 
 
 def load_encoder(
-    name_or_path: str | os.PathLike, device: str | None = None, revision: str | None = None, precision: str = "float32"
+    name_or_path: str | os.PathLike,
+    device: str | None = None,
+    revision: str | None = None,
+    precision: str = "float32",
+    backend: str = "torch",
 ) -> Encoder:
     """Load an encoder of architectures. Of a bundled checkpoint or a folder no network is touched.
 
@@ -208,6 +270,8 @@ def load_encoder(
         device: where to encode; a GPU where there is one by default.
         revision: branch or commit of the repository.
         precision: "float32", or "bfloat16": faster, and less exact (see `Encoder`).
+        backend: "torch", or "onnx": by onnxruntime on the CPU (extra `onnx`). A checkpoint is exported once, and its
+            file kept in the cache folder; `name_or_path` may also be a file that `Encoder.export_onnx` wrote.
 
     Returns:
         An `Encoder`; a `UniversalEncoder`, with the same `encode`, for "universal".
@@ -215,6 +279,8 @@ def load_encoder(
     Raises:
         ValueError: no such checkpoint, it cannot be downloaded, or it is not a complete checkpoint of CATE.
     """
+    if backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
     import torch
 
     from cate_hf.hub.layout import SPACE_FILE
@@ -226,8 +292,34 @@ def load_encoder(
 
         universal: Any = UniversalEncoder()  # encodes as an `Encoder` does, without a model
         return universal
+    if backend == "onnx":
+        return _load_onnx(name_or_path, device, revision, precision)
     folder = resolve_checkpoint(name_or_path, revision)
     model = load_model(folder, dtype=torch.float32)
     described = folder / SPACE_FILE
     search_space = CustomSpace.from_file(described) if described.is_file() else None
     return Encoder(model, load_tokenizer(folder), device=device, search_space=search_space, precision=precision)
+
+
+def _device_of(model: Any) -> str:
+    """Where a model goes by default."""
+    if model.device.type == "onnx":
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _load_onnx(name_or_path: str | os.PathLike, device: str | None, revision: str | None, precision: str) -> Encoder:
+    from cate_hf.encodings.onnx import SUFFIX, OnnxModel, exported
+    from cate_hf.spaces.custom.custom_space import CustomSpace
+    from cate_hf.tokenization.tokenization_cate import CateTokenizer
+
+    if precision != "float32":
+        raise ValueError(f"backend 'onnx' computes in float32, not in {precision}")
+    path = name_or_path
+    if os.path.splitext(path)[1] != SUFFIX:
+        path = exported(load_encoder(name_or_path, device="cpu", revision=revision))
+    model = OnnxModel(path)
+    space = None if model.space is None else CustomSpace.from_definition(model.space)
+    return Encoder(model, CateTokenizer.from_config(model.config), device=device, search_space=space)

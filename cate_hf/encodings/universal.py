@@ -18,6 +18,7 @@ from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings._operation_names import KINDS, NUM_NUMBERS, describe_all, kind_of
 from cate_hf.encodings._structure import mean_and_spread
+from cate_hf.encodings._vectors import VectorMethods, finished
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 
@@ -39,7 +40,7 @@ _WEIGHTS = 1 << 20  # of all pairs of nodes, in a batch
 _ROWS = 8192
 
 
-class UniversalEncoder:
+class UniversalEncoder(VectorMethods):
     """Architectures of any space in, vectors out: `load_encoder("universal")`.
 
     Attributes:
@@ -62,6 +63,8 @@ class UniversalEncoder:
         progress: bool = False,
         on_batch: Callable[[int], None] | None = None,
         parts: Sequence[str] | None = None,
+        normalize: bool = False,
+        convert_to_tensor: bool = False,
     ) -> np.ndarray:
         """Encode architectures, in their order. The arguments are those of `Encoder.encode`; operations have any names.
 
@@ -92,7 +95,9 @@ class UniversalEncoder:
                     codes.masked_fill(~real, 0), real.long(), adjacency, of_counts, kinds
                 ).numpy()
                 (on_batch or advance)(len(some))
-        return encodings if parts is None else np.concatenate([encodings[:, self.parts[p]] for p in parts], axis=1)
+        if parts is not None:
+            encodings = np.concatenate([encodings[:, self.parts[p]] for p in parts], axis=1)
+        return finished(encodings, normalize, convert_to_tensor)
 
     def kernels(self, count: int) -> AbstractContextManager:
         """Nothing: there are no layers to compile."""

@@ -21,10 +21,11 @@ from cate_hf.graphs.io import read_parquet
 from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.checks_code import foreign_code
 from cate_hf.hub.checks_files import pickled_weights
-from cate_hf.hub.download import bars_on_terminals, is_repo_id
-from cate_hf.hub.errors import hub_errors, without_secrets
+from cate_hf.hub.download import is_repo_id
+from cate_hf.hub.errors import without_secrets
 from cate_hf.hub.layout import PUBLISHED_FILES, add_remote_code
 from cate_hf.hub.save import copy_files
+from cate_hf.hub.upload import upload_folder
 from cate_hf.publishing.card_files import CARD, check_card, is_as_rendered, render_checkpoint_card, render_pairs_card
 
 __all__ = ["publish_checkpoint", "publish_pairs"]
@@ -220,25 +221,7 @@ def _upload(
     revision: str | None,
     dry_run: bool,
 ) -> Published:
-    from huggingface_hub import HfApi
-
     files = {path.name: path.stat().st_size for path in sorted(staged.iterdir())}
-    published = Published(repo_id, files, left_out)
     if dry_run:
-        return published
-    api = HfApi()
-    with hub_errors(repo_id, kind=kind), bars_on_terminals():
-        url = api.create_repo(repo_id, repo_type=kind, private=private or None, exist_ok=True)
-        if revision is not None:
-            api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
-        before = api.repo_info(repo_id, repo_type=kind, revision=revision).sha
-        commit = api.upload_folder(
-            repo_id=repo_id,
-            folder_path=staged,
-            repo_type=kind,
-            revision=revision,
-            commit_message=f"{kind} by cate_hf",
-            delete_patterns=list(own_files),  # what an earlier one had and this one has not
-        )
-    at = f"/tree/{revision}" if revision else ""
-    return Published(repo_id, files, left_out, f"{url}{at}", commit.oid, commit.oid != before)
+        return Published(repo_id, files, left_out)
+    return Published(repo_id, files, left_out, *upload_folder(staged, repo_id, own_files, kind, private, revision))

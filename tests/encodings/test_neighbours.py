@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cate_hf.encodings.neighbours import nearest
+from cate_hf.encodings._nearest import nearest
 
 
 @settings(deadline=None)

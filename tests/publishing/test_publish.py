@@ -347,3 +347,13 @@ def test_remote_code_that_does_not_load_is_not_published(checkpoint, tmp_path, m
     monkeypatch.setattr(module, "_PROBE", "print('{\"AutoModel\": [[0.0], [0.0], [9.0]]}')")
     with pytest.raises(ValueError, match="its remote code encodes differently"):
         publish_checkpoint(checkpoint, REPO, dry_run=True)
+
+
+def test_an_encoder_pushes_itself(hub, client, tmp_path):
+    folder = save_tiny(tmp_path / "tiny")
+    code = "from cate_hf import load_encoder\nresult = load_encoder(folder).push_to_hub('someone/pushed')"
+    assert client.run(code, folder=str(folder)).endswith("someone/pushed")
+    client.forget()
+    code = "from cate_hf import load_encoder\nresult = load_encoder('someone/pushed').encode(cells).tolist()"
+    found = client.run(code, cells=CELL_DICTS)
+    np.testing.assert_allclose(found, load_encoder(folder).encode(CELLS), atol=1e-6)

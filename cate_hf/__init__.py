@@ -20,6 +20,7 @@ _PUBLIC = {
     "CateModel": "cate_hf.modeling.modeling_cate",
     "Space": "cate_hf.spaces",
     "CateTokenizer": "cate_hf.tokenization.tokenization_cate",
+    "add_operations": "cate_hf.hub.grow",
     "checkpoint_path": "cate_hf.hub.load",
     "fit_predictor": "cate_hf.predictor",
     "get_encoding": "cate_hf.encodings.registry",

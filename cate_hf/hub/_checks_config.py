@@ -40,6 +40,7 @@ _TOKENIZER_KEYS = {
 }
 # Other fields of a tokenizer are those of other programs, unless they name files, code, or tokens without a row.
 _NO_TOKENIZER_KEYS = re.compile(r"operations|init_inputs|.*(_file|_files|_token|_tokens|_template|_class)")
+_TO_ADD = "cate_hf.add_operations adds operations to a checkpoint"
 _TOKEN_FLAGS = {"lstrip", "normalized", "rstrip", "single_word", "special"}
 _UNUSED_TOKENIZER_FILES = ("tokenizer.json", "chat_template.jinja", "chat_template.json", "additional_chat_templates")
 
@@ -229,7 +230,8 @@ def _check_vocabulary(path: Path, config) -> dict[str, int]:
     if not all(_is_whole(i) for i in ids) or sorted(ids) != list(range(len(ids))):
         raise CheckpointError(f"{path}: expected the ids 0 to {len(ids) - 1}, each once")
     if len(vocabulary) != config.vocab_size:
-        raise CheckpointError(f"{path}: {len(vocabulary)} tokens, but the embedding has {config.vocab_size} rows")
+        hint = f"; {_TO_ADD}" if (path.parent / "added_tokens.json").exists() else ""
+        raise CheckpointError(f"{path}: {len(vocabulary)} tokens, but the embedding has {config.vocab_size} rows{hint}")
     tokens = sorted(vocabulary, key=vocabulary.__getitem__)
     specials = ["[PAD]", "[MASK]"] if config.num_special_ids else []
     for i, (token, expected) in enumerate(zip(tokens, [*specials, *config.operations], strict=False)):
@@ -252,7 +254,7 @@ def _check_special_tokens(folder: Path, settings: dict[str, Any], vocabulary: di
     for key, token in added.items():
         name = token.get("content") if isinstance(token, dict) and _is_token(token) else None
         if not isinstance(name, str) or str(vocabulary.get(name)) != key:
-            raise CheckpointError(f"{path}: added token {shown(key)} is not the vocabulary's")
+            raise CheckpointError(f"{path}: added token {shown(key)} is not the vocabulary's; {_TO_ADD}")
     for name in ("extra_special_tokens", "additional_special_tokens"):
         if settings.get(name):
             raise CheckpointError(f"{path}: {name} must be empty: each token needs a row in the embedding")
@@ -263,7 +265,7 @@ def _check_special_tokens(folder: Path, settings: dict[str, Any], vocabulary: di
             content = value.get("content") if isinstance(value, dict) else value
             token = key if file == "added_tokens.json" else content
             if not isinstance(token, str) or token not in vocabulary:
-                raise CheckpointError(f"{folder / file}: token {shown(token)} is not the vocabulary's")
+                raise CheckpointError(f"{folder / file}: token {shown(token)} is not the vocabulary's; {_TO_ADD}")
             if file == "added_tokens.json" and vocabulary[token] != value:
                 raise CheckpointError(f"{folder / file}: token {shown(token)} has the id {shown(value)}")
     for name, expected in (("pad_token", 0), ("mask_token", 1)):

@@ -1,6 +1,6 @@
 """Speed of encoding all cells of NAS-Bench-101 by `Encoder.encode`, beside the same model fed with one dict a cell.
 
-Usage: python bench/encode_speed.py [--model NAME_OR_PATH] [--cells N]
+Usage: python bench/encode_speed.py [--model NAME_OR_PATH] [--cells N] [--onnx]
 """
 
 import argparse
@@ -37,13 +37,32 @@ def with_and_without_kernels(model: str, table) -> None:
         )
 
 
+def beside_onnx(model: str, table) -> None:
+    encoders = {"torch": load_encoder(model, device="cpu"), "onnx": load_encoder(model, backend="onnx")}
+    for count, times in ((1, 50), (64, 20), (3000, 3)):
+        seconds: dict[str, list[float]] = {name: [] for name in encoders}
+        for _ in range(times):
+            for name, encoder in encoders.items():
+                start = time.process_time()
+                encoder.encode(table[:count])
+                seconds[name].append(time.process_time() - start)
+        taken = ", ".join(f"{name} {1e3 * np.median(values):.1f} ms" for name, values in seconds.items())
+        print(f"{count:,} cells: {taken} of processor time, median of {times}")
+    gap = np.abs(encoders["torch"].encode(table[:3000]) - encoders["onnx"].encode(table[:3000])).max()
+    print(f"largest difference {gap:.1e}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="nasbench101")
     parser.add_argument("--cells", type=int, default=None, help="the first so many cells; all by default")
+    parser.add_argument("--onnx", action="store_true", help="by onnxruntime beside torch, few at a time; nothing else")
     options = parser.parse_args()
     encoder = load_encoder(options.model)
     table = get_space(encoder.space).enumerate()[: options.cells]
+    if options.onnx:
+        beside_onnx(options.model, table)
+        return
     encoder.encode(table[:BATCH])
     with_and_without_kernels(options.model, table[: 8 * FEW])
 

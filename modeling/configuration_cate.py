@@ -153,6 +153,12 @@ class CateConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As the base class; a misspelled override, which that would drop without a word, is a ValueError."""
+        cls.foreign_fields(kwargs)
+        return super().from_dict(config_dict, **kwargs)
+
+    @classmethod
     def foreign_fields(cls, names: Iterable[str], stored: bool = True) -> list[str]:
         """Return the names that are fields neither of CATE nor of transformers: a stored configuration may have them.
 

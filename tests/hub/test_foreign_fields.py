@@ -128,6 +128,13 @@ def test_misspelled_fields_are_refused_wherever_they_stand(folder, name):
             load(folder)
 
 
+def test_misspelled_overrides_are_refused(folder):
+    for load in (AutoConfig, CateConfig, AutoModel):
+        with pytest.raises(ValueError, match="no field 'hiden_dropout_prob'; did you mean 'hidden_dropout_prob'"):
+            load.from_pretrained(folder, hiden_dropout_prob=0.1)
+    assert AutoConfig.from_pretrained(folder, hidden_dropout_prob=0.1).hidden_dropout_prob == 0.1
+
+
 def test_in_a_call_any_unknown_field_is_refused():
     for name in ("peft_type", "layers", "quantization_config"):
         with pytest.raises(ValueError, match=f"no field '{name}'"):

@@ -60,9 +60,10 @@ def test_from_the_file_to_neighbours(done):
     encodings = pq.read_table(folder / "encodings.parquet")
     assert encodings["hash"].to_pylist() == sample["hash"].to_pylist()
     vectors = np.array(encodings["encoding"].to_pylist())
-    predicted = json.loads((folder / "encoder" / "config.json").read_text())["statistics"]
+    config = json.loads((folder / "encoder" / "config.json").read_text())
+    predicted = config["statistics"]
     assert set(predicted) <= set(structure_names(space))  # those that differ among the architectures
-    assert vectors.shape == (300, 64 + len(predicted))
+    assert vectors.shape == (300, len(predicted) + config["wiring_dim"]) == (300, 174)
     assert len(np.unique(vectors, axis=0)) > 290
     table = next(text for text in printed if "nearest to" in text)
     shown = re.findall(r"[0-9a-f]{32}", table)

@@ -100,7 +100,7 @@ class Encoder:
         on_batch: "Callable[[int], None] | None" = None,
         parts: "Sequence[str] | None" = None,
     ) -> np.ndarray:
-        """Encode architectures, in their order.
+        """Encode architectures, in their order, without the nodes that are on no path from an input to the output.
 
         Args:
             architectures: an `ArchitectureTable` (fastest), an iterable of `Architecture` or of dicts with operations
@@ -183,6 +183,7 @@ class Encoder:
                 except (ValueError, TypeError, AttributeError) as error:
                     raise ValueError(f"row {row}: {error}") from None
             table = ArchitectureTable.from_architectures(items, self.tokenizer.operations)
+        table = self._canonical(table)
         most = self.model.config.max_nodes
         if int(table.num_nodes.max(initial=0)) > most:
             row = int(np.argmax(table.num_nodes > most))
@@ -190,6 +191,16 @@ class Encoder:
                 f"row {row}: {table.num_nodes[row]} nodes; architectures of {self.space} have at most {most}"
             )
         return table
+
+    def _canonical(self, table: ArchitectureTable) -> ArchitectureTable:
+        """The architectures without nodes that are on no path: one architecture has one encoding."""
+        try:
+            space = self.search_space
+        except ValueError:
+            message = f"the search space {self.space} is not known here: graphs are encoded as drawn, dead nodes too"
+            warnings.warn(message, stacklevel=4)
+            return table
+        return space.canonical(table)
 
     def __repr__(self) -> str:
         return f"<encoder of {self.space}: {self.dim} numbers an architecture, on {self.model.device}>"

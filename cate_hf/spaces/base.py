@@ -8,6 +8,7 @@ import numpy as np
 
 from cate_hf.graphs.cache import cached_table
 from cate_hf.graphs.hashes import check_hashes
+from cate_hf.graphs.pruning import prune_many
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import _steps as steps
 from cate_hf.spaces._validation import check_ends, validate_rows
@@ -135,6 +136,16 @@ class Space(ABC):
             return architectures.recode(self.vocabulary, source)
         return ArchitectureTable.from_architectures(architectures, self.vocabulary)
 
+    def canonical(self, table: ArchitectureTable) -> ArchitectureTable:
+        """Return the architectures of a table, over any vocabulary, as encodings and predictors see them: without the
+        nodes that are on no path from an input to the output. Unlike `validate_many` it refuses none.
+        """
+        return prune_many(table, self._inputs_of(table))
+
+    def _inputs_of(self, table: ArchitectureTable) -> int | np.ndarray:
+        """The number of inputs of the architectures of a table, or (N,) of each."""
+        return self.num_inputs
+
     def validate(self, architecture: "Architecture") -> "Architecture":
         """Return the architecture without the nodes that are on no path from input to output.
 
@@ -197,7 +208,7 @@ class Space(ABC):
             return table.columns[name]
         if name not in self.cost_names:
             raise ValueError(f"unknown cost {name!r}; {self.name} has {', '.join(self.cost_names) or 'none'}")
-        return self._cost(self.table(table), name)
+        return self._cost(self.canonical(self.table(table)), name)
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
         """(N,) one of `cost_names`, computed."""

@@ -58,7 +58,7 @@ class NasBench201(Space):
     pairing = {"cost": "parameters", "window": 28_000, "partners": 16}
 
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
-        table = self.table(table)
+        table = self.canonical(self.table(table))
         rows = np.column_stack([table.operation_codes, table.edge_bits])  # equal drawings are hashed once
         rows = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
         _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)

@@ -15,6 +15,7 @@ from cate_hf.core.names import unknown
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
+from cate_hf.spaces.nasbench201.notation import parse_cell, parse_cells
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
@@ -152,7 +153,7 @@ class NasBench201Benchmark(Benchmark):
         check_run(run, RUNS)
         if field is not None:
             self._check_field(field)
-        codes = nasbench201_cells.parse_cell(architecture) if isinstance(architecture, str) else None
+        codes = parse_cell(architecture)
         if codes is None:
             parsed = self.space.parse(architecture) if isinstance(architecture, str) else architecture
             rows, read = self.rows([parsed]), self._of_graphs
@@ -187,23 +188,15 @@ class NasBench201Benchmark(Benchmark):
         check_run(run, RUNS)
         field = self.default_field if field is None else field
         self._check_field(field)
-        if not isinstance(architectures, ArchitectureTable) and any(isinstance(text, str) for text in architectures):
-            codes = np.array([self._codes_of(row, text) for row, text in enumerate(architectures)])
-            rows, read = nasbench201_cells.positions(codes), self._of_cells
+        notations = not isinstance(architectures, ArchitectureTable) and any(map(_is_notation, architectures))
+        if notations:
+            rows, read = nasbench201_cells.positions(_codes_of(architectures)), self._of_cells
         else:
             rows, read = self.rows(cast("ArchitectureTable", architectures)), self._of_graphs
         values = read(field, rows, run, self._random.random((2, len(rows)))).astype(np.float64)
         self._present(values, field, missing)
         self._charge(field, rows[~np.isnan(values)], read)
         return values
-
-    def _codes_of(self, row: int, text: Any) -> np.ndarray:
-        try:
-            return self.space.cell_codes(text)
-        except (ValueError, AttributeError):
-            raise ValueError(
-                f"architecture {row}: {text!r:.90} is neither the string nor six digits of a cell"
-            ) from None
 
     def best(self, field: str | None = None, run: str | int = "mean") -> tuple[str, float]:
         """Hash and value of the graph with the highest value of a field; this is no query and takes no time."""
@@ -278,6 +271,22 @@ class NasBench201Benchmark(Benchmark):
     def __repr__(self) -> str:
         cells = int((self._graphs >= 0).sum())
         return f"{super().__repr__()[:-1]}; {cells:,} cells, {self.epochs} epochs, from {self._source}>"
+
+
+def _is_notation(item: object) -> bool:
+    return isinstance(item, str | list | tuple | np.ndarray)
+
+
+def _codes_of(cells: Sequence) -> np.ndarray:
+    """(N, 6) codes of just the cells that notations say. Raises ValueError naming the first that is none."""
+    try:
+        codes, found = parse_cells(cells)
+    except ValueError as error:
+        raise ValueError(f"architecture {error.row}: {error}") from None
+    if not found.all():
+        row = int(np.argmin(found))
+        raise ValueError(f"architecture {row}: {cells[row]!r:.90} is neither the string nor six digits of a cell")
+    return codes
 
 
 BENCHMARK = NasBench201Benchmark

@@ -43,7 +43,7 @@ def read_rows(
         texts = _texts(columns[NATIVE_COLUMN], source, NATIVE_COLUMN)
         if _are_hashes(texts):
             return _hashes(texts), None
-        table = _parsed(texts, space, source, progress)
+        table = space.parse_many(texts.to_pylist(), source, progress)
     elif HASH_COLUMN in names:
         return _hash_column(columns[HASH_COLUMN], source), None
     else:
@@ -151,22 +151,3 @@ def _hashes(texts: "pa.ChunkedArray") -> np.ndarray:
 
     array = texts.cast(pa.binary()).combine_chunks()
     return hash_text(array.cast(pa.binary(32)).to_numpy(zero_copy_only=False).astype("S32"))
-
-
-def _parsed(texts: "pa.ChunkedArray", space: Space, source: str, progress: bool) -> ArchitectureTable:
-    """Each different text is parsed once."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    texts = texts.cast(pa.large_string()).combine_chunks()
-    different = pc.unique(texts)
-    codes = pc.index_in(texts, value_set=different).to_numpy()
-    found = []
-    with progress_bar("reading architectures", len(different), "architectures", progress) as advance:
-        for code, text in enumerate(different.to_pylist()):
-            try:
-                found.append(space.parse(text))
-            except ValueError as error:
-                raise ValueError(f"{source}, row {int(np.argmax(codes == code))}: {error}") from None
-            advance(1)
-    return space.table(found)[codes]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from cate_hf.benchmarks import load_benchmark
-from cate_hf.benchmarks.table._files import CSV_SUFFIXES
 from cate_hf.core.files import atomic_output, check_fetched, check_output
 from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar
+from cate_hf.graphs.columns import CSV_SUFFIXES
 from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
@@ -65,7 +65,7 @@ def _table(path: Path, space: Space | None, progress: bool) -> Imported:
     if space is None:
         raise ValueError(f"{path}: a table needs its search space (--space)")
     results = read_results(path, space, progress)
-    table, remarks = results.architectures, []
+    table, remarks = results.architectures, [results.understood] * bool(results.understood)
     if table is None:
         pool = space.pool(progress=progress)
         rows = HashIndex(pool.columns["hash"]).rows(results.hashes)

@@ -59,6 +59,8 @@ def encode_to_parquet(
     """
     check_output(output, overwrite)
     encoder, rows = encoder_and_rows(model, space, input, progress, precision=precision)
+    if (understood := getattr(rows, "understood", "")) and progress:
+        print(understood, flush=True)
     with (
         progress_bar("encoding", len(rows), "cells", progress) as advance,
         atomic_output(output, overwrite) as temporary,

@@ -37,13 +37,18 @@ class Part(NamedTuple):
 
 
 class TableRows:
-    """A table of architectures in memory, checked before, with a column hash."""
+    """A table of architectures in memory, checked before, with a column hash.
+
+    Attributes:
+        understood: what its file was read as, "" where it is of the plain form.
+    """
 
     cells = 1
 
-    def __init__(self, table: ArchitectureTable):
+    def __init__(self, table: ArchitectureTable, understood: str = ""):
         from cate_hf.graphs.table_arrow import object_types
 
+        self.understood = understood
         self.table = table
         kept = {name: values for name, values in table.columns.items() if name not in _REPLACED}
         self._others = table.replace_columns(kept)
@@ -185,7 +190,7 @@ def rows_for(
     progress: bool = False,
     pairs: bool = False,
 ) -> TableRows | ParquetRows | PairRows:
-    """The architectures of a space (its pool, where it cannot be listed), or of a Parquet or JSON Lines file.
+    """The architectures of a space (its pool, where it cannot be listed), or of a Parquet, JSON or CSV file.
 
     An encoder of a mixed space encodes those of its members, alone or together.
 
@@ -204,8 +209,12 @@ def rows_for(
         if space != own.name:
             raise ValueError(f"{model} is a checkpoint of {own.name}, not of {space}")
         return TableRows(own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress))
-    from cate_hf.graphs.io import PARQUET_SUFFIXES, read_architectures
+    from cate_hf.graphs.io import PARQUET_SUFFIXES, is_plain, read_architectures
 
+    if not is_plain(input) and not (Path(input).suffix in PARQUET_SUFFIXES and holds_pairs(input)):
+        from cate_hf.spaces.rows import read_table
+
+        return TableRows(*read_table(input, own, progress))
     if Path(input).suffix in PARQUET_SUFFIXES:
         if holds_pairs(input):
             if not pairs:

@@ -29,7 +29,8 @@ def prune_many(table: ArchitectureTable, num_inputs: int | np.ndarray = 1) -> Ar
 
 def _dirty_rows(table: ArchitectureTable, inputs: np.ndarray):
     """The rows with a node between inputs and output that nothing feeds, or that feeds nothing. Nodes are in
-    topological order, so where there is none all others are on a path."""
+    topological order, so where there is none all others are on a path.
+    """
     into, out_of = _edges_of_nodes(table.max_nodes)
     for start in range(0, len(table), _CHUNK):
         part = slice(start, start + _CHUNK)

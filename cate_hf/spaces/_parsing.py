@@ -7,13 +7,11 @@ import numpy as np
 
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.hashes import HashIndex
+from cate_hf.graphs.hashes import HashIndex, is_hash
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
     from cate_hf.spaces.base import Space
-
-_HASH_CHARACTERS = 32
 
 
 def parse_different(
@@ -41,11 +39,11 @@ def parse_different(
         except ValueError as error:
             raise refuse(error.row, str(error)) from None
         advance(len(native))
-        is_hash = np.array([_is_hash(text) for text in texts], dtype=bool) & ~is_native
-        hashed = _of_hashes(space, texts, np.flatnonzero(is_hash), refuse, progress)
+        by_hash = np.array([is_hash(text) for text in texts], dtype=bool) & ~is_native
+        hashed = _of_hashes(space, texts, np.flatnonzero(by_hash), refuse, progress)
         advance(len(hashed))
         others = []
-        for row in np.flatnonzero(~is_native & ~is_hash).tolist():
+        for row in np.flatnonzero(~is_native & ~by_hash).tolist():
             try:
                 others.append(space.validate(_architecture(space, texts[row])))
             except ValueError as error:
@@ -53,12 +51,8 @@ def parse_different(
             advance(1)
     if is_native.all():
         return native
-    order = np.concatenate([np.flatnonzero(rows) for rows in (is_native, is_hash, ~is_native & ~is_hash)])
+    order = np.concatenate([np.flatnonzero(rows) for rows in (is_native, by_hash, ~is_native & ~by_hash)])
     return ArchitectureTable.concatenate([native, hashed, space.table(others)])[np.argsort(order)]
-
-
-def _is_hash(text: Any) -> bool:
-    return isinstance(text, str) and len(text) == _HASH_CHARACTERS and set(text) <= set("0123456789abcdef")
 
 
 def _of_hashes(space: "Space", texts: Sequence[str], rows: np.ndarray, refuse: Any, progress: bool):

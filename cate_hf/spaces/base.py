@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.graphs.cache import cached_table
+from cate_hf.graphs.forms import to_table
 from cate_hf.graphs.hashes import check_hashes
 from cate_hf.graphs.pruning import prune_many
 from cate_hf.graphs.table import ArchitectureTable
@@ -125,15 +126,17 @@ class Space(ABC):
         columns |= {name: self.costs(table, name) for name in self.cost_names}
         return table.replace_columns(columns | {k: v for k, v in table.columns.items() if k not in columns})
 
-    def table(self, architectures: "ArchitectureTable | Sequence[Architecture]", source: str = "architectures"):
+    def table(self, architectures: Any, source: str = "architectures") -> ArchitectureTable:
         """Return architectures as a table over this space's vocabulary.
+
+        Args:
+            architectures: a table, architectures, dicts, data frames, data sets and so on (see
+                `cate_hf.graphs.forms.to_table`), or what `parse` reads of each.
 
         Raises:
             ValueError: an operation is not of this space; names the row.
         """
-        if isinstance(architectures, ArchitectureTable):
-            return architectures.recode(self.vocabulary, source)
-        return ArchitectureTable.from_architectures(architectures, self.vocabulary)
+        return to_table(architectures, self.vocabulary, source, self.parse_many)
 
     def canonical(self, table: ArchitectureTable) -> ArchitectureTable:
         """Return the architectures of a table, over any vocabulary, as encodings and predictors see them: without the
@@ -270,7 +273,8 @@ class Space(ABC):
 
     def _parse_natives(self, texts: Sequence[Any]) -> tuple[ArchitectureTable, np.ndarray]:
         """The architectures of those of N texts that are the space's own notation, and (N,) bool, which. They are valid
-        as they are. Raises ValueError for a wrong one, with the attribute `row`."""
+        as they are. Raises ValueError for a wrong one, with the attribute `row`.
+        """
         parsed = []
         for row, text in enumerate(texts):
             try:

@@ -83,7 +83,7 @@ def test_drawings_have_one_vector_and_hash(name):
         assert space.hash_many(space.table(drawn)).tolist() == hashes
 
 
-@pytest.mark.parametrize("name", ["cate", "structure", "adjacency-onehot", "path"])
+@pytest.mark.parametrize("name", ["cate", "structure", "adjacency-onehot", "path", "universal"])
 def test_dead_nodes_change_no_encoding_of_any_kind(name):
     encoding = get_encoding(name, "nasbench101")
     np.testing.assert_allclose(*(encoding.transform([cell]) for cell in (DEAD, LIVE)), atol=1e-5)
@@ -124,10 +124,11 @@ def test_a_search_knows_a_drawing_by_its_hash():
 
 
 def test_neighbours_of_a_drawing(tmp_path):
-    from cate_hf.encodings.files import write_encodings
+    from cate_hf.encodings.files import encode_to_parquet
+    from cate_hf.graphs.io import write_parquet
 
-    space, encoder = get_space("nasbench101"), load_encoder("nasbench101")
-    write_encodings(encoder, space.sample(200, seed=2), tmp_path / "encodings.parquet")
+    write_parquet(get_space("nasbench101").sample(200, seed=2), tmp_path / "cells.parquet")
+    encode_to_parquet("nasbench101", tmp_path / "encodings.parquet", input=tmp_path / "cells.parquet")
     found = []
     for cell in (DEAD, LIVE):
         (tmp_path / "cell.jsonl").write_text(json.dumps(cell.to_dict()))

@@ -1,7 +1,7 @@
 """NAS-Bench-201 (Dong and Yang, ICLR 2020; NATS-Bench's topology space): the runs of all cells on three data sets."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,9 +9,11 @@ import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark, Result, check_run
 from cate_hf.benchmarks.nasbench201._runs import DATASETS, RUNS, DatasetRuns, in_words, mean_over_runs, read_package
-from cate_hf.benchmarks.table._files import TABLE_SUFFIXES
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 from cate_hf.core.names import unknown
+from cate_hf.graphs.columns import TABLE_SUFFIXES
+from cate_hf.graphs.forms import as_columns
+from cate_hf.graphs.hashes import is_hash
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
@@ -188,8 +190,10 @@ class NasBench201Benchmark(Benchmark):
         check_run(run, RUNS)
         field = self.default_field if field is None else field
         self._check_field(field)
-        notations = not isinstance(architectures, ArchitectureTable) and any(map(_is_notation, architectures))
-        if notations:
+        if not isinstance(architectures, ArchitectureTable) and as_columns(architectures) is None:
+            single = isinstance(architectures, str | Mapping) or hasattr(architectures, "operations")
+            architectures = [architectures] if single else list(architectures)
+        if isinstance(architectures, list) and any(map(_is_notation, architectures)):
             rows, read = nasbench201_cells.positions(_codes_of(architectures)), self._of_cells
         else:
             rows, read = self.rows(cast("ArchitectureTable", architectures)), self._of_graphs
@@ -274,7 +278,8 @@ class NasBench201Benchmark(Benchmark):
 
 
 def _is_notation(item: object) -> bool:
-    return isinstance(item, str | list | tuple | np.ndarray)
+    """Whether it says a cell, dead operations included; a hash is of a graph."""
+    return isinstance(item, list | tuple | np.ndarray) or (isinstance(item, str) and not is_hash(item))
 
 
 def _codes_of(cells: Sequence) -> np.ndarray:

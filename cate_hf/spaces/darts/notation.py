@@ -155,7 +155,8 @@ class InLog(NamedTuple):
 
 def last_of_log(text: str) -> InLog | None:
     """What to take of a log, or of one genotype in several lines; None of a text with a genotype a line: the first line
-    that is no comment begins one, and none has one further on."""
+    that is no comment begins one, and none has one further on.
+    """
     lines = [line.strip() for line in text.split("\n")]
     lines = [line for line in lines if line and not line.startswith("#")]
     begins = [bool(_BEGINS.match(line)) for line in lines]

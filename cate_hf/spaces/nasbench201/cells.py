@@ -11,7 +11,7 @@ import numpy as np
 from cate_hf.graphs.table import PADDING
 from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS
 
-__all__ = ["all_codes", "from_keys", "keys", "parse_cell", "positions", "texts"]
+__all__ = ["all_codes", "from_keys", "keys", "positions", "texts"]
 
 # Nodes of the largest graph: the input, an operation for each edge, the output. An operation has the same code here as
 # in OPERATIONS; edges with none have no node.

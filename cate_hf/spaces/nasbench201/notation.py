@@ -126,7 +126,8 @@ def _known() -> dict[str, int]:
 
 def parse_cells(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Codes (N, 6) of many cells, and (N,) bool, which were notations of one. Raises ValueError as `parse_cell`, with
-    the attribute `row`."""
+    the attribute `row`.
+    """
     known, found = _known(), np.ones(len(cells), dtype=bool)
     rows = np.array([known.get(cell, -1) if isinstance(cell, str) else -1 for cell in cells], dtype=np.int64)
     codes = codes_at(rows)

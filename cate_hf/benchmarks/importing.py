@@ -104,7 +104,7 @@ def _genotypes(path: Path, space: Space | None, progress: bool) -> Imported:
     hashes: dict[str, int] = {}
     lines, remarks = text.split("\n"), []
     if in_log := last_of_log(text):
-        lines, count = [in_log.text], in_log.count
+        lines, count = [in_log.text], in_log.number
         what = f"a log: took the last of {count:,} genotypes" if count > 1 else "a text with one genotype"
         remarks = [f"read {path} as {what}"]
     with progress_bar("reading genotypes", len(lines), "lines", progress) as advance:

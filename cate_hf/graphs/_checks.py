@@ -62,7 +62,7 @@ def _square(adjacency: Any, size: int) -> np.ndarray:
     try:
         matrix = np.asarray(adjacency)
         if matrix.ndim == 1 and all(isinstance(row, np.ndarray) for row in matrix):  # of a column of a data frame
-            matrix = np.stack(matrix)
+            matrix = np.stack(list(matrix))
     except (ValueError, TypeError, OverflowError):
         matrix = None  # ragged
     if matrix is not None and matrix.shape == (size, size):

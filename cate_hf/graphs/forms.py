@@ -92,7 +92,7 @@ def _of_lists(value: Mapping[str, Any]) -> "pa.Table | None":
     import pyarrow as pa
 
     names = [name for name in ("operations", "module_operations", *_TEXTS) if name in value]
-    first = value[names[0]] if names else None
+    first: Any = value[names[0]] if names else None
     if isinstance(first, str | bytes) or not hasattr(first, "__len__"):
         return None
     if names[0] not in _TEXTS and len(first) and isinstance(first[0], str) and first[0][:1] not in ("[", "("):

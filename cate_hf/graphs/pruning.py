@@ -47,7 +47,8 @@ def _edges_of_nodes(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Packed masks (L, bytes) of the edges into each node, and of those out of it."""
     source, target = np.divmod(edge_positions(size), size)
     nodes = np.arange(size)[:, None]
-    return tuple(np.packbits(ends == nodes, axis=1, bitorder="little") for ends in (target, source))
+    into, out_of = (np.packbits(ends == nodes, axis=1, bitorder="little") for ends in (target, source))
+    return into, out_of
 
 
 def _pruned(table: ArchitectureTable, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.core.names import RowError
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.hashes import HashIndex, is_hash
@@ -23,21 +24,18 @@ def parse_different(
         keys: of the rows of what was given, of which errors name the one; equal texts have equal keys.
 
     Raises:
-        ValueError: naming the row, with the attribute `reason`: the message without it.
+        RowError: naming the row.
     """
 
-    def refuse(row: int, reason: str) -> ValueError:
+    def refuse(row: int, reason: str) -> RowError:
         text = texts[row]
-        first = keys.index(text if isinstance(text, str) else id(text))
-        error = ValueError(f"{source}, row {first}: {reason}")
-        error.reason = reason
-        return error
+        return RowError(reason, keys.index(text if isinstance(text, str) else id(text)), source)
 
     with progress_bar("reading architectures", len(texts), "architectures", progress) as advance:
         try:
             native, is_native = space._parse_natives(texts)
-        except ValueError as error:
-            raise refuse(error.row, str(error)) from None
+        except RowError as error:
+            raise refuse(error.row, error.reason) from None
         advance(len(native))
         by_hash = np.array([is_hash(text) for text in texts], dtype=bool) & ~is_native
         hashed = _of_hashes(space, texts, np.flatnonzero(by_hash), refuse, progress)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.core.names import RowError
 from cate_hf.graphs.cache import cached_table
 from cate_hf.graphs.forms import to_table
 from cate_hf.graphs.hashes import check_hashes
@@ -273,7 +274,7 @@ class Space(ABC):
 
     def _parse_natives(self, texts: Sequence[Any]) -> tuple[ArchitectureTable, np.ndarray]:
         """The architectures of those of N texts that are the space's own notation, and (N,) bool, which. They are valid
-        as they are. Raises ValueError for a wrong one, with the attribute `row`.
+        as they are. Raises RowError for a wrong one.
         """
         parsed = []
         for row, text in enumerate(texts):
@@ -281,8 +282,7 @@ class Space(ABC):
                 found = self._parse_native(text)
                 parsed.append(None if found is None else self.validate(found))
             except ValueError as error:
-                error.row = row
-                raise
+                raise RowError(str(error), row) from None
         return self.table([a for a in parsed if a is not None]), np.array([a is not None for a in parsed], dtype=bool)
 
     def parse(self, text: Any, progress: bool = False) -> "Architecture":
@@ -294,8 +294,8 @@ class Space(ABC):
         """
         try:
             return self.parse_many([text], progress=progress)[0]
-        except ValueError as error:
-            raise ValueError(getattr(error, "reason", str(error))) from None
+        except RowError as error:
+            raise ValueError(error.reason) from None
 
     def parse_many(self, texts: Iterable[Any], source: str = "texts", progress: bool = False) -> ArchitectureTable:
         """Return the architectures of many texts, as `parse` reads each, by array operations where the space has some.

@@ -195,7 +195,7 @@ def test_the_last_genotype_of_a_log_is_taken_and_that_is_said():
     log = f"epoch 0\ngenotype = {OTHER}\ntrain 3.1\nepoch 1\ngenotype = {OTHER}\nepoch 2\ngenotype = {TEXT}\nvalid 97.0"
     with pytest.warns(UserWarning, match="3 genotypes in the text; the last is taken"):
         assert DARTS.parse_pair(log) == PAIR
-    assert last_of_log(log).count == 3
+    assert last_of_log(log).number == 3
     assert last_of_log(f"{TEXT}\n# a comment\n{OTHER}\n") is None
     assert last_of_log(PRINTED).text == PRINTED
 

@@ -10,7 +10,7 @@ import numpy as np
 from cate_hf.benchmarks.base import Benchmark, Result, check_run
 from cate_hf.benchmarks.nasbench201._runs import DATASETS, RUNS, DatasetRuns, in_words, mean_over_runs, read_package
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-from cate_hf.core.names import unknown
+from cate_hf.core.names import RowError, unknown
 from cate_hf.graphs.columns import TABLE_SUFFIXES
 from cate_hf.graphs.forms import as_columns
 from cate_hf.graphs.hashes import is_hash
@@ -174,7 +174,7 @@ class NasBench201Benchmark(Benchmark):
 
     def query_many(
         self,
-        architectures: "ArchitectureTable | Sequence[Architecture | str]",
+        architectures: Any,
         field: str | None = None,
         missing: str = "raise",
         run: str | int = "mean",
@@ -196,7 +196,7 @@ class NasBench201Benchmark(Benchmark):
         if isinstance(architectures, list) and any(map(_is_notation, architectures)):
             rows, read = nasbench201_cells.positions(_codes_of(architectures)), self._of_cells
         else:
-            rows, read = self.rows(cast("ArchitectureTable", architectures)), self._of_graphs
+            rows, read = self.rows(architectures), self._of_graphs
         values = read(field, rows, run, self._random.random((2, len(rows)))).astype(np.float64)
         self._present(values, field, missing)
         self._charge(field, rows[~np.isnan(values)], read)
@@ -286,8 +286,8 @@ def _codes_of(cells: Sequence) -> np.ndarray:
     """(N, 6) codes of just the cells that notations say. Raises ValueError naming the first that is none."""
     try:
         codes, found = parse_cells(cells)
-    except ValueError as error:
-        raise ValueError(f"architecture {error.row}: {error}") from None
+    except RowError as error:
+        raise ValueError(f"architecture {error.row}: {error.reason}") from None
     if not found.all():
         row = int(np.argmin(found))
         raise ValueError(f"architecture {row}: {cells[row]!r:.90} is neither the string nor six digits of a cell")

@@ -150,7 +150,7 @@ class InLog(NamedTuple):
     """The last genotype of a log, and how many there are."""
 
     text: str
-    count: int
+    number: int
 
 
 def last_of_log(text: str) -> InLog | None:
@@ -186,16 +186,18 @@ def _value(node: ast.expr, source: str) -> Any:
         raise ValueError(f"{source}: expected lists of entries (operation, input) and range(2, 6)") from None
 
 
-def _literal(node: ast.expr) -> Any:
+def _literal(node: ast.expr | None) -> Any:
     """The value of a literal that may have `range(...)` and what NumPy prints around values in it."""
     if isinstance(node, ast.List | ast.Tuple):
         return [_literal(item) for item in node.elts]
     if isinstance(node, ast.Dict):
-        return {ast.literal_eval(key): _literal(item) for key, item in zip(node.keys, node.values, strict=True)}
+        return {_literal(key): _literal(item) for key, item in zip(node.keys, node.values, strict=True)}
     if isinstance(node, ast.Call):
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
         if name == "range" and not node.keywords:
             return range(*map(ast.literal_eval, node.args))
         if len(node.args) == 1 and (name in _ARRAYS or _NUMBERS.fullmatch(name)):
             return _literal(node.args[0])
+    if node is None:  # of ** in a dict
+        raise ValueError
     return ast.literal_eval(node)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cate_hf.core.names import RowError
 from cate_hf.graphs.table import unknown_operation
 from cate_hf.spaces.nasbench201.cells import all_codes, codes_at, texts
 from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS
@@ -125,9 +126,7 @@ def _known() -> dict[str, int]:
 
 
 def parse_cells(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Codes (N, 6) of many cells, and (N,) bool, which were notations of one. Raises ValueError as `parse_cell`, with
-    the attribute `row`.
-    """
+    """Codes (N, 6) of many cells, and (N,) bool, which were notations of one. Raises RowError as `parse_cell`."""
     known, found = _known(), np.ones(len(cells), dtype=bool)
     rows = np.array([known.get(cell, -1) if isinstance(cell, str) else -1 for cell in cells], dtype=np.int64)
     codes = codes_at(rows)
@@ -135,8 +134,7 @@ def parse_cells(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         try:
             parsed = parse_cell(cells[row])
         except ValueError as error:
-            error.row = row
-            raise
+            raise RowError(str(error), row) from None
         if parsed is None:
             found[row] = False
         else:

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -186,17 +186,17 @@ def rows_for(
     own: "Space",
     model: str | os.PathLike,
     space: str | None,
-    input: str | os.PathLike | None,
+    input: Any,
     progress: bool = False,
     pairs: bool = False,
 ) -> TableRows | ParquetRows | PairRows:
-    """The architectures of a space (its pool, where it cannot be listed), or of a Parquet, JSON or CSV file.
+    """The architectures of a space (its pool, where it cannot be listed), of a Parquet, JSON or CSV file, or given.
 
     An encoder of a mixed space encodes those of its members, alone or together.
 
     Args:
         own: the space that `model`, as errors call it, encodes.
-        space, input: one of the two.
+        space, input: one of the two; `input` is a file, or architectures in any form that `Space.table` takes.
         pairs: take tables of normal and reduction cells, too.
 
     Raises:
@@ -209,6 +209,8 @@ def rows_for(
         if space != own.name:
             raise ValueError(f"{model} is a checkpoint of {own.name}, not of {space}")
         return TableRows(own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress))
+    if not isinstance(input, str | os.PathLike):
+        return TableRows(checked_architectures(own, own.table(input), None, "architectures"))
     from cate_hf.graphs.io import PARQUET_SUFFIXES, is_plain, read_architectures
 
     if not is_plain(input) and not (Path(input).suffix in PARQUET_SUFFIXES and holds_pairs(input)):

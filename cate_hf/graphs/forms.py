@@ -36,7 +36,7 @@ def to_table(
     """
     if isinstance(architectures, ArchitectureTable):
         return architectures if vocabulary is None else architectures.recode(vocabulary, source)
-    if (columns := as_columns(architectures)) is not None:
+    if (columns := held_columns(architectures)) is not None:
         return _of_columns(columns, vocabulary, source, parse)
     if isinstance(architectures, Architecture | Mapping | str) or hasattr(architectures, "normal"):
         architectures = [architectures]
@@ -59,7 +59,7 @@ def to_table(
     return ArchitectureTable.from_architectures(rows, vocabulary)
 
 
-def as_columns(value: Any) -> "pa.Table | None":
+def held_columns(value: Any) -> "pa.Table | None":
     """The Arrow table of a data frame, data set or dict of lists; None of anything else."""
     import pyarrow as pa
 

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from cate_hf.core.files import atomic_output, check_fetched
 from cate_hf.core.names import printable
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.columns import JSON_SUFFIXES, PARQUET_SUFFIXES, TABLE_SUFFIXES
+from cate_hf.graphs.columns import JSON_SUFFIXES, PARQUET_SUFFIXES, TABLE_SUFFIXES, read_columns
+from cate_hf.graphs.graph_columns import plain_columns
 from cate_hf.graphs.hashes import hash_bytes, hash_text
 from cate_hf.graphs.table import ArchitectureTable, unknown_operation
 from cate_hf.graphs.table_arrow import (
@@ -287,6 +288,9 @@ def _is_row(value: Any) -> bool:
 def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
     """Read rows of operations (names), adjacency (rows of 0/1) and any further columns, which are kept.
 
+    The file is Parquet, JSON Lines, or any of the forms that `columns` and `graph_columns` read, such as CSV; one-hot
+    operations and hashes need a search space (`cate_hf.spaces.rows.read_table`).
+
     Args:
         vocabulary: the operations that are allowed, in the order of their codes; any when None.
 
@@ -300,14 +304,17 @@ def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None
     check_fetched(path)
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty")
+    if not is_plain(path):
+        columns, _ = plain_columns(read_columns(path).table, str(path))
+        return from_arrow(columns, str(path), vocabulary)
     if path.suffix in PARQUET_SUFFIXES:
         table = read_parquet(path, vocabulary)
         return table if vocabulary is None else table.recode(vocabulary, str(path))
     if path.suffix in JSON_SUFFIXES:
         return _read_json_lines(path, vocabulary)
     raise ValueError(
-        f"{path}: expected a file ending in {', '.join((*PARQUET_SUFFIXES, *JSON_SUFFIXES))}; `cate import` makes one "
-        "of a CSV table, published results or genotypes"
+        f"{path}: expected a file ending in {', '.join(TABLE_SUFFIXES)}; `cate import` makes one of published results "
+        "or genotypes"
     )
 
 

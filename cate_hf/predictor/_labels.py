@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.forms import as_columns
+from cate_hf.graphs.forms import held_columns
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor.targets import as_columns
 from cate_hf.spaces.darts.genotypes import CellPair
@@ -90,7 +90,7 @@ def as_table(space: "Space", architectures: Any, what: str = "architectures") ->
     pairs = isinstance(architectures, CellPairTable)
     if isinstance(architectures, CellPair):
         architectures = [architectures]
-    if not isinstance(architectures, _NO_SEQUENCES) and as_columns(architectures) is None:
+    if not isinstance(architectures, _NO_SEQUENCES) and held_columns(architectures) is None:
         architectures = list(architectures)
         pairs = bool(architectures) and isinstance(architectures[0], CellPair)
     if pairs and not isinstance(space, Darts):

@@ -1,6 +1,7 @@
 """Tables as people have them: what pandas, polars, NumPy and the public codes write, by every reader alike."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -210,3 +211,32 @@ def test_encodings_of_a_csv_keep_its_columns(tmp_path):
     table = pq.read_table(tmp_path / "out.parquet")
     assert table["hash"].to_pylist() == HASHES
     assert {"encoding", "operations", "adjacency", "accuracy"} <= {*table.column_names}
+
+
+def test_a_pointer_in_the_place_of_published_results_and_weights(tmp_path):
+    from cate_hf import checkpoint_path, load_encoder
+    from cate_hf.graphs.io import read_architectures
+
+    (tmp_path / "nasbench_only108.tfrecord").write_text(POINTER)
+    with pytest.raises(ValueError, match="nasbench_only108.tfrecord: a pointer of Git LFS"):
+        load_benchmark("nasbench101", path=tmp_path / "nasbench_only108.tfrecord")
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint_path("nasbench101"), folder)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").write_text(POINTER)
+    with pytest.raises(ValueError, match="model.safetensors: a pointer of Git LFS"):
+        load_encoder(folder)
+    (tmp_path / "cells.jsonl").write_text(POINTER)
+    with pytest.raises(ValueError, match="cells.jsonl: a pointer of Git LFS"):
+        read_architectures(tmp_path / "cells.jsonl")
+
+
+@pytest.mark.parametrize("form", ["csv of lists", "records", "tsv", "parquet of module names", "columns"])
+def test_architectures_alone_are_read_from_the_same_forms(form, tmp_path):
+    from cate_hf.graphs.io import read_architectures
+
+    name, write = FORMS[form]
+    write(tmp_path / name)
+    table = read_architectures(tmp_path / name, SPACE.vocabulary)
+    assert SPACE.hash_many(table).tolist() == HASHES
+    assert "accuracy" in table.columns

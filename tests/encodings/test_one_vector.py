@@ -130,16 +130,13 @@ def test_neighbours_of_a_drawing(tmp_path):
     write_parquet(get_space("nasbench101").sample(200, seed=2), tmp_path / "cells.parquet")
     encode_to_parquet("nasbench101", tmp_path / "encodings.parquet", input=tmp_path / "cells.parquet")
     found = []
-    for cell in (DEAD, LIVE):
-        (tmp_path / "cell.jsonl").write_text(json.dumps(cell.to_dict()))
-        found.append(
-            nearest_architectures(
-                "nasbench101", input=tmp_path / "cell.jsonl", encodings=tmp_path / "encodings.parquet"
-            )
-        )
-    one, other = (neighbours.found.columns for neighbours in found)
-    assert one["hash"].tolist() == other["hash"].tolist()
-    np.testing.assert_allclose(one["distance"], other["distance"], atol=1e-5)
+    (tmp_path / "cell.jsonl").write_text(json.dumps(DEAD.to_dict()))
+    for given_as in (tmp_path / "cell.jsonl", DEAD, LIVE, DEAD.to_dict(), [LIVE]):
+        neighbours = nearest_architectures("nasbench101", input=given_as, encodings=tmp_path / "encodings.parquet")
+        found.append(neighbours.found.columns)
+    for columns in found[1:]:
+        assert columns["hash"].tolist() == found[0]["hash"].tolist()
+        np.testing.assert_allclose(columns["distance"], found[0]["distance"], atol=1e-5)
 
 
 def test_without_the_space_graphs_are_as_drawn_and_that_is_said(tmp_path):

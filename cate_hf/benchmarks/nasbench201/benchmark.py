@@ -12,7 +12,7 @@ from cate_hf.benchmarks.nasbench201._runs import DATASETS, RUNS, DatasetRuns, in
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 from cate_hf.core.names import RowError, unknown
 from cate_hf.graphs.columns import TABLE_SUFFIXES
-from cate_hf.graphs.forms import as_columns
+from cate_hf.graphs.forms import held_columns
 from cate_hf.graphs.hashes import is_hash
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
@@ -190,7 +190,7 @@ class NasBench201Benchmark(Benchmark):
         check_run(run, RUNS)
         field = self.default_field if field is None else field
         self._check_field(field)
-        if not isinstance(architectures, ArchitectureTable) and as_columns(architectures) is None:
+        if not isinstance(architectures, ArchitectureTable) and held_columns(architectures) is None:
             single = isinstance(architectures, str | Mapping) or hasattr(architectures, "operations")
             architectures = [architectures] if single else list(architectures)
         if isinstance(architectures, list) and any(map(_is_notation, architectures)):

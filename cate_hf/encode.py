@@ -28,7 +28,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         description="Write the encodings of a table of any size, by all processes of the launch.",
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--input", help="Parquet or JSON Lines file of architectures; Parquet is read by parts")
+    source.add_argument("--input", help="Parquet, JSON or CSV file of architectures; Parquet is read by parts")
     source.add_argument("--space", help="encode all architectures of this search space")
     parser.add_argument("--model", required=True, help="name of a bundled checkpoint, or a folder")
     parser.add_argument("--output", required=True, help="Parquet file, or a folder of them, to write")

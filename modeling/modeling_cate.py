@@ -84,7 +84,10 @@ class CatePreTrainedModel(PreTrainedModel):
 
 
 class CateModel(CatePreTrainedModel):
-    """Encodes one architecture: adjacency and operations in, one vector a node and one an architecture out."""
+    """Encodes one architecture, as drawn: adjacency and operations in, one vector a node and one an architecture out.
+
+    Nodes on no path to the output count; `cate_hf.load_encoder(...).encode` leaves them out first.
+    """
 
     # AutoModel loads the encoder out of a pre-training checkpoint; the rest of that checkpoint is not missed.
     _keys_to_ignore_on_load_unexpected = [r"^cross_", r"^segment_embeddings", r"^head\.", r"^members\."]

@@ -55,7 +55,7 @@ def check_graph(item: Any, name: str) -> tuple[list[str], np.ndarray]:
     if matrix.shape != (n, n):
         shape = " x ".join(map(str, matrix.shape)) if matrix.ndim > 1 else "something else"
         raise ValueError(f"{name}: {n} operations need a square adjacency matrix, {n} x {n}, got {shape}")
-    if matrix.dtype.kind not in "bui":
+    if matrix.dtype.kind not in "bui" and not (matrix.dtype.kind == "f" and np.isin(matrix, (0, 1)).all()):
         raise ValueError(f"{name}: adjacency must hold integers 0 and 1 (no NaN, no floats), got dtype {matrix.dtype}")
     if (wrong := np.argwhere((matrix != 0) & (matrix != 1))).size:
         i, j = wrong[0]

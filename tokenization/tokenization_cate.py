@@ -89,7 +89,8 @@ class CateTokenizer(PreTrainedTokenizer):
         adjacency: Any = None,
         **kwargs,
     ) -> BatchEncoding:
-        """
+        """Graphs are taken as drawn: nodes on no path to the output count. `cate_hf.Encoder` leaves them out first.
+
         Args:
             architectures: one `cate_hf.Architecture`; a dict of `operations` (L names) and `adjacency` (L, L) of 0/1,
                 upper triangular; a list of them; a dict of lists (a batch of a `datasets.Dataset`); or an

@@ -90,9 +90,7 @@ class Benchmark:
         Raises:
             ValueError: the architecture is not of the space or not in the benchmark, or has no such field.
         """
-        if isinstance(architecture, str):
-            architecture = self.space.parse(architecture)
-        row = self.rows([architecture])[0]
+        row = self.rows([self._one(architecture)])[0]
         known = {name: values[row].item() for name, values in self._columns.items() if not np.isnan(values[row])}
         result = Result(known)
         if field is None:
@@ -100,13 +98,18 @@ class Benchmark:
         self._check_field(field)
         return result[field]
 
+    def _one(self, architecture: Any) -> "Architecture":
+        """An architecture from what the space's `parse` reads."""
+        return architecture if hasattr(architecture, "operations") else self.space.parse(architecture)
+
     def query_many(
         self,
-        architectures: "ArchitectureTable | Sequence[Architecture]",
+        architectures: Any,
         field: str = "test_accuracy",
         missing: str = "raise",
     ) -> np.ndarray:
-        """(N,) float64 of one field. A table with a hash column is found by it.
+        """(N,) float64 of one field: of architectures in any form that `space.table` takes. A table with a hash column
+        is found by it.
 
         Args:
             missing: what to do where the field has no value: "raise", or "nan".
@@ -138,9 +141,11 @@ class Benchmark:
             raise ValueError(f"{self.name}: architecture {absent[0]} (hash {hashes[absent[0]]}) is not in {self.path}")
         return rows
 
-    def _hashes(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> np.ndarray:
-        if not isinstance(architectures, ArchitectureTable):
-            return self.space.hash_many(self.space.table([self._validate(i, a) for i, a in enumerate(architectures)]))
+    def _hashes(self, architectures: Any) -> np.ndarray:
+        if isinstance(architectures, list | tuple) and all(hasattr(item, "operations") for item in architectures):
+            architectures = self.space.table([self._validate(i, a) for i, a in enumerate(architectures)])
+            return self.space.hash_many(architectures)
+        architectures = self.space.table(architectures)
         return self.space.hash_many(self.space.validate_many(architectures))
 
     def _validate(self, position: int, architecture: "Architecture") -> "Architecture":

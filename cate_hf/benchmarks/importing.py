@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from cate_hf.benchmarks import load_benchmark
-from cate_hf.benchmarks.table._files import CSV_SUFFIXES
 from cate_hf.core.files import atomic_output, check_fetched, check_output
 from cate_hf.core.names import unknown
 from cate_hf.core.progress import progress_bar
+from cate_hf.graphs.columns import CSV_SUFFIXES
 from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
@@ -65,7 +65,7 @@ def _table(path: Path, space: Space | None, progress: bool) -> Imported:
     if space is None:
         raise ValueError(f"{path}: a table needs its search space (--space)")
     results = read_results(path, space, progress)
-    table, remarks = results.architectures, []
+    table, remarks = results.architectures, [results.understood] * bool(results.understood)
     if table is None:
         pool = space.pool(progress=progress)
         rows = HashIndex(pool.columns["hash"]).rows(results.hashes)
@@ -87,18 +87,26 @@ def _table(path: Path, space: Space | None, progress: bool) -> Imported:
 
 
 def _genotypes(path: Path, space: Space | None, progress: bool) -> Imported:
-    """A reader of text with a DARTS genotype a line; empty lines and those that begin with # are passed over."""
+    """A reader of text with a DARTS genotype a line; empty lines and those that begin with # are passed over. Of a log
+    with genotypes in it the last is read.
+    """
+    from cate_hf.spaces.darts.notation import last_of_log
     from cate_hf.spaces.darts.pairs import CellPairTable
 
     darts = cast("Darts", get_space("darts"))
     if space is not None and space.name != darts.name:
         raise ValueError(f"genotypes are of {darts.name}, not of {space.name}")
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text (byte {error.start})") from None
     pairs: list[CellPair] = []
     hashes: dict[str, int] = {}
+    lines, remarks = text.split("\n"), []
+    if in_log := last_of_log(text):
+        lines, count = [in_log.text], in_log.number
+        what = f"a log: took the last of {count:,} genotypes" if count > 1 else "a text with one genotype"
+        remarks = [f"read {path} as {what}"]
     with progress_bar("reading genotypes", len(lines), "lines", progress) as advance:
         for number, line in enumerate(lines, 1):
             if line.strip() and not line.lstrip().startswith("#"):
@@ -112,7 +120,7 @@ def _genotypes(path: Path, space: Space | None, progress: bool) -> Imported:
     if not pairs:
         raise ValueError(f"{path}: holds no genotypes")
     later = len(pairs) - len(hashes)
-    remarks = [f"left out {later:,} genotypes of the same cells as earlier ones"] if later else []
+    remarks += [f"left out {later:,} genotypes of the same cells as earlier ones"] if later else []
     pairs = [pairs[row] for row in hashes.values()]
     column = np.array(list(hashes))
     if all(darts.hash(pair.normal) == darts.hash(pair.reduction) for pair in pairs):

@@ -58,7 +58,7 @@ def neighbours(
     ] = None,
     input: Annotated[
         Path | None,
-        typer.Option(help="Parquet or JSON Lines file, of which the first row is used.", show_default=False),
+        typer.Option(help="Parquet, JSON or CSV file, of which the first row is used.", show_default=False),
     ] = None,
     encodings: Annotated[
         Path | None,

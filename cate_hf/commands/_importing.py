@@ -22,8 +22,9 @@ def import_file(
     """Write results as a Parquet file: architectures with their hash, costs and all metrics.
 
     Formats: the published files of NAS-Bench-101 (.tfrecord), NAS-Bench-201 (files, or without one those of an
-    installed package) and NAS-Bench-301 (labels); text with one DARTS genotype in each line; and your own tables (CSV,
-    JSON Lines, Parquet) with columns operations and adjacency, or architecture, or hash, and any numbers. Isomorphic
+    installed package) and NAS-Bench-301 (labels); text with one DARTS genotype in each line, or a log, of which the
+    last is taken; and your own tables (CSV, JSON, Parquet; as pandas and NAS-Bench-101 write them, too) with columns
+    operations and adjacency, or architecture, or hash, and any numbers. Isomorphic
     rows are merged into their mean.
 
     Examples:

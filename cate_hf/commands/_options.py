@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 Space = Annotated[str, typer.Option(help="Search space: a name, or a YAML file.", show_default=False)]
-Input = Annotated[Path | None, typer.Option(help="Parquet or JSON Lines file of architectures.", show_default=False)]
+Input = Annotated[Path | None, typer.Option(help="Parquet, JSON or CSV file of architectures.", show_default=False)]
 Output = Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)]
 OutputDir = Annotated[Path, typer.Option(help="Folder to write.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]

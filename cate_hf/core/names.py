@@ -90,3 +90,13 @@ class Catalog:
 
 def _with_article(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+class RowError(ValueError):
+    """What is wrong with one of many: `reason`, and the number of its `row`. The message is the reason alone where no
+    `source` is named.
+    """
+
+    def __init__(self, reason: str, row: int, source: str = "") -> None:
+        super().__init__(f"{source}, row {row}: {reason}" if source else reason)
+        self.reason, self.row = reason, row

@@ -90,12 +90,12 @@ class BaseEncoding(Encoding, ABC):
         """(N, D) float32, one row an architecture."""
 
     def own_table(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> ArchitectureTable:
-        """Architectures as a table over the space's vocabulary.
+        """Architectures as a table over the space's vocabulary, without nodes that are on no path.
 
         Raises:
             ValueError: an operation of another space, or more nodes than the space allows; the row is named.
         """
-        table = self.space.table(architectures)
+        table = self.space.canonical(self.space.table(architectures))
         if int(table.num_nodes.max(initial=0)) > self.space.max_nodes:
             row = int(np.argmax(table.num_nodes > self.space.max_nodes))
             limit = f"a {self.space.name} architecture has at most {self.space.max_nodes}"

@@ -14,13 +14,13 @@ from cate_hf.core.names import unknown
 from cate_hf.core.precision import has_bfloat16
 from cate_hf.core.progress import progress_bar
 from cate_hf.encodings._vectors import VectorMethods, finished
+from cate_hf.graphs.forms import to_table
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
 
 __all__ = ["Encoder", "load_encoder"]
@@ -107,11 +107,12 @@ class Encoder(VectorMethods):
         normalize: bool = False,
         convert_to_tensor: bool = False,
     ) -> np.ndarray:
-        """Encode architectures, in their order.
+        """Encode architectures, in their order, without the nodes that are on no path from an input to the output.
 
         Args:
-            architectures: an `ArchitectureTable` (fastest), an iterable of `Architecture` or of dicts with operations
-                and adjacency, or one of these alone, which gives one row.
+            architectures: an `ArchitectureTable` (fastest); an iterable of `Architecture` or of dicts with operations
+                and adjacency, or one of these alone, which gives one row; a data frame, a data set, a dict of lists; or
+                what the space's `parse` reads (see `cate_hf.graphs.forms.to_table`).
             batch_size: architectures at a time, fewer where they have more than 32 nodes; bounds the memory.
             progress: draw a progress bar.
             on_batch: called with the number of architectures of each batch that is done.
@@ -225,22 +226,12 @@ class Encoder(VectorMethods):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def _as_table(self, architectures: "ArchitectureTable | Iterable[Architecture | Mapping] | Architecture | Mapping"):
+    def _as_table(self, architectures: Any) -> ArchitectureTable:
         """Architectures as a table over the model's operations. Raises ValueError as `encode`."""
-        from cate_hf.graphs.architecture import Architecture
-
         if isinstance(architectures, ArchitectureTable):
-            table = architectures.replace_columns({}).recode(self.tokenizer.operations, "architectures,")
-        else:
-            if isinstance(architectures, Architecture | dict):
-                architectures = [architectures]
-            items = []
-            for row, item in enumerate(architectures):
-                try:
-                    items.append(item if isinstance(item, Architecture) else Architecture.from_dict(item))
-                except (ValueError, TypeError, AttributeError) as error:
-                    raise ValueError(f"row {row}: {error}") from None
-            table = ArchitectureTable.from_architectures(items, self.tokenizer.operations)
+            architectures = architectures.replace_columns({})
+        table = to_table(architectures, self.tokenizer.operations, "architectures,", self._parse)
+        table = self._canonical(table)
         most = self.model.config.max_nodes
         if int(table.num_nodes.max(initial=0)) > most:
             row = int(np.argmax(table.num_nodes > most))
@@ -248,6 +239,19 @@ class Encoder(VectorMethods):
                 f"row {row}: {table.num_nodes[row]} nodes; architectures of {self.space} have at most {most}"
             )
         return table
+
+    def _parse(self, texts: "Iterable[Any]", source: str) -> ArchitectureTable:
+        return self.search_space.parse_many(texts, source.rstrip(",")).recode(self.tokenizer.operations)
+
+    def _canonical(self, table: ArchitectureTable) -> ArchitectureTable:
+        """The architectures without nodes that are on no path: one architecture has one encoding."""
+        try:
+            space = self.search_space
+        except ValueError:
+            message = f"the search space {self.space} is not known here: graphs are encoded as drawn, dead nodes too"
+            warnings.warn(message, stacklevel=4)
+            return table
+        return space.canonical(table)
 
     def __repr__(self) -> str:
         return f"<encoder of {self.space}: {self.dim} numbers an architecture, on {self.model.device}>"

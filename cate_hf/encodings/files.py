@@ -1,7 +1,7 @@
 """Encodings as Parquet files: columns hash and encoding, then whatever else came with the architectures."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ def encode_to_parquet(
     model: str | os.PathLike,
     output: str | os.PathLike,
     space: str | None = None,
-    input: str | os.PathLike | None = None,
+    input: Any = None,
     batch_size: int = 1024,
     overwrite: bool = False,
     progress: bool = False,
@@ -59,6 +59,8 @@ def encode_to_parquet(
     """
     check_output(output, overwrite)
     encoder, rows = encoder_and_rows(model, space, input, progress, precision=precision)
+    if (understood := getattr(rows, "understood", "")) and progress:
+        print(understood, flush=True)
     with (
         progress_bar("encoding", len(rows), "cells", progress) as advance,
         atomic_output(output, overwrite) as temporary,
@@ -70,7 +72,7 @@ def encode_to_parquet(
 def encoder_and_rows(
     model: str | os.PathLike,
     space: str | None,
-    input: str | os.PathLike | None,
+    input: Any,
     progress: bool = False,
     device: str | None = None,
     precision: str = "float32",
@@ -79,7 +81,7 @@ def encoder_and_rows(
     from cate_hf.encodings.cate import load_encoder
     from cate_hf.encodings.universal import UniversalEncoder
 
-    if input is not None and not os.path.exists(input):  # before a model is loaded
+    if isinstance(input, str | os.PathLike) and not os.path.exists(input):  # before a model is loaded
         raise FileNotFoundError(f"{input}: no such file")
     if space is not None:
         space = get_space(space).name  # its nearest name, before a model is loaded

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -37,13 +37,18 @@ class Part(NamedTuple):
 
 
 class TableRows:
-    """A table of architectures in memory, checked before, with a column hash."""
+    """A table of architectures in memory, checked before, with a column hash.
+
+    Attributes:
+        understood: what its file was read as, "" where it is of the plain form.
+    """
 
     cells = 1
 
-    def __init__(self, table: ArchitectureTable):
+    def __init__(self, table: ArchitectureTable, understood: str = ""):
         from cate_hf.graphs.table_arrow import object_types
 
+        self.understood = understood
         self.table = table
         kept = {name: values for name, values in table.columns.items() if name not in _REPLACED}
         self._others = table.replace_columns(kept)
@@ -181,17 +186,17 @@ def rows_for(
     own: "Space",
     model: str | os.PathLike,
     space: str | None,
-    input: str | os.PathLike | None,
+    input: Any,
     progress: bool = False,
     pairs: bool = False,
 ) -> TableRows | ParquetRows | PairRows:
-    """The architectures of a space (its pool, where it cannot be listed), or of a Parquet or JSON Lines file.
+    """The architectures of a space (its pool, where it cannot be listed), of a Parquet, JSON or CSV file, or given.
 
     An encoder of a mixed space encodes those of its members, alone or together.
 
     Args:
         own: the space that `model`, as errors call it, encodes.
-        space, input: one of the two.
+        space, input: one of the two; `input` is a file, or architectures in any form that `Space.table` takes.
         pairs: take tables of normal and reduction cells, too.
 
     Raises:
@@ -204,8 +209,14 @@ def rows_for(
         if space != own.name:
             raise ValueError(f"{model} is a checkpoint of {own.name}, not of {space}")
         return TableRows(own.pool(progress=progress) if own.size is None else own.enumerate(progress=progress))
-    from cate_hf.graphs.io import PARQUET_SUFFIXES, read_architectures
+    if not isinstance(input, str | os.PathLike):
+        return TableRows(checked_architectures(own, own.table(input), None, "architectures"))
+    from cate_hf.graphs.io import PARQUET_SUFFIXES, is_plain, read_architectures
 
+    if not is_plain(input) and not (Path(input).suffix in PARQUET_SUFFIXES and holds_pairs(input)):
+        from cate_hf.spaces.rows import read_table
+
+        return TableRows(*read_table(input, own, progress))
     if Path(input).suffix in PARQUET_SUFFIXES:
         if holds_pairs(input):
             if not pairs:

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Neighbours:
 def nearest_architectures(
     model: str | os.PathLike,
     hash: str | None = None,
-    input: str | os.PathLike | None = None,
+    input: Any = None,
     k: int = 10,
     encodings: str | os.PathLike | None = None,
     batch_size: int = 1024,
@@ -45,7 +45,8 @@ def nearest_architectures(
 
     Args:
         model: name of a bundled checkpoint, or a folder.
-        hash, input: one of the two: one of the architectures by its hash, or the first row of a file.
+        hash, input: one of the two: one of the architectures by its hash; or the first row of a file, or of
+            architectures in any form that `Space.table` takes.
         encodings: a file of `cate encode` by this model; without it all of the space, or its pool, is encoded.
 
     Raises:

@@ -20,6 +20,7 @@ from cate_hf.encodings._operation_names import KINDS, NUM_NUMBERS, describe_all,
 from cate_hf.encodings._structure import mean_and_spread
 from cate_hf.encodings._vectors import VectorMethods, finished
 from cate_hf.encodings.base import BaseEncoding
+from cate_hf.graphs.forms import to_table
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class UniversalEncoder(VectorMethods):
         convert_to_tensor: bool = False,
     ) -> np.ndarray:
         """Encode architectures, in their order. The arguments are those of `Encoder.encode`; operations have any names.
+
+        Graphs are taken as drawn, since which nodes are inputs only a space can tell: the encoding "universal" of a
+        space (`get_encoding`) leaves nodes that are on no path out.
 
         Returns:
             (N, D) float32.
@@ -148,20 +152,11 @@ class UniversalEncoding(BaseEncoding):
 
 
 def as_table(architectures: Any) -> ArchitectureTable:
-    """Architectures, dicts or one of them as a table over the operations that they have. Raises ValueError by row."""
-    from cate_hf.graphs.architecture import Architecture
-
+    """Architectures in any form of `to_table` over the operations that they have. Raises ValueError by row."""
     if isinstance(architectures, ArchitectureTable):
         return architectures.replace_columns({})
-    if isinstance(architectures, Architecture | dict):
-        architectures = [architectures]
-    items = []
-    for row, item in enumerate(architectures):
-        try:
-            items.append(item if isinstance(item, Architecture) else Architecture.from_dict(item))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(f"row {row}: {error}") from None
-    return ArchitectureTable.from_architectures(items, sorted({name for item in items for name in item.operations}))
+    table = to_table(architectures)
+    return table.recode(sorted(table.vocabulary))
 
 
 def _map_of(names: Sequence[str]) -> "tuple[torch.Tensor, torch.Tensor]":

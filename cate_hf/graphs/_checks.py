@@ -25,9 +25,9 @@ def check_operations(operations: Any) -> tuple[str, ...]:
 
 
 def check_adjacency(adjacency: Any, size: int) -> np.ndarray:
-    """A strictly upper triangular matrix of integers or booleans 0 / 1, as an (L, L) uint8 array, L = ``size``."""
-    matrix = _square(adjacency, size)
-    if matrix.dtype.kind not in "bui":
+    """A strictly upper triangular matrix of integers, booleans or floats 0 / 1, as (L, L) uint8, L = ``size``."""
+    matrix = _square(adjacency.toarray() if hasattr(adjacency, "toarray") else adjacency, size)  # sparse ones too
+    if matrix.dtype.kind not in "bui" and not (matrix.dtype.kind == "f" and np.isin(matrix, (0, 1)).all()):
         _refuse_non_integers(matrix)
     if (wrong := np.argwhere((matrix != 0) & (matrix != 1))).size:
         i, j = wrong[0]
@@ -46,7 +46,7 @@ def check_adjacency(adjacency: Any, size: int) -> np.ndarray:
 
 
 def _refuse_non_integers(matrix: np.ndarray) -> None:
-    """Floats are refused even where they are 0.0 and 1.0: such a matrix is mostly a mistake (weights, a mean, NaN)."""
+    """Name the entry of a matrix that is mostly a mistake (weights, a mean, NaN)."""
     entries = [(i, j, value) for (i, j), value in np.ndenumerate(matrix)]
     # The entry that a reader would call wrong comes first: 0.5 or NaN before 1.0.
     entries.sort(key=lambda entry: isinstance(entry[2], (int, float)) and entry[2] in (0, 1))
@@ -61,6 +61,8 @@ def _square(adjacency: Any, size: int) -> np.ndarray:
     """As an (L, L) array of any dtype."""
     try:
         matrix = np.asarray(adjacency)
+        if matrix.ndim == 1 and all(isinstance(row, np.ndarray) for row in matrix):  # of a column of a data frame
+            matrix = np.stack(list(matrix))
     except (ValueError, TypeError, OverflowError):
         matrix = None  # ragged
     if matrix is not None and matrix.shape == (size, size):

@@ -23,7 +23,8 @@ class Architecture:
 
     Args:
         operations: L >= 2 operation names, one a node.
-        adjacency: (L, L) of integers or booleans 0 / 1, ``adjacency[i][j] = 1`` for the edge i -> j, i < j.
+        adjacency: (L, L) of 0 / 1 (integers, booleans or floats; dense or sparse), ``adjacency[i][j] = 1`` for the edge
+            i -> j, i < j.
 
     Raises:
         ValueError: in one line naming the node, row or edge, if this is no such graph.

@@ -40,6 +40,11 @@ def check_hashes(given: np.ndarray | None, computed: np.ndarray, source: str, hi
         raise ValueError(f"{source}, row {row}: hash is {text!r}, its architecture has {str(computed[row])!r}{hint}")
 
 
+def is_hash(text: Any) -> bool:
+    """Whether it is text of 32 hexadecimal characters."""
+    return isinstance(text, str) and len(text) == 32 and set(text) <= set("0123456789abcdef")
+
+
 class HashIndex:
     """Finds the rows of hashes.
 

@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 from cate_hf.core.files import atomic_output, check_fetched
 from cate_hf.core.names import printable
 from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.columns import JSON_SUFFIXES, PARQUET_SUFFIXES, TABLE_SUFFIXES, read_columns
+from cate_hf.graphs.graph_columns import plain_columns
 from cate_hf.graphs.hashes import hash_bytes, hash_text
 from cate_hf.graphs.table import ArchitectureTable, unknown_operation
 from cate_hf.graphs.table_arrow import (
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     import datasets
 
 __all__ = [
+    "JSON_SUFFIXES",
+    "PARQUET_SUFFIXES",
     "count_rows",
     "from_dataset",
     "read_architectures",
@@ -49,8 +53,6 @@ __all__ = [
     "write_parquet",
 ]
 
-PARQUET_SUFFIXES = (".parquet", ".pq")
-JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 GROUP_ROWS = 65_536
 """Rows of a row group at most: what a reader of a stream holds at a time."""
 _GROUP_ENTRIES = 1 << 23  # adjacency entries of a row group at most, about
@@ -245,8 +247,49 @@ def _bytes_of(column: pa.ChunkedArray) -> np.ndarray:
     return raw.reshape(len(array), width)
 
 
+def is_plain(path: str | os.PathLike) -> bool:
+    """Whether a file is one for `read_architectures`: Parquet with lists of names and lists of rows, or JSON Lines with
+    them; also where it cannot be read, for which that function has the words. `cate_hf.spaces.rows` reads others.
+    """
+    path = Path(path)
+    try:
+        check_fetched(path)
+        if path.suffix in PARQUET_SUFFIXES:
+            schema = pq.read_schema(path)
+            if _PACKED_KEY in (schema.metadata or {}):
+                return True
+            return all(name in schema.names for name in GRAPH_COLUMNS) and (
+                [_depth(schema.field(name).type) for name in GRAPH_COLUMNS] == [1, 2]
+            )
+        if path.suffix in JSON_SUFFIXES:
+            with open(path, encoding="utf-8-sig") as file:
+                line = next((line for line in file if line.strip()), "")
+                return line.lstrip()[:1] not in ("[", "{") or _is_row(json.loads(line))
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        return True
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    return path.suffix.lower() not in TABLE_SUFFIXES
+
+
+def _depth(kind: pa.DataType) -> int:
+    """How deeply lists are nested: 0 of texts, 2 of one-hot rows."""
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return 1 + _depth(kind.value_type) if is_list else 0
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, dict) and (
+        all(isinstance(value.get(name), list) for name in GRAPH_COLUMNS)
+        and not isinstance(next(iter(value["operations"]), None), list)
+    )
+
+
 def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None = None) -> ArchitectureTable:
     """Read rows of operations (names), adjacency (rows of 0/1) and any further columns, which are kept.
+
+    The file is Parquet, JSON Lines, or any of the forms that `columns` and `graph_columns` read, such as CSV; one-hot
+    operations and hashes need a search space (`cate_hf.spaces.rows.read_table`).
 
     Args:
         vocabulary: the operations that are allowed, in the order of their codes; any when None.
@@ -261,14 +304,17 @@ def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None
     check_fetched(path)
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty")
+    if not is_plain(path):
+        columns, _ = plain_columns(read_columns(path).table, str(path))
+        return from_arrow(columns, str(path), vocabulary)
     if path.suffix in PARQUET_SUFFIXES:
         table = read_parquet(path, vocabulary)
         return table if vocabulary is None else table.recode(vocabulary, str(path))
     if path.suffix in JSON_SUFFIXES:
         return _read_json_lines(path, vocabulary)
     raise ValueError(
-        f"{path}: expected a file ending in {', '.join((*PARQUET_SUFFIXES, *JSON_SUFFIXES))}; `cate import` makes one "
-        "of a CSV table, published results or genotypes"
+        f"{path}: expected a file ending in {', '.join(TABLE_SUFFIXES)}; `cate import` makes one of published results "
+        "or genotypes"
     )
 
 

@@ -243,7 +243,8 @@ def _adjacency(column: pa.ChunkedArray, counts: np.ndarray, size: int, place: _P
             f"{place.row(row_of[at], 'adjacency')}: row {node_of[at]} has {lengths[at]} entries, "
             f"expected {expected[at]}"
         )
-    if len(values) and not (pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)):
+    kinds = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_floating)  # of floats only 0.0 and 1.0, see below
+    if len(values) and not any(is_kind(values.type) for is_kind in kinds):
         raise ValueError(f"{place.row(0, 'adjacency')}: entries are {values.type}, expected integers 0 or 1")
 
     def owner(entry: int) -> int:

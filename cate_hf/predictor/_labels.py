@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.forms import held_columns
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor.targets import as_columns
 from cate_hf.spaces.darts.genotypes import CellPair
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cate_hf.spaces import Space
 
 LEAST_LABELS = 5
+_NO_SEQUENCES = (ArchitectureTable, CellPairTable, Architecture, Mapping, str)
 
 
 @dataclass(frozen=True)
@@ -80,26 +82,25 @@ def as_labels(
 
 
 def as_table(space: "Space", architectures: Any, what: str = "architectures") -> Any:
-    """Return a table, a sequence of architectures or a single one as a table of the space, pruned; of pairs of cells as
-    a table of pairs.
+    """Return architectures in any form that `space.table` takes as a table of the space, pruned; of pairs of cells as a
+    table of pairs.
 
     Raises:
-        ValueError: an item is no `Architecture`, or is of another space; the row is named.
+        ValueError: an item is no architecture of a single cell, or is of another space; the row is named.
     """
-    if isinstance(architectures, Architecture | CellPair):
-        architectures = [architectures]
     pairs = isinstance(architectures, CellPairTable)
-    if not isinstance(architectures, ArchitectureTable) and not pairs:
+    if isinstance(architectures, CellPair):
+        architectures = [architectures]
+    if not isinstance(architectures, _NO_SEQUENCES) and held_columns(architectures) is None:
         architectures = list(architectures)
         pairs = bool(architectures) and isinstance(architectures[0], CellPair)
-        kind, words = (CellPair, "a pair of cells") if pairs else (Architecture, "an Architecture, of a single cell")
-        for row, item in enumerate(architectures):
-            if not isinstance(item, kind):
-                raise ValueError(f"row {row}: expected {words}, got {type(item).__name__}")
     if pairs:
         if not isinstance(space, Darts):
             raise ValueError(f"pairs of cells are of darts, not of {space.name} (the predictor is of {space.name})")
         if not isinstance(architectures, CellPairTable):
+            for row, item in enumerate(architectures):
+                if not isinstance(item, CellPair):
+                    raise ValueError(f"row {row}: expected a pair of cells, got {type(item).__name__}")
             architectures = space.pairs(architectures)
     try:
         return space.validate_many(architectures if pairs else space.table(architectures), what)

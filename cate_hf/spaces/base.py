@@ -1,15 +1,19 @@
 """The interface of all search spaces. A subclass states its vocabulary and limits, and computes over tables."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.core.names import RowError
 from cate_hf.graphs.cache import cached_table
+from cate_hf.graphs.forms import to_table
 from cate_hf.graphs.hashes import check_hashes
+from cate_hf.graphs.pruning import prune_many
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import _steps as steps
+from cate_hf.spaces._parsing import parse_different
 from cate_hf.spaces._validation import check_ends, validate_rows
 from cate_hf.spaces.sampling import sample_unique
 
@@ -17,8 +21,6 @@ if TYPE_CHECKING:
     import torch
 
     from cate_hf.graphs.architecture import Architecture
-
-_HASH_CHARACTERS = 32
 
 
 class Space(ABC):
@@ -125,15 +127,27 @@ class Space(ABC):
         columns |= {name: self.costs(table, name) for name in self.cost_names}
         return table.replace_columns(columns | {k: v for k, v in table.columns.items() if k not in columns})
 
-    def table(self, architectures: "ArchitectureTable | Sequence[Architecture]", source: str = "architectures"):
+    def table(self, architectures: Any, source: str = "architectures") -> ArchitectureTable:
         """Return architectures as a table over this space's vocabulary.
+
+        Args:
+            architectures: a table, architectures, dicts, data frames, data sets and so on (see
+                `cate_hf.graphs.forms.to_table`), or what `parse` reads of each.
 
         Raises:
             ValueError: an operation is not of this space; names the row.
         """
-        if isinstance(architectures, ArchitectureTable):
-            return architectures.recode(self.vocabulary, source)
-        return ArchitectureTable.from_architectures(architectures, self.vocabulary)
+        return to_table(architectures, self.vocabulary, source, self.parse_many)
+
+    def canonical(self, table: ArchitectureTable) -> ArchitectureTable:
+        """Return the architectures of a table, over any vocabulary, as encodings and predictors see them: without the
+        nodes that are on no path from an input to the output. Unlike `validate_many` it refuses none.
+        """
+        return prune_many(table, self._inputs_of(table))
+
+    def _inputs_of(self, table: ArchitectureTable) -> int | np.ndarray:
+        """The number of inputs of the architectures of a table, or (N,) of each."""
+        return self.num_inputs
 
     def validate(self, architecture: "Architecture") -> "Architecture":
         """Return the architecture without the nodes that are on no path from input to output.
@@ -197,7 +211,7 @@ class Space(ABC):
             return table.columns[name]
         if name not in self.cost_names:
             raise ValueError(f"unknown cost {name!r}; {self.name} has {', '.join(self.cost_names) or 'none'}")
-        return self._cost(self.table(table), name)
+        return self._cost(self.canonical(self.table(table)), name)
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
         """(N,) one of `cost_names`, computed."""
@@ -254,31 +268,51 @@ class Space(ABC):
         """Return an architecture in the space's own notation, None if it has none."""
         return None
 
-    def _parse_native(self, text: str) -> "Architecture | None":
+    def _parse_native(self, text: Any) -> "Architecture | None":
         """The inverse of `native`; None if the text does not look like it. Raises ValueError for a wrong one."""
         return None
 
-    def parse(self, text: str, progress: bool = False) -> "Architecture":
-        """Return an architecture from text: the space's own notation, JSON, or the hash of one in the pool.
+    def _parse_natives(self, texts: Sequence[Any]) -> tuple[ArchitectureTable, np.ndarray]:
+        """The architectures of those of N texts that are the space's own notation, and (N,) bool, which. They are valid
+        as they are. Raises RowError for a wrong one.
+        """
+        parsed = []
+        for row, text in enumerate(texts):
+            try:
+                found = self._parse_native(text)
+                parsed.append(None if found is None else self.validate(found))
+            except ValueError as error:
+                raise RowError(str(error), row) from None
+        return self.table([a for a in parsed if a is not None]), np.array([a is not None for a in parsed], dtype=bool)
+
+    def parse(self, text: Any, progress: bool = False) -> "Architecture":
+        """Return an architecture from text: the space's own notation, JSON, or the hash of one in the pool; or from the
+        objects that such text stands for, a dict of operations and adjacency among them.
 
         Raises:
-            ValueError: the text is none of them, or its architecture does not belong to the space.
+            ValueError: it is none of them, or its architecture does not belong to the space.
         """
-        from cate_hf.graphs.architecture import Architecture
+        try:
+            return self.parse_many([text], progress=progress)[0]
+        except RowError as error:
+            raise ValueError(error.reason) from None
 
-        text = text.strip()
-        if (found := self._parse_native(text)) is not None:
-            return self.validate(found)
-        if text.startswith("{"):
-            return self.validate(Architecture.from_json(text))
-        if len(text) == _HASH_CHARACTERS and set(text) <= set("0123456789abcdef"):
-            pool = self.pool(progress=progress)
-            rows = np.flatnonzero(pool.columns["hash"] == text)
-            if len(rows):
-                return pool[int(rows[0])]
-            where = "" if self.size is not None else f"'s pool of {len(pool):,}"
-            raise ValueError(f"no architecture of {self.name}{where} has the hash {text!r}")
-        raise ValueError(f"{text!r:.80} is neither a {self.name} architecture, nor JSON of one, nor a hash")
+    def parse_many(self, texts: Iterable[Any], source: str = "texts", progress: bool = False) -> ArchitectureTable:
+        """Return the architectures of many texts, as `parse` reads each, by array operations where the space has some.
+        Of equal texts one is read.
+
+        Args:
+            source: what the errors call the texts.
+
+        Raises:
+            ValueError: naming the first row that is none, and why.
+        """
+        texts = [text.strip() if isinstance(text, str) else text for text in texts]
+        keys = [text if isinstance(text, str) else id(text) for text in texts]
+        number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        different = dict(zip(keys, texts, strict=True))
+        table = parse_different(self, list(different.values()), source, keys, progress)
+        return table[[number[key] for key in keys]]
 
     def build(self, architecture: "Architecture", **settings: Any) -> "torch.nn.Module":
         """Return the untrained network of an architecture.

@@ -81,6 +81,17 @@ class MixedSpace(Space):
             raise ValueError(f"{source}, row {row}: its inputs and operations are not of one of {self._listed()}")
         return found
 
+    def _inputs_of(self, table: ArchitectureTable) -> np.ndarray:
+        """(N,) by the names of the first nodes: as many as of the member with the most inputs that has them all."""
+        inputs = np.ones(len(table), dtype=np.int64)
+        for member in sorted(self.members, key=lambda member: member.num_inputs):
+            fits = table.num_nodes > member.num_inputs
+            for node, name in enumerate(member.vocabulary[: member.num_inputs]):
+                known = name in table.vocabulary and node < table.max_nodes
+                fits &= table.operation_codes[:, node] == table.vocabulary.index(name) if known else False
+            inputs[fits] = member.num_inputs
+        return inputs
+
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) text (<U32): each member's own hashes."""
         return self._by_member(table, lambda member, part: member.hash_many(part))

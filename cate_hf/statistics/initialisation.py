@@ -134,7 +134,7 @@ def seconds_each(space: "Space", table: "ArchitectureTable", settings: Initialis
     from cate_hf.statistics._workers import measure_rows
 
     settings = settings or InitialisationSettings()
-    table = space.table(table).replace_columns({})
+    table = space.canonical(space.table(table)).replace_columns({})
     few = table[np.linspace(0, len(table) - 1, min(4, len(table))).astype(int)]
     measure_rows(space, few[:1], settings, [settings.seed])  # the first takes longer
     start = time.perf_counter()
@@ -147,7 +147,7 @@ class _Work:
 
     def __init__(self, space: "Space", table: "ArchitectureTable", settings: InitialisationSettings):
         self.space, self.settings = space, settings
-        table = space.table(table).replace_columns({})
+        table = space.canonical(space.table(table)).replace_columns({})
         table = table.widen(max(space.max_nodes, int(table.num_nodes.max(initial=2))))
         drawings = np.ascontiguousarray(np.column_stack([table.operation_codes, table.edge_bits]))
         keys = drawings.view(f"S{drawings.shape[1]}").ravel()

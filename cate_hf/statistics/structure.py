@@ -45,7 +45,7 @@ def structure(space: "Space", table: "ArchitectureTable") -> np.ndarray:
     Raises:
         ValueError: an operation is not of the space, or the space cannot tell the cost of a row.
     """
-    table = space.table(table).replace_columns({})
+    table = space.canonical(space.table(table)).replace_columns({})
     operations = _operations(space)
     kinds = np.full(256, NO_OPERATION, np.int16)
     for code, name in enumerate(space.vocabulary):

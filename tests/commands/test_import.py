@@ -90,6 +90,18 @@ def test_labels_of_nasbench301_keep_both_cells(tmp_path, capsys):
         import_results(surrogate, tmp_path / "x.parquet", "nasbench301")
 
 
+def test_a_log_with_genotypes(tmp_path, capsys):
+    darts = get_space("darts")
+    one, other = map(darts.native, darts.sample(2, seed=1))
+    source, output = tmp_path / "log.txt", tmp_path / "out.parquet"
+    log = f"epoch 0\ngenotype = {one}\nepoch 1 97.1\ngenotype = {other}\n"
+    printed = other.replace("), (", "),\n      (")
+    for text, said in ((log, "took the last of 2 genotypes"), (printed, "a text with one genotype")):
+        source.write_text(text, encoding="utf-8")
+        assert said in run(capsys, source, "--output", output, "--overwrite")
+        assert read_architectures(output).columns["hash"].tolist() == [darts.hash(darts.parse(other))]
+
+
 def test_genotypes(tmp_path, capsys):
     darts = get_space("darts")
     cells = darts.sample(6, seed=0)

@@ -129,7 +129,7 @@ def dot(scratch: Path):
 @target(".txt")
 def genotype(scratch: Path):
     from cate_hf import get_space
-    from cate_hf.spaces.darts import genotypes as darts_genotypes
+    from cate_hf.spaces.darts import notation as darts_notation
 
     space = get_space("darts")
     seeds = [
@@ -176,7 +176,7 @@ def genotype(scratch: Path):
 
     def read(path: Path) -> None:
         text = path.read_bytes().decode("utf-8", "replace")
-        darts_genotypes.parse(text)
+        darts_notation.parse(text)
         space.parse_pair(text)
 
     return seeds, lambda rng, corpus: mutation.mutate_text(rng, corpus, words), read

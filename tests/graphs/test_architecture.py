@@ -73,7 +73,6 @@ class TestConstruction:
             (["a", "b"], np.zeros((2, 2, 2), int), "2 operations need a 2 x 2 adjacency matrix, got 2 x 2 x 2"),
             (["a", "b"], [[0, float("nan")], [0, 0]], r"adjacency\[0\]\[1\] is nan \(float\), expected integer 0 or 1"),
             (["a", "b"], [[0, 0.5], [0, 0]], r"adjacency\[0\]\[1\] is 0.5 \(float\)"),
-            (["a", "b"], [[0.0, 1.0], [0.0, 0.0]], r"adjacency\[0\]\[0\] is 0.0 \(float\)"),
             (["a", "b"], [["0", "1"], ["0", "0"]], r"adjacency\[0\]\[0\] is '0' \(str\)"),
             (["a", "b"], [[0, None], [0, 0]], r"adjacency\[0\]\[1\] is None \(NoneType\)"),
             (["a", "b"], [[0, 2], [0, 0]], r"adjacency\[0\]\[1\] is 2, expected 0 or 1"),

@@ -11,7 +11,8 @@ from cate_hf import get_space
 from cate_hf.spaces.darts import canonical as darts_canonical
 from cate_hf.spaces.darts import configurations as darts_configurations
 from cate_hf.spaces.darts import genotypes as darts_genotypes
-from cate_hf.spaces.darts.genotypes import CONCAT, OPERATIONS, CellPair, Genotype, as_genotype, parse
+from cate_hf.spaces.darts.genotypes import CONCAT, OPERATIONS, CellPair, Genotype
+from cate_hf.spaces.darts.notation import as_genotype, parse
 from tests.darts_cells import SECOND_ORDER, genotypes, redrawings
 
 SPACE = get_space("darts")

@@ -119,8 +119,7 @@ class NasBench101Benchmark(Benchmark):
         epochs, run = self._settle(epochs, run)
         if field is not None:
             self._check_field(field)
-        if isinstance(architecture, str):
-            architecture = self.space.parse(architecture)
+        architecture = self._one(architecture)
         rows = self.rows([architecture])
         chosen = self._choose(rows, epochs, run)
         known = {name: self._values(name, rows, epochs, chosen)[0] for name in self.fields}

@@ -28,6 +28,7 @@ from cate_hf.core.parallel import num_threads
 from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.cache import cache_folder
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
+from cate_hf.spaces.nasbench201.notation import parse_cell
 
 # Epochs of the training -> what NATS-Bench and NAS-Bench-201 call it.
 _TRAININGS = {200: ("200", "full"), 12: ("12", "less")}
@@ -223,7 +224,7 @@ def _cell(where: str, entry: Any, epochs: int) -> tuple[int, dict[str, list[floa
         name = next((name for name in _TRAININGS[epochs] if name in entry), None)
         if name is None:
             raise ValueError(f"no results of {epochs} epochs")
-        codes = nasbench201_cells.parse_cell(entry[name]["arch_str"])
+        codes = parse_cell(entry[name]["arch_str"])
         if codes is None:
             raise ValueError(f"arch_str is {entry[name]['arch_str']!r:.60}")
         values = {}

@@ -1,7 +1,7 @@
 """NAS-Bench-201 (Dong and Yang, ICLR 2020; NATS-Bench's topology space): the runs of all cells on three data sets."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,12 +9,15 @@ import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark, Result, check_run
 from cate_hf.benchmarks.nasbench201._runs import DATASETS, RUNS, DatasetRuns, in_words, mean_over_runs, read_package
-from cate_hf.benchmarks.table._files import TABLE_SUFFIXES
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-from cate_hf.core.names import unknown
+from cate_hf.core.names import RowError, unknown
+from cate_hf.graphs.columns import TABLE_SUFFIXES
+from cate_hf.graphs.forms import held_columns
+from cate_hf.graphs.hashes import is_hash
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
+from cate_hf.spaces.nasbench201.notation import parse_cell, parse_cells
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
@@ -152,7 +155,7 @@ class NasBench201Benchmark(Benchmark):
         check_run(run, RUNS)
         if field is not None:
             self._check_field(field)
-        codes = nasbench201_cells.parse_cell(architecture) if isinstance(architecture, str) else None
+        codes = parse_cell(architecture)
         if codes is None:
             parsed = self.space.parse(architecture) if isinstance(architecture, str) else architecture
             rows, read = self.rows([parsed]), self._of_graphs
@@ -171,7 +174,7 @@ class NasBench201Benchmark(Benchmark):
 
     def query_many(
         self,
-        architectures: "ArchitectureTable | Sequence[Architecture | str]",
+        architectures: Any,
         field: str | None = None,
         missing: str = "raise",
         run: str | int = "mean",
@@ -187,23 +190,17 @@ class NasBench201Benchmark(Benchmark):
         check_run(run, RUNS)
         field = self.default_field if field is None else field
         self._check_field(field)
-        if not isinstance(architectures, ArchitectureTable) and any(isinstance(text, str) for text in architectures):
-            codes = np.array([self._codes_of(row, text) for row, text in enumerate(architectures)])
-            rows, read = nasbench201_cells.positions(codes), self._of_cells
+        if not isinstance(architectures, ArchitectureTable) and held_columns(architectures) is None:
+            single = isinstance(architectures, str | Mapping) or hasattr(architectures, "operations")
+            architectures = [architectures] if single else list(architectures)
+        if isinstance(architectures, list) and any(map(_is_notation, architectures)):
+            rows, read = nasbench201_cells.positions(_codes_of(architectures)), self._of_cells
         else:
-            rows, read = self.rows(cast("ArchitectureTable", architectures)), self._of_graphs
+            rows, read = self.rows(architectures), self._of_graphs
         values = read(field, rows, run, self._random.random((2, len(rows)))).astype(np.float64)
         self._present(values, field, missing)
         self._charge(field, rows[~np.isnan(values)], read)
         return values
-
-    def _codes_of(self, row: int, text: Any) -> np.ndarray:
-        try:
-            return self.space.cell_codes(text)
-        except (ValueError, AttributeError):
-            raise ValueError(
-                f"architecture {row}: {text!r:.90} is neither the string nor six digits of a cell"
-            ) from None
 
     def best(self, field: str | None = None, run: str | int = "mean") -> tuple[str, float]:
         """Hash and value of the graph with the highest value of a field; this is no query and takes no time."""
@@ -278,6 +275,23 @@ class NasBench201Benchmark(Benchmark):
     def __repr__(self) -> str:
         cells = int((self._graphs >= 0).sum())
         return f"{super().__repr__()[:-1]}; {cells:,} cells, {self.epochs} epochs, from {self._source}>"
+
+
+def _is_notation(item: object) -> bool:
+    """Whether it says a cell, dead operations included; a hash is of a graph."""
+    return isinstance(item, list | tuple | np.ndarray) or (isinstance(item, str) and not is_hash(item))
+
+
+def _codes_of(cells: Sequence) -> np.ndarray:
+    """(N, 6) codes of just the cells that notations say. Raises ValueError naming the first that is none."""
+    try:
+        codes, found = parse_cells(cells)
+    except RowError as error:
+        raise ValueError(f"architecture {error.row}: {error.reason}") from None
+    if not found.all():
+        row = int(np.argmin(found))
+        raise ValueError(f"architecture {row}: {cells[row]!r:.90} is neither the string nor six digits of a cell")
+    return codes
 
 
 BENCHMARK = NasBench201Benchmark

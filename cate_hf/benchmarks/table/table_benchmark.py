@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark
-from cate_hf.benchmarks.table._files import numbers_of, read_columns
-from cate_hf.benchmarks.table._rows import ARCHITECTURE_COLUMNS, read_rows
+from cate_hf.benchmarks.table._numbers import numbers_of
+from cate_hf.graphs.columns import read_columns
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
+from cate_hf.spaces.rows import ARCHITECTURE_COLUMNS, read_rows, understood
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ class Results(NamedTuple):
         metrics: name -> (N,) int64, or float64 with NaN where a value is missing.
         others: name of each column that is no metric -> why.
         duplicates: rows whose architecture, in any drawing, an earlier row has; example: the first, and that earlier.
+        understood: a line that says what the file was read as, "" where it is of a plain form.
     """
 
     hashes: np.ndarray
@@ -38,6 +40,7 @@ class Results(NamedTuple):
     others: dict[str, str]
     duplicates: int
     example: tuple[int, int] | None
+    understood: str = ""
 
 
 def read_results(path: str | os.PathLike, space: str | os.PathLike | Space, progress: bool = False) -> Results:
@@ -49,8 +52,8 @@ def read_results(path: str | os.PathLike, space: str | os.PathLike | Space, prog
     """
     space = get_space(space)
     source = str(path)
-    columns = read_columns(path)
-    hashes, table = read_rows(columns, space, source, progress)
+    columns, form = read_columns(path)
+    hashes, table, remarks = read_rows(columns, space, source, progress)
     metrics: dict[str, np.ndarray] = {}
     others: dict[str, str] = {}
     for name in columns.column_names:
@@ -73,6 +76,7 @@ def read_results(path: str | os.PathLike, space: str | os.PathLike | Space, prog
         others,
         len(later),
         (int(later[0]), int(first[group[later[0]]])) if len(later) else None,
+        understood(path, form, remarks),
     )
 
 
@@ -104,7 +108,8 @@ def _check_known(hashes: np.ndarray, rows: np.ndarray, space: Space, source: str
 class TableBenchmark(Benchmark):
     """A CSV, JSON Lines or Parquet file of architectures and numbers, as a benchmark.
 
-    An architecture is given by the columns `operations` and `adjacency` (lists; JSON text in CSV), else by
+    An architecture is given by the columns `operations` and `adjacency` (lists, or text of them, also by the names of
+    NAS-Bench-101, `module_operations` and `module_adjacency`), else by
     `architecture`, text that `space.parse` reads, else by `hash`. Every other column of numbers is a field; empty cells
     and NaN are missing values. Rows of one architecture, in any drawing, are merged: a field is the mean over the rows
     that have it (`UserWarning`).
@@ -116,6 +121,7 @@ class TableBenchmark(Benchmark):
 
     Attributes:
         duplicates: number of rows that were merged into an earlier one.
+        understood: a line that says what the file was read as, "" where it is of a plain form.
 
     Raises:
         ValueError: naming the file, and the row or line, of what is wrong or not of the space.
@@ -130,6 +136,7 @@ class TableBenchmark(Benchmark):
         space = get_space(space)
         self._results = results = read_results(path, space, progress)
         self.name, self.space_name, self.duplicates = Path(path).name, space.name, results.duplicates
+        self.understood = results.understood
         if not results.metrics:
             raise ValueError(f"{path}: no column of numbers beside the architectures{_reasons(results.others)}")
         merged = ", mean over the rows of an architecture" if results.duplicates else ""

@@ -137,7 +137,7 @@ class CustomSpace(Space):
         """(N,) text (<U32): a hash that isomorphic architectures share, see `graph_hashes`."""
         from cate_hf.graphs.graph_hash import graph_hashes
 
-        return graph_hashes(self.table(table), on_progress)
+        return graph_hashes(self.canonical(self.table(table)), on_progress)
 
     def _cost(self, table: ArchitectureTable, name: str) -> np.ndarray:
         """(N,) int64 where all costs of that name are whole numbers, else float64: sums over nodes and edges."""

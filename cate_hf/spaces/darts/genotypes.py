@@ -8,12 +8,9 @@ As a graph (Yan et al. 2021): nodes 0 and 1 are the inputs; intermediate node n 
 their sum 4 + 3n; the sums go to the output, node 14. Of a pair of entries the SECOND is the lower numbered node.
 """
 
-import ast
-import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -34,8 +31,11 @@ CONCAT = range(2, 2 + NODES)
 _FIRST_OPERATION = len(_INPUTS)
 _INPUT_NODES = np.array([0, 1, *range(4, CELL_NODES - 1, 3)])  # the node that an input number stands for
 _ENTRY_NODES = np.array([2 + 3 * (entry // 2) + (1 - entry % 2) for entry in range(ENTRIES)])
-_INPUT_LIMITS = 2 + np.arange(ENTRIES) // 2
-_LONGEST_TEXT = 10_000  # characters; a genotype has about 600
+INPUT_LIMITS = 2 + np.arange(ENTRIES) // 2
+COMPACT = (
+    "expected (operation name, input), or NASLib's compact form: two cells of 8 pairs (input, operation) with the "
+    f"operations 0 {', '.join(OPERATIONS)}"
+)
 
 Entries = Sequence[tuple[str, int]]
 
@@ -64,7 +64,7 @@ def check(operations: np.ndarray, inputs: np.ndarray, source: str = "genotypes")
         ValueError: naming the row and entry that is not as the module's docstring says.
     """
     operations = check_codes(f"{source}: operations", operations, np.full(ENTRIES, len(OPERATIONS)))
-    inputs = check_codes(f"{source}: inputs", inputs, _INPUT_LIMITS)
+    inputs = check_codes(f"{source}: inputs", inputs, INPUT_LIMITS)
     if len(operations) != len(inputs):
         raise ValueError(f"{source}: {len(operations)} rows of operations, {len(inputs)} rows of inputs")
     twice = inputs[:, 0::2] == inputs[:, 1::2]
@@ -118,10 +118,10 @@ def decode(table: ArchitectureTable) -> tuple[np.ndarray, np.ndarray, np.ndarray
     operations = codes[:, _ENTRY_NODES] - np.uint8(_FIRST_OPERATION)
     inputs = np.zeros_like(operations)
     for entry, node in enumerate(_ENTRY_NODES.tolist()):
-        for value in range(1, int(_INPUT_LIMITS[entry])):
+        for value in range(1, int(INPUT_LIMITS[entry])):
             bit = int(_INPUT_NODES[value]) + node * (node - 1) // 2
             inputs[:, entry] += value * (edges[:, bit // 8] >> bit % 8 & 1)
-    in_layout &= (operations < len(OPERATIONS)).all(axis=1) & (inputs < _INPUT_LIMITS).all(axis=1)
+    in_layout &= (operations < len(OPERATIONS)).all(axis=1) & (inputs < INPUT_LIMITS).all(axis=1)
     in_layout &= (inputs[:, 0::2] != inputs[:, 1::2]).all(axis=1)
     operations[~in_layout] = 0
     inputs[~in_layout] = np.arange(ENTRIES) % 2
@@ -153,89 +153,25 @@ def from_entries(cell: Entries, source: str = "genotype") -> tuple[np.ndarray, n
     Raises:
         ValueError: naming the first entry that is not (operation name, input), or has an input that it cannot have.
     """
+    if isinstance(cell, np.ndarray):
+        texts = cell.dtype.kind == "U"  # of operations and inputs in one array NumPy makes text
+        cell = [[name, int(value) if texts and value.isdigit() else value] for name, value in cell.tolist()]
     if not isinstance(cell, Sequence) or isinstance(cell, str | bytes) or len(cell) != ENTRIES:
         found = f"{len(cell)} entries" if hasattr(cell, "__len__") else type(cell).__name__
         raise ValueError(f"{source}: expected a list of {ENTRIES} entries (operation, input), got {found}")
     operations, inputs = np.empty((2, ENTRIES), dtype=np.uint8)
     for i, entry in enumerate(cell):
+        entry = entry.tolist() if isinstance(entry, np.ndarray) else entry
         if not isinstance(entry, Sequence) or isinstance(entry, str | bytes) or len(entry) != 2:
             raise ValueError(f"{source}, entry {i}: expected (operation, input), got {entry!r:.60}")
         name, value = entry
+        if all(isinstance(part, int | np.integer) for part in entry):
+            raise ValueError(f"{source}, entry {i}: {entry!r:.60}: numbers alone do not say which is which; {COMPACT}")
         if not isinstance(name, str) or name not in OPERATIONS:
             raise ValueError(f"{source}, entry {i}: {unknown_operation(str(name)[:60], OPERATIONS)}")
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < _INPUT_LIMITS[i]:
-            raise ValueError(f"{source}, entry {i}: input must be 0 to {_INPUT_LIMITS[i] - 1}, not {value!r:.60}")
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < INPUT_LIMITS[i]:
+            raise ValueError(f"{source}, entry {i}: input must be 0 to {INPUT_LIMITS[i] - 1}, not {value!r:.60}")
         operations[i], inputs[i] = OPERATIONS.index(name), value
         if i % 2 and inputs[i - 1] == value:
             raise ValueError(f"{source}: {_read_twice(i // 2, value)}")
     return operations, inputs
-
-
-def as_genotype(value: Any, source: str = "genotype") -> Genotype:
-    """A `Genotype` from text (see `parse`), 8 entries (then of both cells), or any object with DARTS's four fields.
-
-    Raises:
-        ValueError: it is none of these; names the field and entry.
-    """
-    if isinstance(value, str):
-        return parse(value, source)
-    if not hasattr(value, "normal"):
-        cell = entries(*from_entries(value, source))
-        return Genotype(cell, CONCAT, list(cell), CONCAT)
-    cells = {}
-    for name in ("normal", "reduce"):
-        if not hasattr(value, name):
-            raise ValueError(f"{source}: field {name!r} is missing")
-        cells[name] = entries(*from_entries(getattr(value, name), f"{source}, {name} cell"))
-        _check_concat(f"{name}_concat", getattr(value, f"{name}_concat", CONCAT), source)
-    return Genotype(cells["normal"], CONCAT, cells["reduce"], CONCAT)
-
-
-def _check_concat(field: str, value: Any, source: str) -> None:
-    # A range is compared as such: the text may have one that is too long for a list.
-    same = value == CONCAT if isinstance(value, range) else isinstance(value, Sequence) and [*value] == [*CONCAT]
-    if not same:
-        raise ValueError(f"{source}: {field} must be range({CONCAT.start}, {CONCAT.stop}), not {value!r:.60}")
-
-
-def parse(text: str, source: str = "genotype") -> Genotype:
-    """A genotype from text: `Genotype(normal=[...], normal_concat=range(2, 6), reduce=[...], reduce_concat=...)`, with
-    or without a name and "=" before it, or a list of 8 entries for both cells. Nothing in the text is executed.
-
-    Raises:
-        ValueError: it is neither; names the field and entry.
-    """
-    form = f"{source}: {text.strip()!r:.60} is neither Genotype(normal=[...], ...) nor a list of {ENTRIES} entries"
-    if len(text) > _LONGEST_TEXT:
-        raise ValueError(f"{form}: it has {len(text):,} characters")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(re.sub(r"\A[A-Za-z_]\w*\s*=\s*", "", text.strip()), mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise ValueError(form) from None
-    if isinstance(tree, ast.List | ast.Tuple):
-        return as_genotype(_literal(tree, source), source)
-    if not isinstance(tree, ast.Call) or getattr(tree.func, "id", getattr(tree.func, "attr", "")) != "Genotype":
-        raise ValueError(form)
-    if len(tree.args) > len(Genotype._fields):
-        raise ValueError(f"{source}: {len(tree.args)} fields, a Genotype has {len(Genotype._fields)}")
-    fields = dict(zip(Genotype._fields, tree.args, strict=False))
-    for keyword in tree.keywords:
-        if keyword.arg not in Genotype._fields or keyword.arg in fields:
-            raise ValueError(f"{source}: field {keyword.arg!r} is unknown or there twice")
-        fields[keyword.arg] = keyword.value
-    for field in Genotype._fields:
-        if field not in fields:
-            raise ValueError(f"{source}: field {field!r} is missing")
-    return as_genotype(Genotype(**{field: _literal(node, source) for field, node in fields.items()}), source)
-
-
-def _literal(node: ast.expr, source: str) -> Any:
-    """The value of a literal or of `range(...)` of literals."""
-    try:
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "range" and not node.keywords:
-            return range(*map(ast.literal_eval, node.args))
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        raise ValueError(f"{source}: expected lists of entries (operation, input) and range(2, 6)") from None

@@ -15,6 +15,7 @@ from cate_hf.spaces.darts import canonical as darts_canonical
 from cate_hf.spaces.darts import configurations as darts_configurations
 from cate_hf.spaces.darts import costs as darts_network
 from cate_hf.spaces.darts import genotypes as darts_genotypes
+from cate_hf.spaces.darts import notation as darts_notation
 from cate_hf.spaces.darts.genotypes import CellPair, Genotype
 from cate_hf.spaces.darts.pairs import CellPairTable
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["SPACE"]
 
 _GENOTYPE = re.compile(r"(\w+\s*=\s*)?((\w+\s*\.\s*)*Genotype\s*\(|[\[(])")
+
+
+_FIELD = re.compile(r"\{\s*[\"'](normal|reduce)(_concat)?[\"']")
+
+
+def _is_single_graph(value: Any) -> bool:
+    return hasattr(value, "operations") or (isinstance(value, Mapping) and "operations" in value)
 
 
 class Darts(Space):
@@ -191,13 +199,14 @@ class Darts(Space):
 
     def from_genotype(self, genotype: Any) -> "Architecture | CellPair":
         """A cell from 8 entries (operation, input), two for each intermediate node in order; a `CellPair` from a
-        `Genotype` of DARTS (any object with the fields normal and reduce).
+        `Genotype` of DARTS (any object or dict with the fields normal and reduce), or from NASLib's compact form, two
+        cells of 8 pairs (input, number of the operation).
 
         Raises:
             ValueError: naming the field and entry that is wrong.
         """
-        if hasattr(genotype, "normal"):
-            return self._pair_of(darts_genotypes.as_genotype(genotype))
+        if hasattr(genotype, "normal") or isinstance(genotype, Mapping) or darts_notation.is_compact(genotype):
+            return self._pair_of(darts_notation.as_genotype(genotype))
         return self._cell(genotype)
 
     def _cell(self, entries: darts_genotypes.Entries) -> "Architecture":
@@ -234,17 +243,17 @@ class Darts(Space):
         """The text `Genotype(normal=[...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))`."""
         return repr(self.to_genotype(architecture))
 
-    def parse_pair(self, text: str) -> CellPair:
-        """Two cells from a genotype's text or the JSON of a configuration; from any text that `parse` reads, one cell
-        for both.
+    def parse_pair(self, text: Any) -> CellPair:
+        """Two cells from a genotype's text (see `cate_hf.spaces.darts.notation.parse`) or value, or the JSON of a
+        configuration; from anything else that `parse` reads, one cell for both.
 
         Raises:
             ValueError: none of them, or a cell that is not of the space.
         """
-        pair = self._parse_pair(text.strip())
+        pair = self._parse_pair(text.strip() if isinstance(text, str) else text)
         return self.pair(self.parse(text)) if pair is None else pair
 
-    def _parse_native(self, text: str) -> "Architecture | None":
+    def _parse_native(self, text: Any) -> "Architecture | None":
         """A cell from a genotype's text or a configuration. Two cells that differ are refused: see `parse_pair`."""
         pair = self._parse_pair(text)
         if pair is None:
@@ -256,9 +265,11 @@ class Darts(Space):
             )
         return pair.normal
 
-    def _parse_pair(self, text: str) -> CellPair | None:
-        if _GENOTYPE.match(text):
-            return self._pair_of(darts_genotypes.parse(text))
+    def _parse_pair(self, text: Any) -> CellPair | None:
+        if not isinstance(text, str):
+            return None if _is_single_graph(text) else self._pair_of(darts_notation.as_genotype(text))
+        if _GENOTYPE.match(text) or _FIELD.match(text) or darts_notation.in_log(text):
+            return self._pair_of(darts_notation.parse(text))
         if text.startswith("{") and darts_configurations.PREFIX in text:
             try:
                 return self.from_configuration(json.loads(text))

@@ -36,7 +36,7 @@ class NasBench101(Space):
     small_network = {"channels": 16, "cells": 2, "classes": 10}
 
     def hash_many(self, table: ArchitectureTable, on_progress=None) -> np.ndarray:
-        table = self.table(table)
+        table = self.canonical(self.table(table))
         labels = _HASH_LABELS[np.where(table.operation_codes == PADDING, 0, table.operation_codes)]
         return cell_hashes(table.adjacency(), labels, table.num_nodes, on_progress)
 

@@ -8,10 +8,10 @@ import random
 
 import numpy as np
 
-from cate_hf.graphs.table import PADDING, unknown_operation
+from cate_hf.graphs.table import PADDING
 from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS
 
-__all__ = ["all_codes", "from_keys", "keys", "parse_cell", "positions", "texts"]
+__all__ = ["all_codes", "from_keys", "keys", "positions", "texts"]
 
 # Nodes of the largest graph: the input, an operation for each edge, the output. An operation has the same code here as
 # in OPERATIONS; edges with none have no node.
@@ -20,7 +20,6 @@ MAX_NODES = len(EDGES) + 2
 _POWERS_OF_TEN = 10 ** np.arange(len(EDGES) - 1, -1, -1)
 _POWERS = len(OPERATIONS) ** np.arange(len(EDGES) - 1, -1, -1)
 _NAMES = np.array(OPERATIONS, dtype=object)
-_FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 
 
 def _graph_of_all_edges() -> np.ndarray:
@@ -41,8 +40,12 @@ MAX_EDGES = int(_GRAPH.sum())
 
 def all_codes() -> np.ndarray:
     """(15625, 6) uint8, in the order of their keys."""
-    numbers = np.arange(len(OPERATIONS) ** len(EDGES))
-    return (numbers[:, None] // _POWERS % len(OPERATIONS)).astype(np.uint8)
+    return codes_at(np.arange(len(OPERATIONS) ** len(EDGES)))
+
+
+def codes_at(rows: np.ndarray) -> np.ndarray:
+    """The inverse of `positions`: (N,) rows of `all_codes` -> (N, 6) uint8 codes."""
+    return (rows[:, None] // _POWERS % len(OPERATIONS)).astype(np.uint8)
 
 
 def positions(codes: np.ndarray) -> np.ndarray:
@@ -73,36 +76,6 @@ def texts(codes: np.ndarray) -> np.ndarray:
     for edge, (source, _) in enumerate(EDGES):
         result += ("|" if edge == 0 else "+|" if source == 0 else "") + _NAMES[codes[:, edge]] + f"~{source}|"
     return result
-
-
-def parse_cell(text: str) -> np.ndarray | None:
-    """(6,) uint8 codes of the benchmark's string or of six digits; None where the text is neither's beginning.
-
-    Raises:
-        ValueError: it begins like one and is none; the message names the edge.
-    """
-    text = text.strip()
-    if len(text) == len(EDGES) and text.isascii() and text.isdigit():
-        for (source, target), digit in zip(EDGES, text, strict=True):
-            if int(digit) >= len(OPERATIONS):
-                raise ValueError(f"cell {text!r}: edge {source}→{target} has operation {digit}, expected 0 to 4")
-        return np.array([*text], dtype=np.uint8)
-    if not text.startswith("|"):
-        return None
-    groups = text.split("+")
-    entries = [entry for group in groups for entry in group[1:-1].split("|")]
-    framed = all(len(group) > 1 and group[0] == group[-1] == "|" for group in groups)
-    if not framed or [group.count("|") for group in groups] != [2, 3, 4]:
-        raise ValueError(f"cell {text!r:.100}: expected {_FORM}")
-    codes = []
-    for (source, target), entry in zip(EDGES, entries, strict=True):
-        name, _, number = entry.rpartition("~")
-        if number != str(source):
-            raise ValueError(f"cell {text!r:.100}: edge {source}→{target}: {entry!r:.40}, expected op~{source}")
-        if name not in OPERATIONS:
-            raise ValueError(f"cell {text!r:.100}: edge {source}→{target}: {unknown_operation(name[:40], OPERATIONS)}")
-        codes.append(OPERATIONS.index(name))
-    return np.array(codes, dtype=np.uint8)
 
 
 def graphs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ path from input to output are left out. So 8,765 different graphs stand for the 
 path are one of them, an input and an output without an edge.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from cate_hf.spaces.base import Space
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
 from cate_hf.spaces.nasbench201 import costs as nasbench201_network
 from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS
+from cate_hf.spaces.nasbench201.notation import parse_cell, parse_cells
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +60,7 @@ class NasBench201(Space):
     pairing = {"cost": "parameters", "window": 28_000, "partners": 16}
 
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
-        table = self.table(table)
+        table = self.canonical(self.table(table))
         rows = np.column_stack([table.operation_codes, table.edge_bits])  # equal drawings are hashed once
         rows = np.ascontiguousarray(rows).view(f"V{rows.shape[1]}").ravel()
         _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
@@ -149,17 +151,18 @@ class NasBench201(Space):
     def _check(self, codes: np.ndarray) -> np.ndarray:
         return nasbench201_network.check_codes("operations", codes, np.full(len(EDGES), len(OPERATIONS)))
 
-    def cell(self, text: str) -> "Architecture":
-        """The graph of a cell, from the benchmark's string or six digits.
+    def cell(self, text: Any) -> "Architecture":
+        """The graph of a cell, from the benchmark's string, six digits, or what else `parse_cell` of
+        `cate_hf.spaces.nasbench201.notation` reads.
 
         Raises:
-            ValueError: the text is neither; the message names the edge.
+            ValueError: it is none of them; the message names the edge.
         """
         return self.from_codes(self.cell_codes(text)[None])[0]
 
-    def cell_codes(self, text: str) -> np.ndarray:
-        """(6,) uint8 operations of just the cell that a text says, dead ones included. Raises ValueError as `cell`."""
-        codes = nasbench201_cells.parse_cell(text)
+    def cell_codes(self, text: Any) -> np.ndarray:
+        """(6,) uint8 operations of just the cell that is written, dead ones included. Raises ValueError as `cell`."""
+        codes = parse_cell(text)
         if codes is None:
             raise ValueError(f"{text!r:.100} is neither the string of a {self.name} cell nor six digits 0 to 4")
         return codes
@@ -168,8 +171,13 @@ class NasBench201(Space):
         """The benchmark's string of the graph's cell without dead operations."""
         return str(nasbench201_cells.texts(self.codes(self.table([self.validate(architecture)])))[0])
 
-    def _parse_native(self, text: str) -> "Architecture | None":
-        return None if nasbench201_cells.parse_cell(text) is None else self.cell(text)
+    def _parse_native(self, text: Any) -> "Architecture | None":
+        codes = parse_cell(text)
+        return None if codes is None else self.from_codes(codes[None])[0]
+
+    def _parse_natives(self, texts: Sequence[Any]) -> tuple[ArchitectureTable, np.ndarray]:
+        codes, found = parse_cells(texts)
+        return self.from_codes(codes[found]), found
 
     def validate(self, architecture: "Architecture") -> "Architecture":
         """The architecture without nodes that are on no path from input to output; those two alone where there is none.

@@ -1,4 +1,4 @@
-"""Columns of CSV, JSON Lines and Parquet files that a user has; what is wrong in them is told in one line.
+"""Columns of CSV, JSON and Parquet files that a user has; what is wrong in them is told in one line.
 
 Rows are counted from 0, those of a CSV file below its header.
 """
@@ -6,24 +6,34 @@ Rows are counted from 0, those of a CSV file below its header.
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES
+from cate_hf.core.files import check_fetched
+from cate_hf.graphs.json_forms import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CSV_SUFFIXES = (".csv",)
+PARQUET_SUFFIXES = (".parquet", ".pq")
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+CSV_SUFFIXES = (".csv", ".tsv")
 TABLE_SUFFIXES = (*PARQUET_SUFFIXES, *CSV_SUFFIXES, *JSON_SUFFIXES)
 _BLOCK = 1 << 26  # bytes; a row must not be longer
 _MOST_BRACKETS = 1000  # of a line of JSON that Arrow may read: its parser is recursive
-_MISSING = ("", "na", "n/a", "nan", "null", "none", "-nan")
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
-def read_columns(path: str | os.PathLike) -> "pa.Table":
-    """The columns of a file as they are: those of a CSV file are text.
+class Columns(NamedTuple):
+    """The columns of a file, and what it was understood as where its suffix does not say all; "" where it does."""
+
+    table: "pa.Table"
+    understood: str = ""
+
+
+def read_columns(path: str | os.PathLike) -> Columns:
+    """The columns of a file as they are: those of a CSV file are text. Columns of a data frame's index are left out.
 
     Raises:
         ValueError: naming the file, and the line or row, of what is wrong; also for a file without rows.
@@ -37,20 +47,20 @@ def read_columns(path: str | os.PathLike) -> "pa.Table":
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty")
     suffix = path.suffix.lower()
-    readers = {CSV_SUFFIXES: _read_csv, JSON_SUFFIXES: _read_json_lines, PARQUET_SUFFIXES: _read_parquet}
-    for suffixes, read in readers.items():
-        if suffix in suffixes:
-            table = read(path)
-            break
-    else:
+    readers = {CSV_SUFFIXES: _read_csv, JSON_SUFFIXES: _read_json, PARQUET_SUFFIXES: _read_parquet}
+    read = next((read for suffixes, read in readers.items() if suffix in suffixes), None)
+    if read is None:
         known = ", ".join(name for suffixes in readers for name in suffixes)
         raise ValueError(f"{path}: expected a file ending in {known}")
+    check_fetched(path)
+    table, understood = read(path)
     twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if twice:
         raise ValueError(f"{path}: the column {twice[0]!r} is there twice")
     if not len(table):
         raise ValueError(f"{path}: holds no rows")
-    return table.drop_columns([""]) if "" in table.column_names else table  # a data frame's index
+    index = [name for name in table.column_names if name in ("", "Unnamed: 0") or name.startswith("__index_level_")]
+    return Columns(table.drop_columns(index) if index else table, understood)
 
 
 def _one_line(error: BaseException) -> str:
@@ -58,22 +68,41 @@ def _one_line(error: BaseException) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
 
 
-def _read_csv(path: Path) -> "pa.Table":
+def _read_csv(path: Path) -> Columns:
     import pyarrow as pa
     from pyarrow import csv
 
+    separator, understood = _separator(path)
     reading = csv.ReadOptions(use_threads=False, block_size=_BLOCK)  # without threads errors have the row
-    parsing = csv.ParseOptions(newlines_in_values=True)
+    parsing = csv.ParseOptions(newlines_in_values=True, delimiter=separator)
     try:
         with csv.open_csv(path, reading, parsing) as reader:
             names = reader.schema.names
         texts = csv.ConvertOptions(column_types={name: pa.string() for name in names}, strings_can_be_null=False)
-        return csv.read_csv(path, reading, parsing, texts)
+        return Columns(csv.read_csv(path, reading, parsing, texts), understood)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable CSV file ({_one_line(error)})") from None
 
 
-def _read_parquet(path: Path) -> "pa.Table":
+def _separator(path: Path) -> tuple[str, str]:
+    """What separates the columns of a CSV file, by its header, and the words for it where it is no comma."""
+    with open(path, "rb") as file:
+        header = file.readline(_BLOCK).decode("utf-8", "replace")
+    outside = "".join(header.split('"')[::2])  # a name in quotes may have anything in it
+    counts = {separator: outside.count(separator) for separator in _SEPARATORS}
+    found = [separator for separator, count in counts.items() if count]
+    if path.suffix.lower() == ".tsv":
+        return "\t", ""
+    if len(found) > 1:
+        names = " and ".join(_SEPARATORS[separator] for separator in found)
+        if "," not in found or counts[","] < max(counts.values()):
+            raise ValueError(f"{path}: the header has {names}; expected one separator of columns")
+        found = [","]
+    separator = found[0] if found else ","
+    return separator, "" if separator == "," else f"columns separated by {_SEPARATORS[separator]}"
+
+
+def _read_parquet(path: Path) -> Columns:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -81,29 +110,33 @@ def _read_parquet(path: Path) -> "pa.Table":
         table = pq.read_table(path, page_checksum_verification=True)
         table.validate(full=True)
         _ = table.column_names  # text that is no UTF-8 is found here
-        return table
+        return Columns(table)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable Parquet file ({_one_line(error)})") from None
 
 
-def _read_json_lines(path: Path) -> "pa.Table":
+def _read_json(path: Path) -> Columns:
+    """JSON Lines, or any of the forms of `json_forms`."""
     import pyarrow as pa
     from pyarrow import json as arrow_json
 
     content = path.read_bytes()
     try:
-        content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    if (found := rows_of(text, str(path))) is not None:
+        rows, understood = found
+        return Columns(_as_table(rows), understood)
     if _brackets_of_a_line(content) <= _MOST_BRACKETS:
         try:
             options = arrow_json.ReadOptions(block_size=_BLOCK)
-            table = arrow_json.read_json(pa.BufferReader(content), read_options=options)
+            table = arrow_json.read_json(pa.BufferReader(text.encode()), read_options=options)
             if not any(pa.types.is_temporal(field.type) for field in table.schema):
-                return table
+                return Columns(table)
         except pa.ArrowException:
             pass  # read line by line, which tells where, or can read more than Arrow
-    return _read_line_by_line(path, content)
+    return Columns(_read_line_by_line(path, content))
 
 
 def _brackets_of_a_line(content: bytes) -> int:
@@ -115,8 +148,6 @@ def _brackets_of_a_line(content: bytes) -> int:
 
 
 def _read_line_by_line(path: Path, content: bytes) -> "pa.Table":
-    import pyarrow as pa
-
     rows = []
     for number, line in enumerate(content.decode("utf-8-sig").split("\n"), 1):
         if not line.strip():
@@ -128,6 +159,12 @@ def _read_line_by_line(path: Path, content: bytes) -> "pa.Table":
         if not isinstance(row, dict):
             raise ValueError(f"{path}, line {number}: expected an object with the columns of a row")
         rows.append(row)
+    return _as_table(rows)
+
+
+def _as_table(rows: list[dict[str, Any]]) -> "pa.Table":
+    import pyarrow as pa
+
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({_plain(name): _json_column([row.get(name) for row in rows]) for name in names})
 
@@ -154,52 +191,3 @@ def _as_float(value: float) -> float:
         return float(value)
     except OverflowError:
         return float("inf")
-
-
-def numbers_of(column: "pa.ChunkedArray", source: str, name: str) -> np.ndarray | str:
-    """A column as numbers: (N,) int64, or float64 with NaN where a value is missing; or why it holds none.
-
-    Raises:
-        ValueError: a value is infinite; names source, row and column.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        text = pc.utf8_lower(pc.utf8_trim_whitespace(column))
-        text = pc.if_else(pc.is_in(text, value_set=pa.array(_MISSING, kind)), pa.scalar(None, kind), text)
-        try:
-            column = text.cast(pa.int64()) if not text.null_count else text.cast(pa.float64())
-        except pa.ArrowInvalid:
-            try:
-                column = text.cast(pa.float64())
-            except pa.ArrowInvalid:
-                return _why_no_numbers(column, text)
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        return f"it holds {kind}" if not pa.types.is_null(kind) else "all its values are missing"
-    if column.null_count == len(column):
-        return "all its values are missing"
-    if pa.types.is_integer(column.type) and not column.null_count:
-        values = column.to_numpy()
-        if values.dtype != np.uint64 or values.max() <= np.iinfo(np.int64).max:
-            return values.astype(np.int64)
-    values = column.cast(pa.float64(), safe=False).to_numpy()
-    if np.isnan(values).all():
-        return "all its values are missing"
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        raise ValueError(
-            f"{source}, row {infinite[0]}: {name} is infinite; expected a number, or nothing where it is missing"
-        )
-    return values
-
-
-def _why_no_numbers(column: "pa.ChunkedArray", text: "pa.ChunkedArray") -> str:
-    """The first value that is no number."""
-    for row, value in enumerate(text.to_pylist()):
-        try:
-            float(value or 0)
-        except ValueError:
-            return f"row {row} holds {column[row].as_py()!r:.60}, which is no number"
-    return "it holds text"

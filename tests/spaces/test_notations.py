@@ -29,6 +29,9 @@ class Structure:
     def tostr(self):
         return BEST
 
+    def __repr__(self):
+        return "Structure(NODES)"
+
 
 @pytest.mark.parametrize(
     "form",

@@ -6,6 +6,8 @@ B architectures, L positions (nodes and padding).
 
 import torch
 
+__all__ = ["longest_paths", "node_features", "reachability"]
+
 NUM_NODE_FEATURES = 12
 _MOST_PATHS = 1e18  # counts of paths are cut here: in 200 nodes there may be more than a float32 holds
 

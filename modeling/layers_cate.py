@@ -16,6 +16,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from .configuration_cate import CateConfig
 from .graph_features_cate import is_exporting, num_relations
 
+__all__ = ["eager_attention_forward"]
+
 # Finite, and so far below any score that adding one changes nothing: where all is hidden, attention is uniform (the
 # reference's -1e9 does the same).
 HIDDEN = {torch.float16: -3.0e4}

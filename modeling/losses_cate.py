@@ -8,6 +8,8 @@ from torch import nn
 
 from .configuration_cate import CateConfig
 
+__all__ = ["masked_operation_loss", "pairwise_ranking_loss"]
+
 IGNORED_LABEL = -100
 
 

@@ -11,6 +11,8 @@ from torch import nn
 from .configuration_cate import CateConfig
 from .layers_cate import without_autocast
 
+__all__ = ["CateWiring", "wiring_counts"]
+
 _SEED = 3  # of the sketch that stands there until the end of pre-training fits a better map
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = []
+
 
 def as_items(architectures: Any) -> tuple[list, bool]:
     """A list of architectures and dicts, and whether it was one of them alone."""

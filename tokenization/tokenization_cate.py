@@ -14,6 +14,8 @@ from transformers import BatchEncoding, PreTrainedTokenizer
 
 from .graph_inputs_cate import as_items, check_graph, let_pipelines_pad_graphs
 
+__all__ = ["CateTokenizer"]
+
 VOCAB_FILES_NAMES = {"vocab_file": "vocab.json"}
 PAD_TOKEN, MASK_TOKEN = "[PAD]", "[MASK]"
 IGNORED_LABEL = -100

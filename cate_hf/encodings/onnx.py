@@ -21,7 +21,7 @@ from cate_hf.graphs.cache import cache_folder
 if TYPE_CHECKING:
     from cate_hf.encodings.cate import Encoder
 
-__all__ = ["SUFFIX", "OnnxModel", "export_onnx", "exported"]
+__all__ = []
 
 SUFFIX = ".onnx"
 _KEY = "cate_hf"  # of the metadata

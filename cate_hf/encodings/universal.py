@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cate_hf.spaces import Space
 
-__all__ = ["UniversalEncoder", "UniversalEncoding"]
+__all__ = ["UniversalEncoder"]
 
 NAME, VERSION = "universal", 1  # the version changes when an encoding would
 WIRING = 128

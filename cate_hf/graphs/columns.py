@@ -16,6 +16,8 @@ from cate_hf.graphs.json_forms import rows_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+__all__ = ["CSV_SUFFIXES", "TABLE_SUFFIXES", "read_columns"]
+
 PARQUET_SUFFIXES = (".parquet", ".pq")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 CSV_SUFFIXES = (".csv", ".tsv")

@@ -9,6 +9,8 @@ from cate_hf.graphs.table import ArchitectureTable
 if TYPE_CHECKING:
     import pyarrow as pa
 
+__all__ = ["held_columns", "to_table"]
+
 _TEXTS = ("architecture", "hash")
 _FORMS = "a table, architectures, dicts of operations and adjacency, a data frame, a data set, or a dict of lists"
 Parse = Callable[[Iterable[Any], str], ArchitectureTable]

@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from cate_hf.graphs.table_arrow import GRAPH_COLUMNS
 
+__all__ = ["plain_columns"]
+
 _PREFIX = "module_"
 # Floats: as integers Arrow would cut 0.5 to 0; `from_arrow` looks at the entries.
 _KINDS = {"operations": pa.list_(pa.string()), "adjacency": pa.list_(pa.list_(pa.float64()))}

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+__all__ = ["GRAPH_NAMES"]
+
 GRAPH_NAMES = ("operations", "adjacency", "module_operations", "module_adjacency")
 _NAMES = (*GRAPH_NAMES, "architecture", "hash")
 

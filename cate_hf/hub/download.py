@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelInfo
     from huggingface_hub.hf_api import RepoSibling
 
-__all__ = ["bars_on_terminals", "cached_checkpoint", "is_repo_id"]
+__all__ = ["cached_checkpoint", "is_repo_id"]
 
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")

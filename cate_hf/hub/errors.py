@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["HubError", "hub_errors", "without_secrets"]
+__all__ = ["HubError", "without_secrets"]
 
 # Of tokens of the Hub, of whoever's headers, and of what signed addresses carry.
 _SECRETS = (

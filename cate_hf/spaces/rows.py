@@ -19,6 +19,8 @@ from cate_hf.spaces import Space
 if TYPE_CHECKING:
     import pyarrow as pa
 
+__all__ = ["ARCHITECTURE_COLUMNS", "read_rows", "read_table", "understood"]
+
 NATIVE_COLUMN, HASH_COLUMN = "architecture", "hash"
 ARCHITECTURE_COLUMNS = (*GRAPH_NAMES, NATIVE_COLUMN, HASH_COLUMN)
 _NOT_KEPT = (*GRAPH_NAMES, HASH_COLUMN)

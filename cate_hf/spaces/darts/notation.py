@@ -23,6 +23,8 @@ from cate_hf.spaces.darts.genotypes import (
     from_entries,
 )
 
+__all__ = ["last_of_log"]
+
 CELLS = ("normal", "reduce")
 _LONGEST_TEXT = 10_000  # characters; a genotype has about 600
 _LONGEST_LOG = 100_000_000

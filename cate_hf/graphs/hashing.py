@@ -10,7 +10,9 @@ from hashlib import md5
 
 import numpy as np
 
+from cate_hf.core.compiled import compiled
 from cate_hf.core.parallel import over_chunks
+from cate_hf.graphs._md5 import LANES, digest_batch, digests, pad
 from cate_hf.graphs.hashes import hash_text
 
 
@@ -52,152 +54,114 @@ def cell_hash(adjacency: np.ndarray, labels: Sequence[int]) -> str:
     return _digest(str(sorted(digests)))
 
 
-# Round constants of MD5 (RFC 1321, section 3.4).
-_SINES = (np.abs(np.sin(np.arange(1, 65, dtype=np.float64))) * 2**32).astype(np.uint32)
-_SHIFTS = np.repeat(np.array([[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]]), 4, axis=0).ravel()
-_START = np.array([0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476], dtype=np.uint32)
-_FEW = 256  # cells of one size that are hashed faster one by one
-_HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype="<u2")
-
-
-def _md5_blocks(messages: np.ndarray) -> np.ndarray:
-    """MD5 of n padded messages of the same number of blocks: (n, 64 * blocks) bytes -> (n, 16) bytes."""
-    words = np.ascontiguousarray(messages.view("<u4").T)  # (16 * blocks, n)
-    n = words.shape[1]
-    state = np.empty((4, n), dtype=np.uint32)
-    state[:] = _START[:, None]
-    f, t = np.empty((2, n), dtype=np.uint32)
-    a, b, c, d = np.empty((4, n), dtype=np.uint32)
-    for first in range(0, len(words), 16):
-        for old, new in zip(state, (a, b, c, d), strict=True):
-            new[:] = old
-        for step in range(64):
-            if step < 16:  # d ^ (b & (c ^ d))
-                np.bitwise_xor(c, d, out=f)
-                np.bitwise_and(f, b, out=f)
-                np.bitwise_xor(f, d, out=f)
-                word = step
-            elif step < 32:  # c ^ (d & (b ^ c))
-                np.bitwise_xor(b, c, out=f)
-                np.bitwise_and(f, d, out=f)
-                np.bitwise_xor(f, c, out=f)
-                word = (5 * step + 1) % 16
-            elif step < 48:  # b ^ c ^ d
-                np.bitwise_xor(b, c, out=f)
-                np.bitwise_xor(f, d, out=f)
-                word = (3 * step + 5) % 16
-            else:  # c ^ (b | ~d)
-                np.invert(d, out=f)
-                np.bitwise_or(f, b, out=f)
-                np.bitwise_xor(f, c, out=f)
-                word = (7 * step) % 16
-            np.add(f, a, out=f)
-            np.add(f, words[first + word], out=f)
-            np.add(f, _SINES[step], out=f)
-            np.left_shift(f, np.uint32(_SHIFTS[step]), out=t)
-            np.right_shift(f, np.uint32(32 - _SHIFTS[step]), out=f)
-            np.bitwise_or(f, t, out=f)
-            np.add(f, b, out=a)  # the old a is not needed any more and takes the new b
-            a, b, c, d = d, a, b, c
-        for total, new in zip(state, (a, b, c, d), strict=True):
-            total += new
-    return np.ascontiguousarray(state.T).view(np.uint8)
-
-
-def _md5(messages: np.ndarray, length: int) -> np.ndarray:
-    """MD5 (n, 16) of n messages of ``length`` bytes, given with room for the padding: (n, 64 * blocks) bytes."""
-    messages[:, length] = 0x80
-    messages[:, length + 1 :] = 0
-    messages[:, -8:] = np.frombuffer((8 * length).to_bytes(8, "little"), dtype=np.uint8)
-    step = 8192  # messages at a time: the working arrays stay in the processor's cache
-    return np.concatenate([_md5_blocks(messages[i : i + step]) for i in range(0, len(messages), step)])
-
-
-def _buffer(n: int, length: int) -> np.ndarray:
-    return np.empty((n, 64 * ((length + 9 + 63) // 64)), dtype=np.uint8)
-
-
-def _put(messages: np.ndarray, at: int, texts: np.ndarray) -> None:
-    """Write n texts (S32) into bytes ``at`` to ``at + 32`` of the n messages."""
-    field = np.dtype({"names": ["text"], "formats": ["S32"], "offsets": [at], "itemsize": messages.shape[1]})
-    messages.view(field)["text"] = texts[:, None]
-
-
-def _hexadecimal(digests: np.ndarray) -> np.ndarray:
-    return _HEX[digests].view("S32").ravel()
+_FEW = 1024  # that many are faster one by one than compiled functions are loaded
 
 
 def text_hashes(texts: np.ndarray) -> np.ndarray:
     """The MD5 (N,), hexadecimal text, of N texts of the same length: (N, length) bytes."""
-    n, length = texts.shape
-    if n < 128:  # too few for array operations to be worth it
+    n = len(texts)
+    if n < _FEW:
         return np.array([md5(row.tobytes(), usedforsecurity=False).hexdigest() for row in texts], dtype="U32")
-    messages = _buffer(n, length)
-    messages[:, :length] = texts
-    return hash_text(_hexadecimal(_md5(messages, length)))
+    hashes = np.empty((n, 32), dtype=np.uint8)
+    digests(np.ascontiguousarray(texts), hashes)
+    return hash_text(hashes.view("S32").ravel())
 
 
-def _sort_keys(digests: np.ndarray) -> np.ndarray:
-    """Integers that order digests as their texts are ordered; half of the digest is enough to tell two apart."""
-    return np.ascontiguousarray(digests[:, :8]).view(">u8").ravel().astype(np.uint64)
+@compiled(nogil=True)
+def _ordered(texts, count, order):
+    """Sort the indices order[:count] by their texts (V, 32); half of a text is enough to tell two apart."""
+    for i in range(1, count):
+        held, j = order[i], i
+        while j > 0:
+            other, byte = order[j - 1], 0
+            while byte < 16 and texts[other, byte] == texts[held, byte]:
+                byte += 1
+            if byte == 16 or texts[other, byte] < texts[held, byte]:
+                break
+            order[j] = other
+            j -= 1
+        order[j] = held
 
 
-def _adjacent(degrees: np.ndarray, neighbours: np.ndarray, vertices: np.ndarray, degree: int) -> np.ndarray:
-    """Neighbours (n, degree) of n vertices of that degree, from the lists of all vertices laid end to end."""
-    start = np.cumsum(degrees) - degrees
-    return neighbours[start[vertices, None] + np.arange(degree)]
+@compiled(nogil=True)
+def _hash_cells(adjacency, starts, frame, hashes):
+    """Write the hashes of n cells that all have V vertices, as text, to hashes (n, 32) uint8.
+
+    adjacency (n, V, V) uint8; starts (n, V, 32) uint8, the vertices' first digests as text; frame uint8, how Python
+    prints a list of V texts.
+    """
+    n, size = adjacency.shape[:2]
+    texts = np.empty((2, LANES, size, 32), dtype=np.uint8)  # of the last round and of this one, in turn
+    written = np.empty((LANES, 32), dtype=np.uint8)
+    longest = max(32 * size + 2, len(frame))
+    messages = np.empty((LANES, 64 * ((longest + 9 + 63) // 64)), dtype=np.uint8)
+    blocks = np.zeros(LANES, dtype=np.int64)
+    order = np.empty(size, dtype=np.int64)
+    for first in range(0, n, LANES):
+        batch = min(LANES, n - first)
+        for lane in range(batch, LANES):
+            blocks[lane] = 0
+        for lane in range(batch):
+            for vertex in range(size):
+                for byte in range(32):
+                    texts[0, lane, vertex, byte] = starts[first + lane, vertex, byte]
+        for turn in range(size):
+            for vertex in range(size):
+                for lane in range(batch):
+                    message, text, at = messages[lane], texts[turn & 1, lane], 0
+                    for outward in range(2):
+                        count = 0
+                        for other in range(size):
+                            x, y = (vertex, other) if outward else (other, vertex)
+                            if adjacency[first + lane, x, y]:
+                                order[count] = other
+                                count += 1
+                        _ordered(text, count, order)
+                        for i in range(count):
+                            for byte in range(32):
+                                message[at + byte] = text[order[i], byte]
+                            at += 32
+                        message[at] = 124
+                        at += 1
+                    for byte in range(32):
+                        message[at + byte] = text[vertex, byte]
+                    blocks[lane] = pad(message, at + 32)
+                digest_batch(messages, blocks, written)
+                for lane in range(batch):
+                    for byte in range(32):
+                        texts[1 - (turn & 1), lane, vertex, byte] = written[lane, byte]
+        for lane in range(batch):
+            message, text = messages[lane], texts[size & 1, lane]
+            for vertex in range(size):
+                order[vertex] = vertex
+            _ordered(text, size, order)
+            for byte in range(len(frame)):
+                message[byte] = frame[byte]
+            for i in range(size):
+                for byte in range(32):
+                    message[2 + 36 * i + byte] = text[order[i], byte]
+            blocks[lane] = pad(message, len(frame))
+        digest_batch(messages, blocks, written)
+        for lane in range(batch):
+            for byte in range(32):
+                hashes[first + lane, byte] = written[lane, byte]
 
 
 def _hash_same_size(adjacency: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Hashes (n,) S32 of n cells that all have V vertices: adjacency (n, V, V), labels (n, V)."""
-    n, size = labels.shape
-    adjacency = adjacency.astype(bool)
-    in_degrees = adjacency.sum(axis=1).ravel()  # all cells' vertices in one row: vertex v of cell i is i * V + v
-    out_degrees = adjacency.sum(axis=2).ravel()
-
-    names, labels = np.unique(labels, return_inverse=True)
-    kinds, kind = np.unique((out_degrees * size + in_degrees) * len(names) + labels.ravel(), return_inverse=True)
+    size = labels.shape[1]
+    adjacency = np.ascontiguousarray(adjacency != 0, dtype=np.uint8)
+    in_degrees, out_degrees = adjacency.sum(axis=1, dtype=np.int64), adjacency.sum(axis=2, dtype=np.int64)
+    names, named = np.unique(labels, return_inverse=True)
+    kinds, kind = np.unique(
+        (out_degrees * size + in_degrees) * len(names) + named.reshape(labels.shape), return_inverse=True
+    )
     starts = [(k // len(names) // size, k // len(names) % size, int(names[k % len(names)])) for k in kinds.tolist()]
-    digests = np.array([list(md5(str(s).encode(), usedforsecurity=False).digest()) for s in starts], np.uint8)[kind]
-
-    # Vertices of equal degrees have messages of equal layout: those are hashed together.
-    cell, target, source = np.nonzero(adjacency.transpose(0, 2, 1))
-    sources = cell * size + source
-    cell, source, target = np.nonzero(adjacency)
-    targets = cell * size + target
-    degrees = in_degrees * size + out_degrees
-    groups = []
-    for degree in np.unique(degrees).tolist():
-        vertices = np.flatnonzero(degrees == degree)
-        inward = _adjacent(in_degrees, sources, vertices, degree // size)
-        outward = _adjacent(out_degrees, targets, vertices, degree % size)
-        groups.append((vertices, inward, outward))
-
-    for _ in range(size):
-        texts, keys, updated = _hexadecimal(digests), _sort_keys(digests), np.empty_like(digests)
-        for vertices, inward, outward in groups:
-            length = 32 * (inward.shape[1] + outward.shape[1] + 1) + 2
-            messages = _buffer(len(vertices), length)
-            at = 0
-            for neighbours in (inward, outward):
-                order = np.argsort(keys[neighbours], axis=1)
-                for column in np.take_along_axis(neighbours, order, axis=1).T:
-                    _put(messages, at, texts[column])
-                    at += 32
-                messages[:, at] = ord("|")
-                at += 1
-            _put(messages, at, texts[vertices])
-            updated[vertices] = _md5(messages, length)
-        digests = updated
-
-    order = np.argsort(_sort_keys(digests).reshape(n, size), axis=1)
-    texts = np.take_along_axis(_hexadecimal(digests).reshape(n, size), order, axis=1)
-    frame = np.frombuffer(str(["x" * 32] * size).encode(), dtype=np.uint8)  # how Python prints a list of V texts
-    messages = _buffer(n, len(frame))
-    messages[:, : len(frame)] = frame
-    for position in range(size):
-        _put(messages, 2 + 36 * position, texts[:, position])
-    return _hexadecimal(_md5(messages, len(frame)))
+    texts = np.array([_digest(str(start)) for start in starts], dtype="S32").view(np.uint8).reshape(-1, 32)
+    frame = np.frombuffer(str(["x" * 32] * size).encode(), dtype=np.uint8)
+    hashes = np.empty((len(labels), 32), dtype=np.uint8)
+    _hash_cells(adjacency, texts[kind.reshape(labels.shape)], frame, hashes)
+    return hashes.view("S32").ravel()
 
 
 def cell_hashes(

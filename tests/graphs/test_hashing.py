@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cate_hf.graphs import hashing
-from cate_hf.graphs.hashing import _buffer, _md5, cell_hash, cell_hashes
+from cate_hf.graphs.hashing import cell_hash, cell_hashes, text_hashes
 from tests.strategies import architectures, redrawings
 
 relaxed = settings(deadline=None, max_examples=60)
@@ -14,9 +14,9 @@ relaxed = settings(deadline=None, max_examples=60)
 LABELS = {"input": -1, "output": -2, "conv3x3-bn-relu": 0, "conv1x1-bn-relu": 1, "maxpool3x3": 2}
 
 
-@pytest.fixture(scope="module", params=[0, 256], ids=["by arrays", "one by one"])
+@pytest.fixture(scope="module", params=[0, 1024], ids=["compiled", "one by one"])
 def few(request):
-    """Whether a few cells are hashed by arrays, as many are, or one by one."""
+    """Whether a few cells are hashed by compiled functions, as many are, or one by one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashing, "_FEW", request.param)
         yield
@@ -37,19 +37,11 @@ def as_arrays(archs):
 
 
 @pytest.mark.parametrize("length", [0, 1, 54, 55, 56, 63, 64, 119, 120, 250])
-def test_md5_agrees_with_hashlib_around_block_ends(length):
-    messages = _buffer(7, length)
-    messages[:] = np.random.default_rng(length).integers(0, 256, messages.shape)
-    expected = [hashlib.md5(message[:length].tobytes()).digest() for message in messages]
-    assert [digest.tobytes() for digest in _md5(messages, length)] == expected
-
-
-def test_md5_of_more_messages_than_one_piece():
-    messages = _buffer(8193, 98)
-    messages[:] = np.random.default_rng(0).integers(0, 256, messages.shape)
-    rows = [0, 8191, 8192]
-    expected = [hashlib.md5(messages[row, :98].tobytes()).digest() for row in rows]
-    assert [digest.tobytes() for digest in _md5(messages, 98)[rows]] == expected
+@pytest.mark.parametrize("number", [1, 16, 37])
+def test_md5_agrees_with_hashlib_around_block_ends(monkeypatch, number, length):
+    monkeypatch.setattr(hashing, "_FEW", 0)
+    texts = np.random.default_rng(length).integers(0, 256, (number, length), dtype=np.uint8)
+    assert text_hashes(texts).tolist() == [hashlib.md5(text.tobytes()).hexdigest() for text in texts]
 
 
 def test_known_hash():

@@ -57,11 +57,18 @@ def test_every_row_is_that_of_the_slow_form(form, space, rng):
     assert encoding.transform(table[:0]).shape == (0, encoding.dim)
 
 
+def without_dead_nodes(cell):
+    if cell.closure()[0, -1]:
+        return cell.prune()
+    return Architecture([cell.operations[0], cell.operations[-1]], np.zeros((2, 2), int))
+
+
 @settings(deadline=None, max_examples=60)
 @given(cell=architectures(), form=st.sampled_from(FORMS))
 def test_any_cell(cell, form):
     space = get_space("nasbench101")
     assume(cell.num_edges <= space.max_edges)
+    cell = without_dead_nodes(cell)
     np.testing.assert_allclose(encoding_of(form, "nasbench101").transform([cell])[0], slow_vector(form, space, cell))
 
 
@@ -73,6 +80,7 @@ def test_distance_counts_edges_and_operations_that_differ(cells, form):
     assume(cells)
     encoding = encoding_of(form, "nasbench101")
     vectors = encoding.transform(cells)
+    cells = [without_dead_nodes(cell) for cell in cells]
     distances = encoding.distance(vectors, vectors[:3])
     assert distances.dtype == np.float64
     for i, a in enumerate(cells):

@@ -279,14 +279,14 @@ class TestBadParquet:
         [
             ({"operations": [OPERATIONS]}, "no column 'adjacency'; it has operations"),
             ({"adjacency": [ADJACENCY]}, "no column 'operations'; it has adjacency"),
-            ({"operations": ["input"], "adjacency": [ADJACENCY]}, "column 'operations' holds string, expected a list"),
+            ({"operations": ["input"], "adjacency": [ADJACENCY]}, "row 0, operations: expected a JSON list of names, .*got 'input'"),
             ({"operations": [[1, 2, 3]], "adjacency": [ADJACENCY]}, "column 'operations' holds int64, expected names"),
             ({"operations": [OPERATIONS], "adjacency": [1]}, "column 'adjacency' holds int64, expected a list"),
             ({"operations": [OPERATIONS], "adjacency": [[0, 1, 0]]}, "column 'adjacency' holds int64, expected a list"),
         ],
     )
     def test_missing_columns_and_wrong_types(self, tmp_path, columns, message):
-        with pytest.raises(ValueError, match=f"t.parquet: {message}"):
+        with pytest.raises(ValueError, match=f"t.parquet[:,] {message}"):
             read_architectures(write_parquet(tmp_path / "t.parquet", **columns))
 
     @pytest.mark.parametrize("packed", [False, True])
@@ -309,8 +309,11 @@ def test_no_such_file_and_other_suffixes(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing.parquet: no such file"):
         read_parquet(tmp_path / "nothing.parquet")
     (tmp_path / "t.csv").write_text("a,b\n")
-    with pytest.raises(ValueError, match=r"t.csv: expected a file ending in .parquet.*`cate import`"):
+    with pytest.raises(ValueError, match=r"t.csv: holds no rows"):
         read_architectures(tmp_path / "t.csv")
+    (tmp_path / "t.txt").write_text("a,b\n")
+    with pytest.raises(ValueError, match=r"t.txt: expected a file ending in .*\.csv"):
+        read_architectures(tmp_path / "t.txt")
 
 
 class TestColumnsOfManyKinds:

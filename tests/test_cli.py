@@ -283,7 +283,7 @@ def test_ctrl_c_leaves_one_line_and_no_output(checkpoint, tmp_path):
     output = tmp_path / "out.parquet"
     command = [sys.executable, "-m", "cate_hf.cli", "encode", "--space", "nasbench101", "--model", checkpoint]
     process = subprocess.Popen(
-        [*command, "--output", str(output), "--batch-size", "1"],
+        [*command, "--output", str(output), "--batch-size", "64"],
         stderr=subprocess.PIPE,
         text=True,
         env=dict(os.environ),

@@ -54,6 +54,7 @@ def test_no_two_graphs_of_nasbench201_share_a_vector(kind):
     assert shared(get_encoding(kind, space).transform(space.pool())) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "cells"), [("d-vae", 790), ("arch2vec", 264_758)])
 def test_as_many_cells_of_nasbench101_share_a_vector_as_the_docstring_says(kind, cells):
     encoding = get_encoding(kind, "nasbench101")

@@ -1,4 +1,4 @@
-"""Runs of pre-training as real `accelerate launch` processes, and what kills them."""
+"""Runs of pre-training as real processes, by `accelerate launch` where there are several, and what kills them."""
 
 import contextlib
 import json
@@ -43,13 +43,11 @@ def launch(
     space = output.parent / "killed.yaml"
     if not space.exists():
         space.write_text(SPACE)
-    command = [str(Path(sys.executable).with_name("accelerate")), "launch", "--num_machines", "1"]
-    command += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
-    # With --cpu the launcher starts one process, however many are asked for.
-    if config is None:
-        command += ["--cpu"] if processes == 1 else ["--multi_gpu"]
-    else:
-        command += ["--config_file", str(CONFIGS / f"{config}.yaml")]
+    command = [sys.executable]
+    if processes > 1 or config is not None:
+        command = [str(Path(sys.executable).with_name("accelerate")), "launch", "--num_machines", "1"]
+        command += ["--num_processes", str(processes), "--mixed_precision", "no", "--dynamo_backend", "no"]
+        command += ["--multi_gpu"] if config is None else ["--config_file", str(CONFIGS / f"{config}.yaml")]
     if processes > 1:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))

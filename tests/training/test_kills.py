@@ -53,6 +53,15 @@ def test_twenty_kills(tmp_path, processes):
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
 
+def test_what_is_there_is_not_overwritten_and_not_resumed_with_other_settings(whole):
+    code, error = finish(launch(whole, *OPTIONS, "--max-steps", "30"))
+    assert code != 0
+    assert "--resume" in error
+    code, error = finish(launch(whole, *OPTIONS, "--max-steps", "30", "--resume", "--seed", "5"))
+    assert code != 0
+    assert "seed is 5 here and 0 there" in error
+
+
 def test_another_number_of_processes_is_refused(whole):
     code, error = finish(launch(whole, *OPTIONS, "--max-steps", "30", "--resume", processes=2))
     assert code != 0

@@ -1,4 +1,4 @@
-"""Real `accelerate launch` processes on the real space, with small steps."""
+"""Real processes on the real space, with small steps."""
 
 import json
 import os
@@ -26,23 +26,25 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def command(output, *options, processes=1):
-    launch = [str(ACCELERATE), "launch", "--num_processes", str(processes), "--num_machines", "1"]
-    # With --cpu the launcher starts one process, however many are asked for.
-    launch += ["--cpu"] if processes == 1 else ["--multi_gpu"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    if processes > 1:
-        launch += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(free_port())]
+def command(output, *options, processes=None):
+    launch = [sys.executable]
+    if processes:
+        launch = [str(ACCELERATE), "launch", "--num_processes", str(processes), "--num_machines", "1"]
+        # With --cpu the launcher starts one process, however many are asked for.
+        launch += ["--cpu"] if processes == 1 else ["--multi_gpu"]
+        launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+        if processes > 1:
+            launch += ["--main_process_ip", "127.0.0.1", "--main_process_port", str(free_port())]
     launch += ["-m", "cate_hf.training.pretrain", "--cpu", "--space", "nasbench101", "--output-dir", str(output)]
     return [*launch, "--mixed-precision", "no", "--evaluate-pairs", "64", "--log-every", "1", *SMALL, *options]
 
 
-def launch(output, *options, processes=1, expect=0):
+def launch(output, *options, processes=None):
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(
         command(output, *options, processes=processes), capture_output=True, text=True, env=environment, timeout=600
     )
-    assert done.returncode == expect, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-3000:]
     return done
 
 
@@ -54,7 +56,7 @@ def losses(output):
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory):
     output = tmp_path_factory.mktemp("one") / "run"
-    launch(output, "--max-steps", "20", "--batch-size", "32", "--save-every", "0")
+    launch(output, "--max-steps", "20", "--batch-size", "32", "--save-every", "0", processes=1)
     return output
 
 
@@ -95,10 +97,9 @@ def test_two_processes_give_the_curve_of_one(one_process, tmp_path):
 
 
 def test_accumulation_gives_the_same_curve(one_process, tmp_path):
-    options = ("--max-steps", "5", "--batch-size", "32", "--gradient-accumulation-steps", "4", "--save-every", "0")
+    options = ("--max-steps", "20", "--batch-size", "32", "--gradient-accumulation-steps", "4", "--save-every", "0")
     launch(tmp_path / "four", *options)
-    launch(tmp_path / "plain", "--max-steps", "5", "--batch-size", "32", "--save-every", "0")
-    four, plain = losses(tmp_path / "four")[0], losses(tmp_path / "plain")[0]
+    four, plain = losses(tmp_path / "four")[0], losses(one_process)[0]
     assert max(abs(four[s] - plain[s]) for s in plain) < 1e-4
 
 
@@ -119,22 +120,6 @@ def run_and_signal(output, number, *options):
     os.killpg(process.pid, number)
     _, error = process.communicate(timeout=120)
     return process.returncode, error
-
-
-def test_kill_9_and_resume_give_the_weights_of_an_uninterrupted_run(tmp_path):
-    # Dropout is on, so that the random numbers of a resumed run are tested too.
-    options = ("--max-steps", "12", "--batch-size", "16", "--save-every", "4", "--dropout", "0.1")
-    launch(tmp_path / "whole", *options)
-    code, _ = run_and_signal(tmp_path / "killed", signal.SIGKILL, *options)
-    assert code != 0
-    assert not (tmp_path / "killed" / "config.json").exists()
-    refused = launch(tmp_path / "killed", *options, expect=1)
-    assert "--resume" in refused.stderr
-    other = launch(tmp_path / "killed", *options, "--resume", "--seed", "5", expect=1)
-    assert "seed is 5 here and 0 there" in other.stderr
-    launch(tmp_path / "killed", *options, "--resume")
-    whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
-    assert all(torch.equal(whole[k], killed[k]) for k in whole)
 
 
 def test_ctrl_c_leaves_a_state_to_resume_from(tmp_path):

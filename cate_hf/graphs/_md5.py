@@ -36,7 +36,8 @@ def _absorb(typing, words, state):
         block, digest = (builder.inttoptr(argument, vector.as_pointer()) for argument in arguments)
         before = [builder.load(at(digest, row), align=4) for row in range(4)]
         word = [builder.load(at(block, row), align=4) for row in range(16)]
-        xor, a, b, c, d = builder.xor, *before
+        xor = builder.xor
+        a, b, c, d = before
         for step in range(64):
             if step < 16:
                 f, index = xor(d, builder.and_(b, xor(c, d))), step

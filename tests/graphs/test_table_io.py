@@ -279,7 +279,10 @@ class TestBadParquet:
         [
             ({"operations": [OPERATIONS]}, "no column 'adjacency'; it has operations"),
             ({"adjacency": [ADJACENCY]}, "no column 'operations'; it has adjacency"),
-            ({"operations": ["input"], "adjacency": [ADJACENCY]}, "row 0, operations: expected a JSON list of names, .*got 'input'"),
+            (
+                {"operations": ["input"], "adjacency": [ADJACENCY]},
+                "row 0, operations: expected a JSON list of names, .*got 'input'",
+            ),
             ({"operations": [[1, 2, 3]], "adjacency": [ADJACENCY]}, "column 'operations' holds int64, expected names"),
             ({"operations": [OPERATIONS], "adjacency": [1]}, "column 'adjacency' holds int64, expected a list"),
             ({"operations": [OPERATIONS], "adjacency": [[0, 1, 0]]}, "column 'adjacency' holds int64, expected a list"),

@@ -177,7 +177,9 @@ def test_bad_input_is_told(space, cells, accuracies, encoder):
         fit_predictor(cells[:9], accuracies[:9])
     with pytest.raises(ValueError, match="architectures"):
         fit(cells[:9], accuracies[:8])
-    with pytest.raises(ValueError, match="row 1: 'cell' is neither a nasbench101 architecture, nor JSON of one, nor a hash"):
+    with pytest.raises(
+        ValueError, match="row 1: 'cell' is neither a nasbench101 architecture, nor JSON of one, nor a hash"
+    ):
         fit([cells[0], "cell", *cells[2:9]], accuracies[:9])
 
 

@@ -34,7 +34,11 @@ def _python(given: Given) -> str:
     lines += [f'space = get_space("{given.space}")'] if given.space else []
     name = "cell" if "" in given.cells else "pair"
     lines.append(f"{name} = {given.python}")
-    lines.append(f"print(space.hash({name}), space.parameters({name}), space.flops({name}))" if given.space else "print(cell.hash())")
+    lines.append(
+        f"print(space.hash({name}), space.parameters({name}), space.flops({name}))"
+        if given.space
+        else "print(cell.hash())"
+    )
     attributes = {"": "cell", "normal": "pair.normal", "reduction": "pair.reduction"}
     lines += [f'draw({attributes[kind]}, "{kind or "cell"}.svg")' for kind in given.cells]
     return "\n".join(lines)

@@ -32,7 +32,9 @@ def space_map(space_name: str, encoding: str, colour: str, given: Given | None =
     shared.check_encoding(space_name, encoding)
     known = shared.accuracies(space_name, table)
     if colour == ACCURACY and known is None:
-        raise ValueError(f"no accuracies come with the package for {space_name}; colour by {' or '.join(space.cost_names)}")
+        raise ValueError(
+            f"no accuracies come with the package for {space_name}; colour by {' or '.join(space.cost_names)}"
+        )
     if colour != ACCURACY and colour not in space.cost_names:
         raise ValueError(f"{space_name} has no {colour}; it has {', '.join(space.cost_names)}")
     vectors, marked, said = shared.encoded(space_name, encoding), None, ""
@@ -62,7 +64,10 @@ def space_map(space_name: str, encoding: str, colour: str, given: Given | None =
             "cmin": scale * low,
             "cmax": scale * high,
             "colorscale": "Viridis",
-            "colorbar": {"title": {"text": f"{label}, %" if colour == ACCURACY else label, "side": "right"}, "thickness": 12},
+            "colorbar": {
+                "title": {"text": f"{label}, %" if colour == ACCURACY else label, "side": "right"},
+                "thickness": 12,
+            },
         },
     }
     traces: list[dict[str, Any]] = [dots]
@@ -70,7 +75,7 @@ def space_map(space_name: str, encoding: str, colour: str, given: Given | None =
         star = {"size": 16, "symbol": "star", "color": "#e4002b", "line": {"width": 1.5, "color": "white"}}
         text = f"yours: {_numbers(space.cost_names, marked.columns, 0)}"
         ends = {"x": [float(points[-1, 0])], "y": [float(points[-1, 1])], "text": [text], "hoverinfo": "text"}
-        traces.append({"type": "scatter", "mode": "markers", "marker": star, **ends})
+        traces.append({"type": "scattergl", "mode": "markers", "marker": star, **ends})
     axis = {"showticklabels": False, "zeroline": False, "showgrid": False, "title": {"text": ""}}
     layout = {
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
@@ -83,10 +88,12 @@ def space_map(space_name: str, encoding: str, colour: str, given: Given | None =
     }
     kind = "all" if space.size is not None and len(table) < shared.SAMPLE else "a sample of"
     note = (
-        f"{kind} {len(table):,} architectures of {space_name}; two principal components of {vectors.shape[1]} numbers, "
-        f"{100 * share:.0f} % of their variance. Scroll or pinch to zoom, drag to move, hover for hash and costs. {said}"
+        f"{kind} {len(table):,} architectures of {space_name}; two main directions of {vectors.shape[1]} numbers, "
+        f"{100 * share:.0f} % of their variance. Scroll or pinch to zoom, drag to move, hover for the hash. {said}"
     )
-    return {"data": traces, "layout": layout}, (note[0].upper() + note[1:]).strip()
+    return {"data": traces, "layout": layout, "config": {"scrollZoom": True, "displaylogo": False}}, (
+        note[0].upper() + note[1:]
+    ).strip()
 
 
 def _numbers(costs: tuple[str, ...], columns: Any, row: int) -> str:
@@ -105,17 +112,20 @@ points, share = principal_map(vectors.astype(float))  # (N, 2)"""
 
 
 def _shell(space: str, encoding: str) -> str:
-    if shared.results_of(space) is None:
-        return f"# needs results of the space's architectures\ncate evaluate --space {space} --benchmark results.parquet --encodings {encoding} --output maps"
-    return parts.command("cate", "evaluate", "--space", space, "--encodings", encoding, "--output", "maps")
+    own = [] if shared.results_of(space) is not None else ["--benchmark", "results.parquet"]  # a file of the user's
+    return parts.command("cate", "evaluate", "--space", space, *own, "--encodings", encoding, "--output", "maps")
 
 
 def tab(gr: Any, inputs: list, read: Any, spaces: list[str]) -> None:
     """The tab; `read` makes a `Given` of the values of `inputs`."""
     with gr.Row():
         space = gr.Dropdown(spaces, value=spaces[0], label="Space", elem_id="map-space")
-        encoding = gr.Dropdown(list(shared.ENCODINGS), value="cate", label="Encoding")
-        colour = gr.Dropdown([(parts.in_words(name), name) for name in _COLOURS], value=ACCURACY, label="Colour")
+        encoding = gr.Dropdown(shared.choices(), value="cate", label="Encoding")
+        colour = gr.Dropdown(
+            [(parts.in_words(name), name) for name in _COLOURS],
+            value=ACCURACY,
+            label="Colour",
+        )
     button = gr.Button("Draw the map", variant="primary", elem_id="map-go")
     message = gr.HTML(elem_id="map-problem")
     note = gr.HTML(elem_id="map-note")

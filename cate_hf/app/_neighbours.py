@@ -29,7 +29,11 @@ def nearest(given: Given, encoding: str, k: int) -> tuple[str, str, str]:
     whole = space.size is not None and len(table) == len(space.pool())
     among = f"all {len(table):,} architectures" if whole else f"{len(table):,} architectures at random"
     note = f"Among {among} of {space.name}. {said}".strip()
-    return parts.remark(note) + _cards(given.space, query, found.found), _python(given, encoding, k), _shell(given, encoding, k)
+    return (
+        parts.remark(note) + _cards(given.space, query, found.found),
+        _python(given, encoding, k),
+        _shell(given, encoding, k),
+    )
 
 
 def _cards(space: str, query: ArchitectureTable, found: ArchitectureTable) -> str:
@@ -51,7 +55,7 @@ def _cards(space: str, query: ArchitectureTable, found: ArchitectureTable) -> st
                 f'<div class="cate-card{" own" if own else ""}"><b>{title}</b>{parts.picture(table[row])}'
                 f"<table>{text}</table>{hash_line}</div>"
             )
-    return f'<div class="cate-cards">{"".join(cards)}</div>'
+    return f'{parts.legend(parts.inner(get_space(space)))}<div class="cate-cards">{"".join(cards)}</div>'
 
 
 def _python(given: Given, encoding: str, k: int) -> str:
@@ -76,14 +80,13 @@ def _shell(given: Given, encoding: str, k: int) -> str:
         return "# cate neighbours takes checkpoints (cate, universal); for other encodings see the Python"
     model = given.space or "" if encoding == "cate" else encoding
     first = parts.command("echo", cell.to_json()) + " > cell.jsonl"
-    extra = "" if encoding == "cate" else ""
-    return f"{first}\n{parts.command('cate', 'neighbours', '--model', model, '--input', 'cell.jsonl', '-k', str(k))}{extra}"
+    return f"{first}\n{parts.command('cate', 'neighbours', '--model', model, '--input', 'cell.jsonl', '-k', str(k))}"
 
 
 def tab(gr: Any, inputs: list, read: Any) -> None:
     """The tab; `read` makes a `Given` of the values of `inputs`."""
     with gr.Row():
-        encoding = gr.Dropdown(list(shared.ENCODINGS), value="cate", label="Encoding", elem_id="near-encoding")
+        encoding = gr.Dropdown(shared.choices(), value="cate", label="Encoding", elem_id="near-encoding")
         k = gr.Slider(1, MOST, value=5, step=1, label="How many")
     button = gr.Button("Find the nearest", variant="primary", elem_id="near-go")
     message = gr.HTML(elem_id="near-problem")

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from cate_hf.app import _look, _map, _neighbours, _predict, _race, _table
-from cate_hf.app import _parts as parts
 from cate_hf.app import _shared as shared
+from cate_hf.app._canvas import canvas
 from cate_hf.app._reading import ANY, KINDS, Given, read_given
 
 __all__ = ["CSS", "build", "theme"]
@@ -54,16 +54,28 @@ def build() -> Any:
     with gr.Blocks(title="cate_hf", analytics_enabled=False, delete_cache=(300, 3600)) as page:
         gr.HTML(_HEAD)
         with gr.Tabs():
-            with gr.Tab("One architecture"), gr.Row():
+            with gr.Tab("Architecture"), gr.Row():
                 with gr.Column(scale=2, min_width=320):
-                    text = gr.Textbox(label="Architecture", lines=7, max_lines=14, value=_CELL_201, elem_id="given-text")
+                    text = gr.Textbox(
+                        label="Architecture", lines=7, max_lines=14, value=_CELL_201, elem_id="given-text"
+                    )
                     labels = list(EXAMPLES)
-                    gr.Examples([[EXAMPLES[label]] for label in labels], [text], example_labels=labels, label="Examples")
+                    gr.Examples(
+                        [[EXAMPLES[label]] for label in labels], [text], example_labels=labels, label="Examples"
+                    )
+                    with gr.Accordion("or draw one", open=False):
+                        canvas(gr, text)
                     space = gr.Dropdown(
-                        [("whichever it belongs to", ANY), *spaces], value=ANY, label="Search space", elem_id="given-space"
+                        [("whichever it belongs to", ANY), *spaces],
+                        value=ANY,
+                        label="Search space",
+                        elem_id="given-space",
                     )
                     upload = gr.File(
-                        label="or a file: ONNX, DOT, JSON, Parquet", file_types=list(KINDS), elem_id="given-file", height=120
+                        label="or a file: ONNX, DOT, JSON, Parquet",
+                        file_types=list(KINDS),
+                        elem_id="given-file",
+                        height=150,
                     )
                 inputs = [text, space, upload]
                 with gr.Column(scale=5, min_width=320), gr.Tabs():
@@ -75,7 +87,7 @@ def build() -> Any:
                         _map.tab(gr, inputs, read, spaces)
                     with gr.Tab("Predict"):
                         _predict.tab(gr, inputs, read)
-            with gr.Tab("Race searches"):
+            with gr.Tab("Race"):
                 _race.tab(gr)
             with gr.Tab("Your table"):
                 _table.tab(gr, spaces)

@@ -5,16 +5,18 @@ import html
 import io
 import json
 import logging
+import re
 import shlex
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cate_hf.core.names import one_line
-from cate_hf.graphs.drawing import draw
+from cate_hf.graphs.drawing import draw, operation_colour
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
+    from cate_hf.spaces import Space
 
 __all__ = ["bars", "command", "download", "guarded", "picture", "problem", "remark", "table"]
 
@@ -34,13 +36,14 @@ def remark(message: str) -> str:
 
 
 def guarded(function: Callable[..., Sequence[Any]], outputs: int) -> Callable[..., list[Any]]:
-    """A handler of an event: what `function` returns, with an empty message before it; or the message of what was wrong
-    and `outputs` times None.
+    """A handler of an event: what `function` returns, its last two as code in Python and for a shell, with an empty
+    message before it; or the message of what was wrong and `outputs` times None.
     """
 
     def handler(*values: Any) -> list[Any]:
         try:
-            return ["", *function(*values)]
+            *shown, python, shell = function(*values)
+            return ["", *shown, code("python", python), code("bash", shell)]
         except Exception as error:
             return [problem(message_of(error)), *[None] * outputs]
 
@@ -67,7 +70,9 @@ def picture(architecture: "Architecture", label: str = "") -> str:
     source = base64.b64encode(buffer.getvalue()).decode()
     text = html.escape(label or f"drawing of {architecture.num_nodes} nodes and {architecture.num_edges} edges")
     style = f"width:100%;max-width:{96 * width:.0f}px"
-    return f'<div class="cate-drawing"><img alt="{text}" style="{style}" src="data:image/svg+xml;base64,{source}"></div>'
+    return (
+        f'<div class="cate-drawing"><img alt="{text}" style="{style}" src="data:image/svg+xml;base64,{source}"></div>'
+    )
 
 
 def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
@@ -126,9 +131,28 @@ def command(*words: str) -> str:
     return shlex.join(words)
 
 
-def reproduce(gr: Any) -> "tuple[Any, Any]":
-    """The two boxes that show the Python and the command line of what a tab did."""
+def code(language: str, text: str) -> str:
+    """Markdown of code, whatever is in it."""
+    fence = "~" * (3 + max((len(run) for run in re.findall("~+", text)), default=0))
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def reproduce(gr: Any) -> tuple[Any, Any]:
+    """The two boxes that show the Python and the command line of what a tab did, as Markdown of `code`."""
     with gr.Accordion("The same in Python and on the command line", open=True):
-        python = gr.Code(language="python", label="Python", interactive=False, wrap_lines=True)
-        shell = gr.Code(language="shell", label="Command line", interactive=False, wrap_lines=True)
+        python = gr.Markdown(elem_classes="cate-code")
+        shell = gr.Markdown(elem_classes="cate-code")
     return python, shell
+
+
+def inner(space: "Space") -> tuple[str, ...]:
+    """The operations of a space between its inputs and its output."""
+    return space.vocabulary[space.num_inputs : -1]
+
+
+def legend(operations: Iterable[str]) -> str:
+    """HTML of the colours of operations in drawings that are too small for their names."""
+    marks = (
+        f'<span><i style="background:{operation_colour(name)}"></i>{html.escape(name)}</span>' for name in operations
+    )
+    return f'<div class="cate-legend">{"".join(marks)}</div>'

@@ -1,5 +1,6 @@
 """The tab of a predicted accuracy: its interval, what it hangs on, and the best single changes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,10 @@ def predict(given: Given) -> tuple[str, str, str]:
         mean, deviation = (float(numbers[0]) for numbers in predictor.predict(cell))
         low, high = (float(numbers[0]) for numbers in predictor.interval(cell, 0.9))
         steps = explain(predictor, cell)
-    rows = [("predicted accuracy", f"{100 * mean:.2f} % ± {100 * deviation:.2f}"), ("90 % interval", _interval(low, high))]
+    rows = [
+        ("predicted accuracy", f"{100 * mean:.2f} % ± {100 * deviation:.2f}"),
+        ("90 % interval", _interval(low, high)),
+    ]
     known = shared.accuracies(given.space, space.with_costs(space.table([cell])))
     if known is not None and not np.isnan(known[0]):
         rows.append(("measured", f"{100 * known[0]:.2f} %"))
@@ -46,7 +50,7 @@ def predict(given: Given) -> tuple[str, str, str]:
     pieces = [parts.remark(said) if said else "", parts.picture(cell), parts.table(rows)]
     pieces.append(parts.bars("What each operation and edge adds, in points of accuracy", _added(cell, steps)))
     pieces.append(parts.remark("An operation beside the mean of all others in its place, an edge beside its absence."))
-    pieces.append(_best(steps))
+    pieces.append(_best(steps, parts.inner(space)))
     return "".join(pieces), _python(given), _shell(given.space)
 
 
@@ -68,14 +72,14 @@ def _added(cell: Architecture, steps: list[Change]) -> list[tuple[str, float, st
     return rows
 
 
-def _best(steps: list[Change]) -> str:
+def _best(steps: list[Change], operations: Iterable[str]) -> str:
     cards = []
     for step in steps[:_CHANGES]:
         points = f"{100 * step.difference:+.2f} points, ± {100 * step.deviation:.2f}"
         text = parts.table([(step.what,), (points,)])
         cards.append(f'<div class="cate-card">{parts.picture(step.architecture)}{text}</div>')
     title = "<b>The best single changes, by prediction</b>" if cards else parts.remark("No single change is valid.")
-    return f'{title}<div class="cate-cards">{"".join(cards)}</div>'
+    return f'{title}{parts.legend(operations)}<div class="cate-cards">{"".join(cards)}</div>'
 
 
 def _python(given: Given) -> str:
@@ -115,4 +119,6 @@ def tab(gr: Any, inputs: list, read: Any) -> None:
     message = gr.HTML(elem_id="predict-problem")
     shown = gr.HTML(elem_id="predict-shown")
     python, shell = parts.reproduce(gr)
-    parts.on_click(button, parts.guarded(lambda *values: predict(read(*values)), 3), inputs, [message, shown, python, shell])
+    parts.on_click(
+        button, parts.guarded(lambda *values: predict(read(*values)), 3), inputs, [message, shown, python, shell]
+    )

@@ -130,10 +130,10 @@ def curves(racers: list[Racer], queries: int) -> dict[str, Any]:
         "height": 430,
         "margin": {"l": 60, "r": 10, "t": 10, "b": 45},
         "xaxis": {"title": {"text": "architectures queried"}, "range": [0, queries + 1]},
-        "yaxis": {"title": {"text": "regret, points of accuracy"}, "type": "log", "tickformat": "~g", "dtick": 1},
+        "yaxis": {"title": {"text": "regret, points of accuracy"}, "type": "log", "tickformat": "~g", "dtick": "D2"},
         "legend": {"orientation": "h", "y": -0.2},
     }
-    return {"data": traces, "layout": layout}
+    return {"data": traces, "layout": layout, "config": {"displaylogo": False}}
 
 
 def standings(racers: list[Racer]) -> str:
@@ -164,7 +164,10 @@ def as_csv(racers: list[Racer]) -> str:
 
 
 def _python(settings: CompareSettings) -> str:
-    chosen = {name: getattr(settings, name) for name in ("space", "encodings", "algorithms", "queries", "trials", "seed")}
+    chosen = {
+        name: getattr(settings, name) for name in ("space", "encodings", "algorithms", "queries", "trials", "seed")
+    }
+    reference = ",".join(settings.arms()[-1])  # that the p-values of the table compare with
     arguments = ", ".join(f"{name}={value!r}" for name, value in chosen.items())
     return f"""from pathlib import Path
 from cate_hf.experiments.grid import run_grid
@@ -173,7 +176,7 @@ from cate_hf.experiments.settings import CompareSettings
 
 settings = CompareSettings({arguments})
 facts = run_grid(Path("comparison"), settings)
-print(write_report(Path("comparison"), facts, facts["settings"], "by hand", "{settings.arms()[-1][0]},{settings.arms()[-1][1]}"))"""
+print(write_report(Path("comparison"), facts, facts["settings"], "by hand", "{reference}"))"""
 
 
 def _shell(settings: CompareSettings) -> str:
@@ -192,8 +195,13 @@ def tab(gr: Any) -> None:
             "the best that was found is from the best that there is."
         )
     )
-    encodings = gr.CheckboxGroup(shared.encodings_of(space), value=["cate", "adjacency"], label="Encodings")
-    algorithms = gr.CheckboxGroup(list(ALGORITHMS), value=["random", "cate-dngo-ls"], label="Search algorithms")
+    encodings = gr.CheckboxGroup(shared.choices(space), value=["cate", "adjacency"], label="Encodings")
+    algorithms = gr.CheckboxGroup(
+        list(ALGORITHMS),
+        value=["random", "cate-dngo-ls"],
+        label="Search algorithms",
+        info="random, evolution and local search look at no encoding",
+    )
     with gr.Row():
         queries = gr.Slider(10, MOST_QUERIES, value=60, step=10, label="Queries in each trial")
         trials = gr.Slider(1, MOST_TRIALS, value=3, step=1, label="Trials")
@@ -212,7 +220,7 @@ def tab(gr: Any) -> None:
         stopped.discard(session)
         try:
             settings = settings_of(space, encodings, algorithms, queries, trials, seed or 0)
-            texts = (_python(settings), _shell(settings))
+            texts = parts.code("python", _python(settings)), parts.code("bash", _shell(settings))
             racers: list[Racer] = []
             shown = -np.inf
             yield [parts.remark("Getting ready: encoding the space …"), None, "", *texts]

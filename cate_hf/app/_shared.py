@@ -21,11 +21,18 @@ from cate_hf.spaces import Space, get_space, space_names
 if TYPE_CHECKING:
     from cate_hf.predictor.model import Predictor
 
-__all__ = ["SAMPLE", "bounded_pool", "encoded", "encodings_of", "known_spaces", "predictor_of", "results_of", "warm_up"]
+__all__ = ["bounded_pool", "encoded", "known_spaces", "predictor_of", "results_of", "warm_up"]
 
 SAMPLE = 10_000  # architectures that stand for a space with more
 LABELS = 150  # that the predictor of a space with results of its own learns from
-ENCODINGS = ("cate", "universal", "structure", "adjacency", "path-truncated")
+_WORDS = {
+    "cate": "the bundled checkpoint",
+    "universal": "any space, not trained",
+    "structure": "statistics of the graph",
+    "adjacency": "one-hot edges and operations",
+    "path-truncated": "short paths",
+}
+ENCODINGS = tuple(_WORDS)
 """Names of the encodings that are offered."""
 
 
@@ -61,6 +68,12 @@ def _with_results() -> set[str]:
 def encodings_of(space: str) -> list[str]:
     """Names of the encodings that are offered for a space."""
     return [name for name in ENCODINGS if name != "cate" or space in checkpoint_names()]
+
+
+def choices(space: str | None = None) -> list[tuple[str, str]]:
+    """Encodings with what they are, in words, for a list to choose from; those of a space, or all."""
+    names = ENCODINGS if space is None else encodings_of(space)
+    return [(f"{name} ({_WORDS[name]})", name) for name in names]
 
 
 def check_encoding(space: str, encoding: str) -> None:

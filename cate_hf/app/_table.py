@@ -80,8 +80,12 @@ def read_table(path: str | os.PathLike, space: Space) -> tuple[TableBenchmark, l
         columns = read_columns(path).table
         if len(columns) > MOST_ROWS:
             raise ValueError(f"{path.name}: {len(columns):,} rows; at most {MOST_ROWS:,} are read here")
-        if isinstance(space, CustomSpace) and not {"architecture", "adjacency", "module_adjacency"} & {*columns.column_names}:
-            raise ValueError(f"{path.name}: no column adjacency or architecture; of a space of your own, hashes are not enough")
+        if isinstance(space, CustomSpace) and not {"architecture", "adjacency", "module_adjacency"} & {
+            *columns.column_names
+        }:
+            raise ValueError(
+                f"{path.name}: no column adjacency or architecture; of a space of your own, hashes are not enough"
+            )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             results = TableBenchmark(path, space, progress=False)
@@ -117,14 +121,18 @@ def fit_to_table(results: TableBenchmark, field: str | None, k: int, remarks: li
     trained, tested = order[:MOST_LABELS], order[MOST_LABELS : MOST_LABELS + _MOST_TESTED]
     bare = table.replace_columns({})
     encoder = space.name if space.name in checkpoint_names() and not isinstance(space, CustomSpace) else None
-    predictor = fit_predictor(bare[trained], {name: values[trained]}, encoder=encoder, space=space, seed=0, **shared.FIT)
+    predictor = fit_predictor(
+        bare[trained], {name: values[trained]}, encoder=encoder, space=space, seed=0, **shared.FIT
+    )
     tau = None
     if len(tested) >= 2:
         tau = report(predictor, bare[tested], {name: values[tested]})[name]["kendall_tau"]
     others = candidates(space)
     others = others[~np.isin(others.columns["hash"], table.columns["hash"])]
     if not len(others):
-        raise ValueError(f"{space.name}: the table has every architecture that was drawn; there is nothing to train next")
+        raise ValueError(
+            f"{space.name}: the table has every architecture that was drawn; there is nothing to train next"
+        )
     best = predictor.top_k(min(max(int(k), 1), len(others)), others)
     if len(order) > MOST_LABELS:
         remarks = [*remarks, f"fitted to {MOST_LABELS} of {len(order):,} rows, at random, so that you need not wait"]
@@ -146,14 +154,18 @@ def summary(fitted: Fitted) -> str:
         if held_out is not None:
             rows.append(("Kendall τ", f"{held_out:.3f}, of its strongest part, on labels held out in turn"))
     rows.append(("carried by", found["parts"][found["carried_by"]]["what"]))
-    pieces = [*map(parts.remark, fitted.remarks), parts.table(rows), "<b>What to train next, the best prediction first</b>"]
+    pieces = [
+        *map(parts.remark, fitted.remarks),
+        parts.table(rows),
+        "<b>What to train next, the best prediction first</b>",
+    ]
     cards = []
     columns = fitted.next.columns
     for row in range(min(_SHOWN, len(fitted.next))):
         text = [(fitted.field, f"{columns['predicted'][row]:.4g} ± {columns['deviation'][row]:.2g}")]
         text += [(parts.in_words(name), f"{columns[name][row]:,}") for name in results.space.cost_names]
         cards.append(f'<div class="cate-card">{parts.picture(fitted.next[row])}{parts.table(text)}</div>')
-    pieces.append(f'<div class="cate-cards">{"".join(cards)}</div>')
+    pieces.append(f'<div class="cate-cards">{"".join(cards)}</div>{parts.legend(parts.inner(results.space))}')
     pieces.append(parts.download("train_next.csv", as_csv(fitted.next), f"Download all {len(fitted.next)} (CSV)"))
     return "".join(pieces)
 
@@ -173,19 +185,25 @@ def as_csv(table: ArchitectureTable) -> str:
 
 
 def _python(fitted: Fitted, k: int) -> str:
-    own = isinstance(fitted.results.space, CustomSpace)
-    space = "my_space.yaml" if own else fitted.results.space.name
-    encoder = f'encoder="{space}", ' if space in checkpoint_names() else ""
+    space = fitted.results.space
+    own = isinstance(space, CustomSpace)
+    name = "my_space.yaml" if own else space.name
+    options = f'encoder="{name}"' if not own and name in checkpoint_names() else f'space="{name}"'
     return f"""from cate_hf import fit_predictor, load_benchmark
-results = load_benchmark("{fitted.results.name}", space="{space}")
-trained = results.candidates()
-predictor = fit_predictor(trained, results.query_many(trained, "{fitted.field}"), {encoder}space="{space}", members=0)
-print(predictor.top_k({k}).columns)  # of the whole space; with members, it is better and takes minutes"""
+results = load_benchmark("{fitted.results.name}", space="{name}")
+trained, labels = results.candidates(), results.query_many(results.candidates(), "{fitted.field}")
+predictor = fit_predictor(trained, labels, {options}, members=0, wiring=False)  # without these: better, in minutes
+print(predictor.top_k({k}).columns)  # of the whole space"""
 
 
 def _shell(fitted: Fitted) -> str:
     own = isinstance(fitted.results.space, CustomSpace)
-    words = ["--space", "my_space.yaml" if own else fitted.results.space.name, "--table", f"table={fitted.results.name}"]
+    words = [
+        "--space",
+        "my_space.yaml" if own else fitted.results.space.name,
+        "--table",
+        f"table={fitted.results.name}",
+    ]
     words += ["--field", fitted.field, "--train-size", str(min(fitted.labels, max(len(fitted.results) - 2, 1)))]
     return parts.command("cate", "finetune", *words, "--members", "0", "--output-dir", "predictor")
 
@@ -195,12 +213,12 @@ def tab(gr: Any, spaces: list[str]) -> None:
     gr.HTML(
         parts.remark(
             f"A table of architectures you trained (CSV, JSON or Parquet; up to {MOST_BYTES / 1e6:.0f} MB and "
-            f"{MOST_ROWS:,} rows): columns operations and adjacency, or architecture (a notation of the space), or hash; "
-            "and numbers, such as accuracy. It is read for you alone and removed when you leave."
+            f"{MOST_ROWS:,} rows): columns operations and adjacency, or architecture (a notation of the space), or "
+            "hash; and numbers, such as accuracy. It is read for you alone, and removed after an hour."
         )
     )
     with gr.Row():
-        upload = gr.File(label="Your table", file_types=list(TABLE_SUFFIXES), elem_id="table-file", height=120)
+        upload = gr.File(label="Your table", file_types=list(TABLE_SUFFIXES), elem_id="table-file", height=150)
         with gr.Column():
             space = gr.Dropdown([*spaces, OWN], value=spaces[0], label="Search space", elem_id="table-space")
             field = gr.Textbox(label="Column to predict", placeholder="the table's accuracy", max_lines=1)
@@ -219,9 +237,15 @@ def tab(gr: Any, spaces: list[str]) -> None:
             known = own_space(text) if name == OWN else get_space(name)
             yield [parts.remark("Reading the table …"), None, None, None]
             results, remarks = read_table(path, known)
-            yield [parts.remark(f"Fitting to {min(len(results), MOST_LABELS)} labels; some seconds …"), None, None, None]
+            yield [
+                parts.remark(f"Fitting to {min(len(results), MOST_LABELS)} labels; some seconds …"),
+                None,
+                None,
+                None,
+            ]
             fitted = fit_to_table(results, field, int(k), remarks)
-            yield ["", summary(fitted), _python(fitted, int(k)), _shell(fitted)]
+            texts = parts.code("python", _python(fitted, int(k))), parts.code("bash", _shell(fitted))
+            yield ["", summary(fitted), *texts]
         except Exception as error:
             yield [parts.problem(parts.message_of(error)), None, None, None]
 

@@ -12,24 +12,23 @@ _WAITING = 40  # clicks that may wait in the queue
 
 
 def build_app() -> Any:
-    """The page, a `gradio.Blocks`; what the first clicks need is made in the background from now on.
+    """The page, a `gradio.Blocks` that has not been launched.
 
     Raises:
         ValueError: Gradio is not installed.
     """
     # Read by Gradio when it is imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="cate-app-"))  # uploads; readable by this user alone
+    os.environ.setdefault(
+        "GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="cate-app-")
+    )  # uploads; readable by this user alone
     try:
         import gradio  # noqa: F401
     except ImportError:
         raise ValueError(_MISSING) from None
     from cate_hf.app._page import build
-    from cate_hf.app._shared import warm_up
 
-    page = build().queue(max_size=_WAITING, default_concurrency_limit=2)
-    warm_up()
-    return page
+    return build().queue(max_size=_WAITING, default_concurrency_limit=2)
 
 
 def launch(host: str = "127.0.0.1", port: int | None = None, open_browser: bool = False, wait: bool = True) -> Any:
@@ -49,6 +48,7 @@ def launch(host: str = "127.0.0.1", port: int | None = None, open_browser: bool 
 
     page = build_app()
     from cate_hf.app._page import CSS, theme
+    from cate_hf.app._shared import warm_up
 
     start = partial(
         page.launch,
@@ -69,6 +69,7 @@ def launch(host: str = "127.0.0.1", port: int | None = None, open_browser: bool 
     )
     _, url, _ = start(prevent_thread_lock=True)
     print(f"cate_hf is at {url} (Ctrl-C ends it)", flush=True)
+    warm_up()  # what the first clicks need, in the background
     if wait:
         page.block_thread()
     return page

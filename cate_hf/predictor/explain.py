@@ -106,13 +106,13 @@ def draw_explanation(
 
 
 def _changes(space, start: "Architecture"):
-    """(what, architecture, place) of each valid single change that gives another architecture; of isomorphic ones each."""
+    """(what, architecture, place) of each valid single change to another architecture; of isomorphic ones each."""
     from cate_hf.graphs.architecture import Architecture
 
     operations, adjacency = list(start.operations), np.array(start.adjacency, dtype=np.uint8)
     own = space.hash(start)
     names = list(space.vocabulary[space.num_inputs : -1])
-    candidates = []
+    candidates: list[tuple[str, list[str], np.ndarray, int | tuple[int, int]]] = []
     for node, operation in enumerate(operations):
         if operation in names:
             others = [other for other in names if other != operation]

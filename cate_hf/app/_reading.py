@@ -133,8 +133,16 @@ def _of_names(read: Any, names: list[str], space: str, form: str, argument: str)
         except (ValueError, OverflowError, RecursionError) as error:
             raise ValueError(_nearest_error(argument, errors, str(error))) from None
         python = f"Architecture.from_json({argument!r})"
-        return Given(found, None, f"{form}, of none of the search spaces {', '.join(names)}", python, argument)
+        return Given(found, None, f"{form}, {_why_of_none(found, errors)}", python, argument)
     raise ValueError(errors[space])
+
+
+def _why_of_none(found: Architecture, errors: dict[str, str]) -> str:
+    """Why an architecture is of none of the spaces, said by the one whose operations it has."""
+    for name, error in errors.items():
+        if {*found.operations} <= {*get_space(name).vocabulary}:
+            return f"not of {name}: {error}"
+    return f"of none of the search spaces {', '.join(errors)}"
 
 
 def _nearest_error(text: str, errors: dict[str, str], plain: str) -> str:

@@ -118,7 +118,7 @@ def fit_to_table(results: TableBenchmark, field: str | None, k: int, remarks: li
     table = results.candidates()
     values = results.query_many(table, name, missing="nan")
     order = np.random.default_rng(0).permutation(np.flatnonzero(~np.isnan(values)))
-    trained, tested = order[:MOST_LABELS], order[MOST_LABELS : MOST_LABELS + _MOST_TESTED]
+    trained, tested = np.sort(order[:MOST_LABELS]), order[MOST_LABELS : MOST_LABELS + _MOST_TESTED]
     bare = table.replace_columns({})
     encoder = space.name if space.name in checkpoint_names() and not isinstance(space, CustomSpace) else None
     predictor = fit_predictor(

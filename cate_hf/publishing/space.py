@@ -66,9 +66,8 @@ def write_space(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     quoted = title if title.replace(" ", "").isalnum() else "'" + title.replace("'", "''") + "'"
-    readme = (
-        _README.replace("title: {title}", f"title: {quoted}").replace("{title}", title).replace("{gradio}", _version())
-    )
+    readme = _README.replace("{gradio}", _version()).replace("title: {title}", f"title: {quoted}")
+    readme = readme.replace("{title}", title)
     for name, text in zip(SPACE_FILES, (_APP, f"{requirement}\n", readme), strict=True):
         (folder / name).write_text(text, encoding="utf-8")
     return folder

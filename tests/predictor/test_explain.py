@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cate_hf import get_space
-from cate_hf.predictor.explain import draw_explanation, explain
+from cate_hf.predictor.explain import contributions, draw_explanation, explain
 from tests.tiny import LARGE, SKIP
 
 
@@ -25,6 +25,15 @@ def test_changes_are_what_they_say(fitted):
     assert list(by_name["node 1: conv3x3-bn-relu → maxpool3x3"].operations) == ["input", "maxpool3x3", "output"]
     assert np.array(by_name["edge 0 → 2 taken away"].adjacency).sum() == 2
     assert "edge 0 → 2 added" not in by_name
+
+
+def test_contributions_are_of_what_is_there(fitted):
+    steps = explain(fitted, SKIP)
+    found = contributions(SKIP, steps)
+    assert set(found) == {1, *((a, b) for a, b in SKIP.edges if any(step.place == (a, b) for step in steps))}
+    assert found[1] == pytest.approx(-np.mean([step.difference for step in steps if step.place == 1]))
+    (away,) = (step for step in steps if step.place == (0, 2))
+    assert found[0, 2] == pytest.approx(-away.difference)
 
 
 def test_the_picture(fitted, tmp_path):

@@ -76,11 +76,11 @@ print(found.found.columns)"""
 def _shell(given: Given, encoding: str, k: int) -> str:
     cell = given.cells.get("", given.cells.get("normal"))
     assert cell is not None
-    if encoding not in ("cate", "universal"):
-        return "# cate neighbours takes checkpoints (cate, universal); for other encodings see the Python"
-    model = given.space or "" if encoding == "cate" else encoding
+    if encoding != "cate":
+        return "# cate neighbours takes checkpoints; for other encodings see the Python"
     first = parts.command("echo", cell.to_json()) + " > cell.jsonl"
-    return f"{first}\n{parts.command('cate', 'neighbours', '--model', model, '--input', 'cell.jsonl', '-k', str(k))}"
+    words = ("--model", given.space or "", "--input", "cell.jsonl", "-k", str(k))
+    return f"{first}\n{parts.command('cate', 'neighbours', *words)}  # of the whole space"
 
 
 def tab(gr: Any, inputs: list, read: Any) -> None:

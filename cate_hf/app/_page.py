@@ -72,10 +72,10 @@ def build() -> Any:
                         elem_id="given-space",
                     )
                     upload = gr.File(
-                        label="or a file: ONNX, DOT, JSON, Parquet",
+                        label="or upload a file",
                         file_types=list(KINDS),
                         elem_id="given-file",
-                        height=150,
+                        height=170,
                     )
                 inputs = [text, space, upload]
                 with gr.Column(scale=5, min_width=320), gr.Tabs():

@@ -127,8 +127,10 @@ def on_click(button: Any, handler: Callable[..., Any], inputs: list, outputs: li
 
 
 def command(*words: str) -> str:
-    """A command line of these words, quoted where a shell needs it."""
-    return shlex.join(words)
+    """A command line of these words, quoted where a shell needs it; text with single quotes only, in double ones."""
+    return " ".join(
+        f'"{word}"' if "'" in word and not re.search(r'["$`\\!]', word) else shlex.quote(word) for word in words
+    )
 
 
 def code(language: str, text: str) -> str:

@@ -15,6 +15,7 @@ from cate_hf.encodings import get_encoding
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.hub.layout import checkpoint_names
 from cate_hf.predictor import fit_predictor, load_predictor
+from cate_hf.predictor.explain import explain
 from cate_hf.predictor.files import predictor_names
 from cate_hf.spaces import Space, get_space, space_names
 
@@ -26,10 +27,10 @@ __all__ = ["bounded_pool", "encoded", "known_spaces", "predictor_of", "results_o
 SAMPLE = 10_000  # architectures that stand for a space with more
 LABELS = 150  # that the predictor of a space with results of its own learns from
 _WORDS = {
-    "cate": "the bundled checkpoint",
-    "universal": "any space, not trained",
-    "structure": "statistics of the graph",
-    "adjacency": "one-hot edges and operations",
+    "cate": "pre-trained",
+    "universal": "any space",
+    "structure": "statistics",
+    "adjacency": "one-hot",
     "path-truncated": "short paths",
 }
 ENCODINGS = tuple(_WORDS)
@@ -148,9 +149,12 @@ def warm_up(spaces: list[str] | None = None) -> threading.Thread:
 
     def work() -> None:
         for space in spaces or known_spaces():
-            first = encodings_of(space)[0]
-            for make in (lambda: encoded(space, first), lambda: results_of(space), lambda: predictor_of(space)):  # noqa: B023
-                make()
+            encoded(space, encodings_of(space)[0])
+            results_of(space)
+            if (found := predictor_of(space)) is not None:
+                predictor, lock = found
+                with lock:
+                    explain(predictor, predictor.space.example())  # compiles what the first click would wait for
 
     thread = threading.Thread(target=work, name="cate-app-warm-up", daemon=True)
     thread.start()

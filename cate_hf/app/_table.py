@@ -159,13 +159,14 @@ def summary(fitted: Fitted) -> str:
         parts.table(rows),
         "<b>What to train next, the best prediction first</b>",
     ]
+    pieces.append(parts.legend(parts.inner(results.space)))
     cards = []
     columns = fitted.next.columns
     for row in range(min(_SHOWN, len(fitted.next))):
         text = [(fitted.field, f"{columns['predicted'][row]:.4g} ± {columns['deviation'][row]:.2g}")]
         text += [(parts.in_words(name), f"{columns[name][row]:,}") for name in results.space.cost_names]
         cards.append(f'<div class="cate-card">{parts.picture(fitted.next[row])}{parts.table(text)}</div>')
-    pieces.append(f'<div class="cate-cards">{"".join(cards)}</div>{parts.legend(parts.inner(results.space))}')
+    pieces.append(f'<div class="cate-cards">{"".join(cards)}</div>')
     pieces.append(parts.download("train_next.csv", as_csv(fitted.next), f"Download all {len(fitted.next)} (CSV)"))
     return "".join(pieces)
 
@@ -218,7 +219,7 @@ def tab(gr: Any, spaces: list[str]) -> None:
         )
     )
     with gr.Row():
-        upload = gr.File(label="Your table", file_types=list(TABLE_SUFFIXES), elem_id="table-file", height=150)
+        upload = gr.File(label="Your table", file_types=list(TABLE_SUFFIXES), elem_id="table-file", height=170)
         with gr.Column():
             space = gr.Dropdown([*spaces, OWN], value=spaces[0], label="Search space", elem_id="table-space")
             field = gr.Textbox(label="Column to predict", placeholder="the table's accuracy", max_lines=1)

@@ -1,6 +1,8 @@
 """Starting the app, here or as a Space of the Hub: no network of its own, no analytics, bounded uploads."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from typing import Any
 
@@ -19,9 +21,9 @@ def build_app() -> Any:
     """
     # Read by Gradio when it is imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault(
-        "GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="cate-app-")
-    )  # uploads; readable by this user alone
+    if "GRADIO_TEMP_DIR" not in os.environ:  # of uploads; readable by this user alone
+        os.environ["GRADIO_TEMP_DIR"] = folder = tempfile.mkdtemp(prefix="cate-app-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         import gradio  # noqa: F401
     except ImportError:

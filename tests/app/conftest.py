@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,22 @@ def small():
     shared.SAMPLE, shared.LABELS = 400, 30
     yield
     shared.SAMPLE, shared.LABELS = before
+
+
+@pytest.fixture(autouse=True)
+def on_this_machine(monkeypatch):
+    """No connection of this process to another machine is made, or tried."""
+    tried, connect = [], socket.socket.connect
+
+    def watched(own, address):
+        if own.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            tried.append(address)
+            raise OSError(f"not to {address}")
+        return connect(own, address)
+
+    monkeypatch.setattr(socket.socket, "connect", watched)
+    yield
+    assert tried == []
 
 
 @pytest.fixture

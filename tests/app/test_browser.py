@@ -4,7 +4,6 @@ import base64
 import re
 
 import httpx
-import pytest
 
 from cate_hf import get_space
 from cate_hf.app import _table

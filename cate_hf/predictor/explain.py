@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["contributions", "draw_explanation", "explain"]
 
 _MOST_BARS = 40
+_LONGEST_NOTATION = 120  # characters
 
 
 class Change(NamedTuple):
@@ -21,26 +22,29 @@ class Change(NamedTuple):
         what: in words, nodes by their numbers in the drawing, such as "node 2: conv3x3-bn-relu → maxpool3x3".
         difference: of the predicted label, in its units; deviation: of the changed architecture's prediction.
         architecture: the changed one, without nodes that the change left unused.
-        place: the node whose operation changed, or the edge (source, target) that was taken away or added.
+        place: the node whose operation changed, or the edge (source, target) that was taken away or added; None of a
+            step of the space that is neither in the drawing.
     """
 
     what: str
     difference: float
     deviation: float
     architecture: "Architecture"
-    place: "int | tuple[int, int]"
+    place: "int | tuple[int, int] | None"
 
 
 def explain(predictor: "Predictor", architecture: "Architecture", target: str | None = None) -> list[Change]:
     """Every valid change of one operation or one edge (taken away or added), all predicted at once, the change with the
-    largest predicted gain first.
+    largest predicted gain first. In a space with a short notation also its other steps, such as an operation on an edge
+    of NAS-Bench-201 that had none.
 
     Raises:
         ValueError: the architecture is not of the predictor's space, or no such target.
     """
     space = predictor.space
     start = space.validate(architecture)
-    found = list(_changes(space, start))
+    found = [*_changes(space, start)]
+    found += _other_steps(space, start, [other for _, other, _ in found])
     changed = [other for _, other, _ in found]
     mean, deviation = predictor.predict([start, *changed], target)
     steps = [
@@ -61,7 +65,7 @@ def contributions(architecture: "Architecture", steps: list[Change]) -> dict["in
     """
     found: dict[int | tuple[int, int], list[float]] = {}
     for step in steps:
-        if isinstance(step.place, int) or architecture.adjacency[step.place]:
+        if step.place is not None and (isinstance(step.place, int) or architecture.adjacency[step.place]):
             found.setdefault(step.place, []).append(-step.difference)
     order = sorted(found, key=lambda place: (not isinstance(place, int), place))  # nodes first
     return {place: float(np.mean(found[place])) for place in order}
@@ -103,6 +107,19 @@ def draw_explanation(
     with atomic_output(file) as temporary:
         figure.savefig(temporary, dpi=130)
     return steps
+
+
+def _other_steps(space, start: "Architecture", known: list["Architecture"]):
+    """(what, architecture, None) of each neighbour that is not known yet, where the space has a short notation."""
+    if len(space.native(start) or "?" * _LONGEST_NOTATION) >= _LONGEST_NOTATION:
+        return []
+    hashes = {*space.hash_many(space.table(known)).tolist()} if known else set()
+    others = space.neighbours(start)
+    return [
+        (f"to {space.native(o)}", o, None)
+        for o, h in zip(others, others.columns["hash"], strict=True)
+        if h not in hashes
+    ]
 
 
 def _changes(space, start: "Architecture"):

@@ -61,7 +61,9 @@ def served():
     pytest.importorskip("gradio", reason="no Gradio: pip install 'cate_hf[app]'")
     from cate_hf.app import serving
 
-    page = serving.launch(wait=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "warm_up", lambda: None)  # what is not clicked is not made
+        page = serving.launch(wait=False)
     yield page
     page.close()
 

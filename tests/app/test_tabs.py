@@ -5,6 +5,7 @@ import csv
 import io
 import re
 import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,9 +87,28 @@ def test_the_map_has_a_dot_for_each_and_a_star():
         _map.space_map("darts", "adjacency", _map.ACCURACY)
 
 
-def test_predict_and_its_python(capsys):
+@pytest.fixture
+def fits(monkeypatch):
+    """In place of a second fit, which takes its time: the predictor that is there, and what was asked for."""
+    asked = []
+
+    def fit(*arguments, **options):
+        asked.append((*arguments, options))
+        return fits.predictor
+
+    monkeypatch.setattr("cate_hf.fit_predictor", fit, raising=False)
+    fits = SimpleNamespace(asked=asked, predictor=None)
+    return fits
+
+
+def test_predict_and_its_python(fits):
     shown, python, _ = _predict.predict(given())
+    fits.predictor, _ = shared.predictor_of("nasbench201")
     exec(python, names := {})
+    ((table, labels, options),) = fits.asked
+    assert options == {"encoder": "nasbench201"} | shared.FIT
+    assert (table.columns["hash"] == get_space("nasbench201").sample(30, seed=0).columns["hash"]).all()
+    assert (labels == load_benchmark("nasbench201").query_many(table, "validation_accuracy")).all()
     mean = names["predictor"].predict(names["cell"])[0][0]
     assert f"{100 * mean:.2f} %" in shown
     measured = load_benchmark("nasbench201").query(CELL, "validation_accuracy")
@@ -155,7 +175,7 @@ def test_races_that_are_refused(change, message):
         _race.settings_of(**asked | change)
 
 
-def test_a_table_of_ones_own(results, monkeypatch, capsys):
+def test_a_table_of_ones_own(results, monkeypatch, fits):
     table, remarks = _table.read_table(results, get_space("nasbench201"))
     fitted = _table.fit_to_table(table, None, 10, remarks)
     assert (fitted.field, fitted.labels, len(fitted.next)) == ("accuracy", 40, 10)
@@ -167,9 +187,12 @@ def test_a_table_of_ones_own(results, monkeypatch, capsys):
     python = _table._python(fitted, 10)
     assert len(python.splitlines()) == 5
     monkeypatch.chdir(results.parent)
-    exec(python.rsplit("\n", 1)[0], names := {})
-    again = names["predictor"].predict(fitted.next)[0]
-    assert np.allclose(again, fitted.next.columns["predicted"])
+    fits.predictor = fitted.predictor
+    exec(python.rsplit("\n", 1)[0], {})
+    ((trained, labels, options),) = fits.asked
+    assert trained.columns["hash"].tolist() == table.candidates().columns["hash"].tolist()
+    assert (labels == table.query_many(trained, "accuracy")).all()
+    assert options == {"encoder": "nasbench201"} | shared.FIT
 
 
 def test_a_space_of_ones_own_stays_ones_own(tmp_path):

@@ -6,8 +6,6 @@ from typing import Any
 from cate_hf.app._parts import inner
 from cate_hf.spaces import get_space
 
-__all__ = ["canvas"]
-
 _SPACES = ("nasbench201", "nasbench101")  # whose graphs have one node "input" and one "output"
 _SVG = """<svg viewBox="0 0 440 260" role="img" aria-label="canvas"><defs><marker id="cate-arrow" viewBox="0 0 10 10"
 refX="6" refY="5" markerWidth="7" markerHeight="7" orient="auto"><path d="M0,0 L10,5 L0,10 z"></path></marker></defs>

@@ -7,8 +7,6 @@ from cate_hf.app._reading import Given
 from cate_hf.spaces import get_space
 from cate_hf.spaces.facts import facts
 
-__all__ = ["look", "tab"]
-
 
 def look(given: Given) -> tuple[str, str, str]:
     """HTML of what an architecture is, and the Python and the command line that show the same."""

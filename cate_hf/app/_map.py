@@ -10,8 +10,6 @@ from cate_hf.app._reading import Given, single_cell
 from cate_hf.experiments.maps import principal_map
 from cate_hf.spaces import get_space
 
-__all__ = ["space_map", "tab"]
-
 ACCURACY = "accuracy"
 _COLOURS = ("parameters", "flops", ACCURACY)
 

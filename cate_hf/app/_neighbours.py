@@ -11,8 +11,6 @@ from cate_hf.encodings.neighbours import neighbours_in
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
 
-__all__ = ["nearest", "tab"]
-
 MOST = 12
 
 

@@ -8,8 +8,6 @@ from cate_hf.app import _shared as shared
 from cate_hf.app._canvas import canvas
 from cate_hf.app._reading import ANY, KINDS, Given, read_given
 
-__all__ = ["CSS", "build", "theme"]
-
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 _MONOSPACE = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")

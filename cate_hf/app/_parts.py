@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces import Space
 
-__all__ = ["bars", "command", "download", "guarded", "picture", "problem", "remark", "table"]
 
 _LOG = logging.getLogger(__name__)
 _DRAWING = threading.Lock()  # matplotlib's caches of fonts are not made for several threads

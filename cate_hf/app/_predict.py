@@ -13,8 +13,6 @@ from cate_hf.predictor.explain import Change, contributions, explain
 from cate_hf.predictor.files import predictor_names
 from cate_hf.spaces import get_space
 
-__all__ = ["predict", "tab"]
-
 _CHANGES = 5  # best ones that are drawn
 
 

@@ -14,8 +14,6 @@ from cate_hf.experiments.settings import NO_ENCODING, CompareSettings
 from cate_hf.search import parse_algorithm
 from cate_hf.search.evaluation import Evaluation
 
-__all__ = ["Racer", "race", "tab"]
-
 ALGORITHMS = (
     *("random", "regularized-evolution", "local-search", "bo-gp", "bo-dngo", "cate-dngo-ls", "mlp-predictor"),
     *("bananas", "cate-predictor"),

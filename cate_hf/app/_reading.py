@@ -11,8 +11,6 @@ from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.formats.read import read_architecture
 from cate_hf.spaces import get_space
 
-__all__ = ["Given", "read_given", "single_cell"]
-
 MOST_TEXT, MOST_BYTES = 50_000, 10_000_000
 ANY = "find it"  # instead of a space's name
 KINDS = (".json", ".jsonl", ".parquet", ".dot", ".onnx")

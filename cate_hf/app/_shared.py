@@ -22,7 +22,6 @@ from cate_hf.spaces import Space, get_space, space_names
 if TYPE_CHECKING:
     from cate_hf.predictor.model import Predictor
 
-__all__ = ["bounded_pool", "encoded", "known_spaces", "predictor_of", "results_of", "warm_up"]
 
 SAMPLE = 10_000  # architectures that stand for a space with more
 LABELS = 150  # that the predictor of a space with results of its own learns from

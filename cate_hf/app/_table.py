@@ -23,8 +23,6 @@ from cate_hf.spaces import Space, get_space
 from cate_hf.spaces.custom import CustomSpace
 from cate_hf.spaces.sampling import sample_unique
 
-__all__ = ["Fitted", "fit_to_table", "tab"]
-
 OWN = "one of my own (YAML below)"
 MOST_BYTES, MOST_ROWS, MOST_LABELS, MOST_NODES, MOST_YAML = 5_000_000, 20_000, 300, 24, 20_000
 _CANDIDATES, _SHOWN, _MOST_TESTED = 2_000, 5, 1_000

@@ -59,7 +59,7 @@ def results(tmp_path) -> Path:
 def served():
     """The page, served from this process; it has the attribute `local_url`."""
     pytest.importorskip("gradio", reason="no Gradio: pip install 'cate_hf[app]'")
-    from cate_hf.app import serving
+    from cate_hf.app import _serving as serving
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shared, "warm_up", lambda: None)  # what is not clicked is not made

@@ -8,7 +8,7 @@ import pytest
 from cate_hf import get_space
 from cate_hf.app import _table
 from cate_hf.app._page import EXAMPLES
-from cate_hf.app.serving import MAX_UPLOAD
+from cate_hf.app._serving import MAX_UPLOAD
 from tests.app.conftest import CELL
 
 pytest.importorskip("gradio", reason="no Gradio: pip install 'cate_hf[app]'")

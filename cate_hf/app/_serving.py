@@ -6,8 +6,6 @@ import shutil
 import tempfile
 from typing import Any
 
-__all__ = ["MAX_UPLOAD", "build_app", "launch"]
-
 MAX_UPLOAD = 10_000_000  # bytes of one file
 _MISSING = "the app needs Gradio: pip install 'cate_hf[app]'"
 _WAITING = 40  # clicks that may wait in the queue

@@ -8,6 +8,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from cate_hf.commands import (
+    _app,
     _comparisons,
     _encodings,
     _finetune,
@@ -74,5 +75,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "card": _hub.card,
     "publish": _hub.publish,
     "publish-dataset": _hub.publish_dataset,
+    "app": _app.app,
+    "publish-space": _app.publish_space,
 }
 """Name on the command line -> the function that typer makes a command of, in the order of `cate --help`."""

@@ -36,7 +36,7 @@ def publish(
     """
     from cate_hf.publishing.publish import publish_checkpoint
 
-    _tell(folder, publish_checkpoint(folder, repo_id, private, revision, dry_run))
+    tell(folder, publish_checkpoint(folder, repo_id, private, revision, dry_run))
 
 
 def publish_dataset(
@@ -54,10 +54,11 @@ def publish_dataset(
     """
     from cate_hf.publishing.publish import publish_pairs
 
-    _tell(folder, publish_pairs(folder, repo_id, private, revision, dry_run))
+    tell(folder, publish_pairs(folder, repo_id, private, revision, dry_run))
 
 
-def _tell(folder: Path, published: Any) -> None:
+def tell(folder: Path | str, published: Any) -> None:
+    """Print what was, or would be, published of a folder."""
     if published.left_out:
         typer.echo(f"not published of {folder}: {', '.join(published.left_out)}")
     size = f"{len(published.files)} files, {sum(published.files.values()):,} bytes"

@@ -1,7 +1,7 @@
 """`cate show`: one architecture, as a table and as a picture."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cate_hf.graphs.architecture import Architecture
-    from cate_hf.spaces import Space as SearchSpace
 
-_COST_NAMES = {"flops": "FLOPs"}
 _LEAST_WIDTH = 100  # of the tables, where the output is no terminal or a narrow one
 
 
@@ -50,6 +48,7 @@ def show(
     from cate_hf.graphs.drawing import check_picture
     from cate_hf.graphs.formats.read import read_architecture
     from cate_hf.spaces import get_space
+    from cate_hf.spaces.facts import facts
 
     search_space = None if space is None else get_space(space)
     if output is not None:
@@ -66,22 +65,6 @@ def show(
     for name, path in pictures.items():
         draw(cells[name], path)
         typer.echo(f"wrote {path}")
-
-
-def facts(architecture: Any, space: "SearchSpace | None") -> dict[str, str]:
-    """What is known of an architecture, or of a pair of cells, by name, as text."""
-    if space is None:
-        return {"hash": f"{architecture.hash()} (by the names of its operations; a space has its own)"}
-    known = {"space": space.name, "hash": space.hash(architecture)}
-    for name in space.cost_names:
-        if hasattr(architecture, "operations"):
-            cost = space.costs(space.table([architecture]), name)[0].item()
-        else:
-            cost = getattr(space, name)(architecture)
-        known[_COST_NAMES.get(name, name)] = f"{cost:,}"
-    if native := space.native(architecture):
-        known["notation"] = native
-    return known
 
 
 def _print(cells: "dict[str, Architecture]", known: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from cate_hf.graphs.conditions import parse_where, where_rows
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search import parse_algorithm
 
-__all__ = ["CompareSettings", "parse_options", "preset"]
+__all__ = ["NO_ENCODING", "CompareSettings", "parse_options", "preset"]
 
 SETTINGS_FILE = "settings.json"
 NO_ENCODING = "–"  # of an algorithm that looks at no vectors

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "draw"]
+__all__ = ["check_picture", "draw", "operation_colour"]
 
 # Pale, for dark text.
 _COLOURS = "#9ecae9 #ffbf79 #88d27a #fa9fb5 #d6bcf0 #f2cf5b #83d3cb #e5ae9d #c5d86d #b7bfe8 #e8c3a0 #f4b4e0".split()

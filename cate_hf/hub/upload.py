@@ -23,7 +23,7 @@ def upload_folder(
         folder: all its files go.
         repo_id: "owner/name".
         own_files: patterns of files of the repository that go when the folder does not have them.
-        kind: "model" or "dataset".
+        kind: "model", "dataset" or "space", one of Gradio.
         private: of the repository, when it is made.
         revision: branch to commit to, made where it does not exist.
 
@@ -38,7 +38,8 @@ def upload_folder(
 
     api = HfApi()
     with hub_errors(repo_id, kind=kind), bars_on_terminals():
-        url = api.create_repo(repo_id, repo_type=kind, private=private or None, exist_ok=True)
+        sdk = "gradio" if kind == "space" else None
+        url = api.create_repo(repo_id, repo_type=kind, private=private or None, exist_ok=True, space_sdk=sdk)
         if revision is not None:
             api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
         before = api.repo_info(repo_id, repo_type=kind, revision=revision).sha

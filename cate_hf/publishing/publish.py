@@ -72,7 +72,7 @@ def publish_checkpoint(
             encodes differently, its card is not valid; or the Hub refuses (HubError).
     """
     folder = Path(folder)
-    _check_repo_id(repo_id)
+    check_repo_id(repo_id)
     check_checkpoint_folder(folder)
     if pickles := pickled_weights(folder):
         raise ValueError(f"{folder / pickles[0]}: a pickle is not published; move it out of the folder")
@@ -93,7 +93,7 @@ def publish_pairs(
     from cate_hf.data.pairs import OWN_FILES, check_pairs
 
     folder = Path(folder)
-    _check_repo_id(repo_id)
+    check_repo_id(repo_id)
     rendered = render_pairs_card(folder)
     check_pairs(folder)
     read_parquet(folder / "architectures.parquet")
@@ -103,7 +103,8 @@ def publish_pairs(
         return _upload(staged, left_out, repo_id, "dataset", OWN_FILES, private, revision, dry_run)
 
 
-def _check_repo_id(repo_id: str) -> None:
+def check_repo_id(repo_id: str) -> None:
+    """Raise ValueError for what is no owner/name."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 

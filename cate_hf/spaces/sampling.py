@@ -10,7 +10,7 @@ from cate_hf.graphs.table import ArchitectureTable
 if TYPE_CHECKING:
     from cate_hf.spaces.base import Space
 
-__all__ = ["different"]
+__all__ = ["different", "sample_unique"]
 
 _DRY_ROUNDS = 20  # rounds of drawing that bring nothing new before a sample is given up
 _MOST_AT_ONCE = 262_144

@@ -41,7 +41,7 @@ class File:
 
 @dataclass
 class Repository:
-    """kind is "models" or "datasets"; id is "owner/name"."""
+    """kind is "models", "datasets" or "spaces"; id is "owner/name"."""
 
     kind: str
     id: str

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.hub_stub.server import HubStub, Request
 
 _REPO = r"(?P<id>[\w.-]+/[\w.-]+)"
-_API = rf"/api/(?P<kind>models|datasets)/{_REPO}"
+_API = rf"/api/(?P<kind>models|datasets|spaces)/{_REPO}"
 _PATH = r"(?P<path>.+)"
 
 
@@ -42,7 +42,7 @@ class Routes:
         ("GET", r"/api/whoami-v2", "whoami"),
         ("POST", r"/api/repos/create", "create"),
         ("POST", r"/api/validate-yaml", "validate"),
-        ("GET", r"/api/(?P<kind>models|datasets)", "listing"),
+        ("GET", r"/api/(?P<kind>models|datasets|spaces)", "listing"),
         ("GET", rf"{_API}/refs", "refs"),
         ("GET", rf"{_API}/commits/(?P<revision>[^/]+)", "history"),
         ("GET", rf"{_API}(/revision/(?P<revision>[^/]+))?", "info"),
@@ -51,10 +51,10 @@ class Routes:
         ("POST", rf"{_API}/branch/(?P<branch>[^/]+)", "branch"),
         ("POST", rf"{_API}/preupload/(?P<revision>[^/]+)", "preupload"),
         ("POST", rf"{_API}/commit/(?P<revision>[^/]+)", "commit"),
-        ("POST", rf"(/(?P<kind>datasets))?/{_REPO}\.git/info/lfs/objects/batch", "lfs_batch"),
+        ("POST", rf"(/(?P<kind>datasets|spaces))?/{_REPO}\.git/info/lfs/objects/batch", "lfs_batch"),
         ("PUT", r"/lfs-upload/(?P<oid>[0-9a-f]{64})", "lfs_put"),
         ("GET|HEAD", r"/lfs-download/(?P<oid>[0-9a-f]{64})", "lfs_get"),
-        ("GET|HEAD", rf"(/(?P<kind>datasets))?/{_REPO}/resolve/(?P<revision>[^/]+)/{_PATH}", "resolve"),
+        ("GET|HEAD", rf"(/(?P<kind>datasets|spaces))?/{_REPO}/resolve/(?P<revision>[^/]+)/{_PATH}", "resolve"),
     )
 
     def __init__(self, hub: "HubStub"):
@@ -168,13 +168,15 @@ class Routes:
 
     def create(self) -> Answer:
         asked = json.loads(self.request.body)
-        kind = {"model": "models", "dataset": "datasets"}[asked.get("type") or "model"]
+        kind = {"model": "models", "dataset": "datasets", "space": "spaces"}[asked.get("type") or "model"]
         if self.user is None:
             raise Refused(401, "", "Invalid username or password.")
         id = f"{asked.get('organization') or self.user['name']}/{asked['name']}"
         if not self.owns(id):
             raise Refused(403, "", f"You don't have the rights to create a {kind[:-1]} under that namespace")
-        url = f"{self.hub.url}/{'datasets/' if kind == 'datasets' else ''}{id}"
+        if kind == "spaces" and asked.get("sdk") not in ("docker", "gradio", "static"):
+            raise Refused(400, "", 'Invalid input: "sdk" must be one of docker, gradio, static')
+        url = f"{self.hub.url}/{'' if kind == 'models' else f'{kind}/'}{id}"
         if (kind, id) in self.hub.repositories:
             return _json({"url": url, "name": id, "error": "You already created this repository"}, 409)
         private = asked.get("visibility") == "private" or bool(asked.get("private"))
@@ -183,10 +185,10 @@ class Routes:
 
     def validate(self) -> Answer:
         """The metadata as far as the Hub is known to check it: types, and of a model's results that they are whole."""
-        from huggingface_hub import DatasetCard, ModelCard
+        from huggingface_hub import DatasetCard, ModelCard, SpaceCard
 
         asked = json.loads(self.request.body)
-        card_class = {"model": ModelCard, "dataset": DatasetCard}[asked["repoType"]]
+        card_class = {"model": ModelCard, "dataset": DatasetCard, "space": SpaceCard}[asked["repoType"]]
         errors, warnings = [], []
         try:
             data = card_class(asked["content"]).data
@@ -194,6 +196,8 @@ class Routes:
                 warnings.append({"message": "empty or missing yaml metadata in repo card"})
             elif data.license is not None and not re.fullmatch(r"[a-z0-9.-]+", str(data.license)):
                 errors.append({"message": f'"license" must be one of the known identifiers, not {data.license!r}'})
+            if asked["repoType"] == "space":
+                errors += [{"message": f'"{name}" is required'} for name in ("sdk", "emoji") if not data.get(name)]
         except Exception as error:
             errors.append({"message": str(error)})
         return _json({"errors": errors, "warnings": warnings}, 400 if errors else 200)
@@ -251,5 +255,5 @@ class Routes:
             elif item["key"] == "deletedFile":
                 del files[value["path"]]
         sha = repository.commit(files, message, revision)
-        prefix = "datasets/" if kind == "datasets" else ""
+        prefix = "" if kind == "models" else f"{kind}/"
         return _json({"commitUrl": f"{self.hub.url}/{prefix}{id}/commit/{sha}", "commitOid": sha, "hookOutput": ""})

@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from cate_hf.cli import _app
 from cate_hf.commands import _listed
+from cate_hf.commands._doctor import EXTRAS
 
 _COMMAND = re.compile(r"  (?:cate|accelerate|python) ")
 _HEAD = """# Command line
@@ -24,21 +25,27 @@ def command_line() -> str:
     command = get_command(_app)
     context = command.make_context("cate", ["--help"], resilient_parsing=True)
     text = re.sub(r"<(\w+)>", _named, get_docs_for_click(obj=command, ctx=context, name="cate"))
-    lines: list[str] = []
+    before, verbs = text.split("**Usage**:", 1)[0].split("\n", 1)[1], text[text.index("## `cate ") :]
+    lines = [*before.splitlines(), "| verb | what it does |", "|---|---|"]
+    for name, verb in command.commands.items():
+        lines.append(f"| [`{name}`](#cate-{name}) | {' '.join(verb.help.split(chr(10) * 2)[0].split())} |")
+    lines += ["", *verbs.splitlines()]
+    return _HEAD + re.sub(r"\*\*Options\*\*:\n\n+(?=#|$)", "", _examples(lines))
+
+
+def _examples(lines: list[str]) -> str:
+    """Commands in a paragraph of their own become blocks of code; --help goes."""
+    found: list[str] = []
     inside = False
-    for line in text.split("\n", 1)[1].splitlines():
-        if "`-h, --help`" in line:
-            continue
+    for line in lines:
         example = bool(_COMMAND.match(line))
-        if example and not inside:
-            lines.append("```bash")
-        elif inside and line.strip() and not example:
-            lines += ["```", ""]
-        if inside and not line.strip():
-            continue  # no empty lines between commands
-        inside = example or (inside and not line.strip())
-        lines.append(line.strip() if example else line)
-    return _HEAD + "\n".join(lines)
+        if "`-h, --help`" in line or (inside and not line.strip()):
+            continue
+        if example != inside:
+            found += ["```bash"] if example else ["```", ""]
+        inside = example
+        found.append(line.strip() if example else line)
+    return "\n".join(found)
 
 
 def _named(found: re.Match) -> str:
@@ -47,6 +54,12 @@ def _named(found: re.Match) -> str:
         return _listed(found[1])
     except KeyError:
         return found[0]
+
+
+def on_page_markdown(markdown, **_):
+    """The table of extras, from what `cate doctor` says of them."""
+    rows = "".join(f"| `{name}` | {purpose} |\n" for name, purpose in EXTRAS.items())
+    return markdown.replace("EXTRAS\n", f"| extra | what it is for |\n|---|---|\n{rows}")
 
 
 def on_files(files, config):

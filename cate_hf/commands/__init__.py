@@ -1,6 +1,10 @@
 """The verbs of the `cate` command: thin, each calls a function that is importable elsewhere."""
 
+import contextlib
+import functools
 import importlib
+import inspect
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +13,7 @@ from typer.core import TyperCommand
 
 from cate_hf.commands import (
     _comparisons,
+    _doctor,
     _encodings,
     _finetune,
     _hub,
@@ -20,6 +25,8 @@ from cate_hf.commands import (
     _statistics,
     _tables,
 )
+from cate_hf.commands._options import Silent
+from cate_hf.core.progress import no_progress
 
 __all__ = ["VERBS", "Verb"]
 
@@ -52,7 +59,26 @@ class Verb(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-VERBS: dict[str, Callable[..., None]] = {
+def _with_quiet(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with an option --quiet, no progress and no messages, where it has none of its own."""
+    signature = inspect.signature(verb)
+    if "quiet" in signature.parameters:
+        return verb
+
+    @functools.wraps(verb)
+    def quietly(*args: Any, quiet: bool = False, **kwargs: Any) -> None:
+        if not quiet:
+            return verb(*args, **kwargs)
+        with no_progress(), open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+            return verb(*args, **kwargs)
+
+    option = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Silent)
+    quietly.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
+    quietly.__annotations__ = verb.__annotations__ | {"quiet": Silent}
+    return quietly
+
+
+_VERBS: dict[str, Callable[..., None]] = {
     "spaces": _spaces.spaces,
     "show": _show.show,
     "enumerate": _tables.enumerate_space,
@@ -74,5 +100,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "card": _hub.card,
     "publish": _hub.publish,
     "publish-dataset": _hub.publish_dataset,
+    "doctor": _doctor.doctor,
 }
+
+VERBS = {name: _with_quiet(verb) for name, verb in _VERBS.items()}
 """Name on the command line -> the function that typer makes a command of, in the order of `cate --help`."""

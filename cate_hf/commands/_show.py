@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cate_hf.commands._options import Overwrite
+from cate_hf.commands._listing import print_json
+from cate_hf.commands._options import Json, Overwrite
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,6 +34,8 @@ def show(
         Path | None, typer.Option(help="Picture to write: .svg, .png or .pdf.", show_default=False)
     ] = None,
     overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the hash alone.")] = False,
 ) -> None:
     """Show an architecture: operations, edges, hash, costs and its space's notation.
 
@@ -62,29 +65,36 @@ def show(
         pictures = {name: output.with_stem(f"{output.stem}-{name}" if name else output.stem) for name in cells}
         for path in pictures.values():
             check_output(path, overwrite)
-    _print(cells, facts(found, search_space))
+    known = facts(found, search_space)
+    if json:
+        print_json(known | (cells[""].to_dict() if "" in cells else {n: cell.to_dict() for n, cell in cells.items()}))
+    elif quiet:
+        typer.echo(known["hash"])
+    else:
+        _print(cells, known)
     for name, path in pictures.items():
         draw(cells[name], path)
-        typer.echo(f"wrote {path}")
+        if not (json or quiet):
+            typer.echo(f"wrote {path}")
 
 
-def facts(architecture: Any, space: "SearchSpace | None") -> dict[str, str]:
-    """What is known of an architecture, or of a pair of cells, by name, as text."""
+def facts(architecture: Any, space: "SearchSpace | None") -> dict[str, Any]:
+    """What is known of an architecture, or of a pair of cells, by name."""
     if space is None:
-        return {"hash": f"{architecture.hash()} (by the names of its operations; a space has its own)"}
-    known = {"space": space.name, "hash": space.hash(architecture)}
+        return {"hash": architecture.hash()}
+    known: dict[str, Any] = {"space": space.name, "hash": space.hash(architecture)}
     for name in space.cost_names:
         if hasattr(architecture, "operations"):
             cost = space.costs(space.table([architecture]), name)[0].item()
         else:
             cost = getattr(space, name)(architecture)
-        known[_COST_NAMES.get(name, name)] = f"{cost:,}"
+        known[name] = cost
     if native := space.native(architecture):
         known["notation"] = native
     return known
 
 
-def _print(cells: "dict[str, Architecture]", known: dict[str, str]) -> None:
+def _print(cells: "dict[str, Architecture]", known: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -95,7 +105,10 @@ def _print(cells: "dict[str, Architecture]", known: dict[str, str]) -> None:
         console.print(_nodes(cell, f"{name} cell: {size}" if name else size))
     view = Table.grid(padding=(0, 2))
     long = {}
-    for name, text in known.items():
+    texts = {_COST_NAMES.get(k, k): value if isinstance(value, str) else f"{value:,}" for k, value in known.items()}
+    if "space" not in known:
+        texts["hash"] += " (by the names of its operations; a space has its own)"
+    for name, text in texts.items():
         if len(name) + 2 + len(text) < console.width:
             view.add_row(Text(name), Text(text))
         else:  # in one piece, so that it can be copied

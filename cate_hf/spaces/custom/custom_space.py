@@ -1,4 +1,4 @@
-"""A search space of one's own: operations, limits and costs, from a YAML file or from Python (docs/reference/space_file.md)."""
+"""A search space of one's own: operations, limits and costs, by YAML (docs/reference/space_file.md) or in Python."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ HOUSE := build/house
 
 help:
 	@echo "make demo       see the package at work, a few minutes; files in demo-output/"
-	@echo "make docs       the site, in build/site (index.html opens from the disk)"
+	@echo "make docs       the site, in build/site"
 	@echo "make test       the tests; make test-slow: those of over a minute"
 	@echo "make test PYTHON=python3.12   the same in an environment of its own"
 	@echo "make fuzz       damaged files for every reader, MINUTES=5 of them; finds in fuzz-output/"

@@ -1,4 +1,4 @@
-"""The examples of README.md, AGENTS.md and docs/: how they are found in a page, and a process that runs them.
+"""The examples of README.md, AGENTS.md, docs/ and the notebooks: how they are found, and a process that runs them.
 
 A page's fenced blocks of Python and bash run as they are written, one after the other, in a folder of the page's own
 and, Python, in one session. Comments before a block say what is done with it:
@@ -7,9 +7,12 @@ and, Python, in one session. Comments before a block say what is done with it:
     <!-- not run: REASON -->        it does not
     <!-- printed -->                a text block: what the block before prints; numbers to 2 %
 
+The cells of a notebook run so, too, and must print what is stored in it.
+
 `<!-- after: PAGE -->` at the top: the page goes on in the folder of another one.
 """
 
+import json
 import re
 import subprocess
 from dataclasses import dataclass, field
@@ -71,7 +74,14 @@ class Ran:
 
 def blocks(page: str) -> list[Block]:
     text = (ROOT / page).read_text(encoding="utf-8")
+    if page.endswith(".ipynb"):
+        return [block for cell in json.loads(text)["cells"] if cell["cell_type"] == "code" for block in _of_cell(cell)]
     return [Block(mark or None, language, code) for mark, _, language, code in _BLOCK.findall(text)]
+
+
+def _of_cell(cell: dict) -> list[Block]:
+    texts = ["".join(output["text"]) for output in cell["outputs"] if output["output_type"] == "stream"]
+    return [Block("tested", "python", "".join(cell["source"])), Block("printed", "text", "".join(texts))]
 
 
 def page_before(page: str) -> str | None:

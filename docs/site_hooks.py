@@ -24,11 +24,18 @@ def command_line() -> str:
     """The reference of all verbs, as Markdown."""
     command = get_command(_app)
     context = command.make_context("cate", ["--help"], resilient_parsing=True)
-    text = re.sub(r"<(\w+)>", _named, get_docs_for_click(obj=command, ctx=context, name="cate"))
-    before, verbs = text.split("**Usage**:", 1)[0].split("\n", 1)[1], text[text.index("## `cate ") :]
+    text = re.sub(
+        r"<(\w+)>", _named, get_docs_for_click(obj=command, ctx=context, name="cate")
+    )
+    before, verbs = (
+        text.split("**Usage**:", 1)[0].split("\n", 1)[1],
+        text[text.index("## `cate ") :],
+    )
     lines = [*before.splitlines(), "| verb | what it does |", "|---|---|"]
     for name, verb in command.commands.items():
-        lines.append(f"| [`{name}`](#cate-{name}) | {' '.join(verb.help.split(chr(10) * 2)[0].split())} |")
+        lines.append(
+            f"| [`{name}`](#cate-{name}) | {' '.join(verb.help.split(chr(10) * 2)[0].split())} |"
+        )
     lines += ["", *verbs.splitlines()]
     return _HEAD + re.sub(r"\*\*Options\*\*:\n\n+(?=#|$)", "", _examples(lines))
 
@@ -64,7 +71,12 @@ def on_page_markdown(markdown, **_):
 
 def on_files(files, config):
     """Add the pages to those of the folder."""
-    changes = Path(config.config_file_path).with_name("CHANGELOG.md").read_text(encoding="utf-8")
-    for name, text in {"reference/command_line.md": command_line(), "changelog.md": changes}.items():
+    changes = (
+        Path(config.config_file_path).with_name("CHANGELOG.md").read_text(encoding="utf-8")
+    )
+    for name, text in {
+        "reference/command_line.md": command_line(),
+        "changelog.md": changes,
+    }.items():
         files.append(File.generated(config, name, content=text))
     return files

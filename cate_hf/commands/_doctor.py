@@ -79,7 +79,7 @@ def facts() -> dict[str, Any]:
 def missing_packages() -> dict[str, list[str]]:
     """Extra -> its packages that are not installed."""
     found: dict[str, list[str]] = {
-        name: [] for name in importlib.metadata.metadata("cate_hf").get_all("Provides-Extra")
+        name: [] for name in importlib.metadata.metadata("cate_hf").get_all("Provides-Extra") or ()
     }
     for requirement in importlib.metadata.requires("cate_hf") or ():
         extra = re.search(r"""extra == ["']([\w-]+)["']""", requirement)

@@ -51,15 +51,25 @@ def pairs() -> None:
     costs = np.asarray(sample.columns["parameters"])
     large = np.asarray([cell.num_nodes >= 5 for cell in sample])
     near = np.flatnonzero((abs(costs - costs[first]) < 2e6) & large)
-    second = int(near[np.argmax([sample[int(r)].edit_distance(sample[first]) for r in near[:12]])])
+    second = int(
+        near[np.argmax([sample[int(r)].edit_distance(sample[first]) for r in near[:12]])]
+    )
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     grid = figure.add_gridspec(2, 2, height_ratios=[1, 2.2])
     axes = figure.add_subplot(grid[0, :])
-    axes.scatter(cost, np.zeros(len(cost)), s=14, color=GREY, edgecolor="#999999", linewidth=0.4)
-    axes.axvspan(costs[first] / 1e6 - 2, costs[first] / 1e6 + 2, color=ORANGE, alpha=0.25, lw=0)
+    axes.scatter(
+        cost, np.zeros(len(cost)), s=14, color=GREY, edgecolor="#999999", linewidth=0.4
+    )
+    axes.axvspan(
+        costs[first] / 1e6 - 2, costs[first] / 1e6 + 2, color=ORANGE, alpha=0.25, lw=0
+    )
     for row, colour in ((first, BLUE), (second, GREEN)):
         axes.scatter([costs[row] / 1e6], [0], s=60, color=colour, zorder=3)
-    axes.set(yticks=[], xlim=(0, 32), xlabel="million parameters; shaded: the window of the blue cell")
+    axes.set(
+        yticks=[],
+        xlim=(0, 32),
+        xlabel="million parameters; shaded: the window of the blue cell",
+    )
     for side in ("left", "top", "right"):
         axes.spines[side].set_visible(False)
     for column, (row, colour) in enumerate(((first, BLUE), (second, GREEN))):
@@ -68,7 +78,11 @@ def pairs() -> None:
         names = list(cell.operations)
         names[len(names) // 2] = "?"
         draw(Architecture(names, cell.adjacency), axes)
-        axes.set_title(f"{costs[row] / 1e6:.1f} million parameters, one operation masked", color=colour, fontsize=10)
+        axes.set_title(
+            f"{costs[row] / 1e6:.1f} million parameters, one operation masked",
+            color=colour,
+            fontsize=10,
+        )
     figure.savefig(FOLDER / "pairs.svg", **SETTINGS)
 
 
@@ -80,9 +94,20 @@ def parts() -> None:
     axes = figure.add_subplot()
     for row, name in enumerate(names):
         for part, where in load_encoder(name).parts.items():
-            axes.barh(row, where.stop - where.start, left=where.start, color=colours[part], edgecolor="white")
+            axes.barh(
+                row,
+                where.stop - where.start,
+                left=where.start,
+                color=colours[part],
+                edgecolor="white",
+            )
             axes.text(
-                (where.start + where.stop) / 2, row, str(where.stop - where.start), ha="center", va="center", color="w"
+                (where.start + where.stop) / 2,
+                row,
+                str(where.stop - where.start),
+                ha="center",
+                va="center",
+                color="w",
             )
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
@@ -102,15 +127,23 @@ def parts() -> None:
 
 def space_map() -> None:
     """All cells of NAS-Bench-201 by their encodings; the encoder saw no accuracy."""
-    space, benchmark, encoder = get_space("nasbench201"), load_benchmark("nasbench201"), load_encoder("nasbench201")
+    space, benchmark, encoder = (
+        get_space("nasbench201"),
+        load_benchmark("nasbench201"),
+        load_encoder("nasbench201"),
+    )
     cells = space.enumerate()
     accuracy = 100 * benchmark.query_many(cells, "validation_accuracy")
     points, share = principal_map(encoder.encode(cells).astype(np.float64))
     low = np.quantile(accuracy, 0.15)
-    order = np.random.default_rng(0).permutation(len(points))  # so that no colour lies on top
+    order = np.random.default_rng(0).permutation(
+        len(points)
+    )  # so that no colour lies on top
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    dots = axes.scatter(*points[order].T, c=accuracy[order], s=3, linewidths=0, cmap="viridis", vmin=low)
+    dots = axes.scatter(
+        *points[order].T, c=accuracy[order], s=3, linewidths=0, cmap="viridis", vmin=low
+    )
     figure.colorbar(dots, label="validation accuracy, %", extend="min")
     axes.set_title(
         f"All {len(cells):,} cells of NAS-Bench-201 by their encodings\n"

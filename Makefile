@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 HOUSE := build/house
 
-.PHONY: help venv demo test test-slow fuzz lint types format bench clean
+.PHONY: help venv demo docs house test test-slow fuzz lint types format bench clean
 
 help:
 	@echo "make demo       see the package at work, a few minutes; files in demo-output/"
+	@echo "make docs       the site, in build/site"
 	@echo "make test       the tests; make test-slow: those of over a minute"
 	@echo "make test PYTHON=python3.12   the same in an environment of its own"
 	@echo "make fuzz       damaged files for every reader, MINUTES=5 of them; finds in fuzz-output/"
@@ -30,6 +31,14 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/python -m cate_hf.demo --output demo-output
 
+# Its packages are no part of .venv until a site is wanted.
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs house
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --clean
+
 # One thread for each of the test processes, and none that spins while it waits: they get into each other's way.
 test: $(READY)
 	OMP_NUM_THREADS=1 CATE_HF_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 -m "not slow"
@@ -46,10 +55,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(MAKE) --no-print-directory types
 
-# import-linter and mypy read a copy in which modeling/ and tokenization/ lie where they are installed.
-types: $(READY)
+# import-linter, mypy and the site read a copy in which modeling/ and tokenization/ lie where they are installed.
+house:
 	@rm -rf $(HOUSE) && mkdir -p $(HOUSE)
 	@cp -r cate_hf $(HOUSE)/ && cp -r modeling tokenization hub_cards $(HOUSE)/cate_hf/
+
+types: $(READY) house
 	cd $(HOUSE) && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
 	cd $(HOUSE) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p cate_hf
 

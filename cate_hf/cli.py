@@ -21,7 +21,6 @@ _INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
 _app = typer.Typer(
     name="cate",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

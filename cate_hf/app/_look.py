@@ -5,13 +5,13 @@ from typing import Any
 from cate_hf.app import _parts as parts
 from cate_hf.app._reading import Given
 from cate_hf.spaces import get_space
-from cate_hf.spaces.facts import facts
+from cate_hf.spaces.facts import facts, in_words
 
 
 def look(given: Given) -> tuple[str, str, str]:
     """HTML of what an architecture is, and the Python and the command line that show the same."""
     space = None if given.space is None else get_space(given.space)
-    known = {"understood": given.understood} | facts(given.architecture, space)
+    known = {"understood": given.understood} | in_words(facts(given.architecture, space))
     if space is not None:
         known.pop("space")
     pieces = []

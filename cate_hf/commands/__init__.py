@@ -1,6 +1,10 @@
 """The verbs of the `cate` command: thin, each calls a function that is importable elsewhere."""
 
+import contextlib
+import functools
 import importlib
+import inspect
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +14,7 @@ from typer.core import TyperCommand
 from cate_hf.commands import (
     _app,
     _comparisons,
+    _doctor,
     _encodings,
     _finetune,
     _hub,
@@ -21,6 +26,8 @@ from cate_hf.commands import (
     _statistics,
     _tables,
 )
+from cate_hf.commands._options import Silent
+from cate_hf.core.progress import no_progress
 
 __all__ = ["VERBS", "Verb"]
 
@@ -53,7 +60,26 @@ class Verb(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-VERBS: dict[str, Callable[..., None]] = {
+def _with_quiet(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with an option --quiet, no progress and no messages, where it has none of its own."""
+    signature = inspect.signature(verb)
+    if "quiet" in signature.parameters:
+        return verb
+
+    @functools.wraps(verb)
+    def quietly(*args: Any, quiet: bool = False, **kwargs: Any) -> None:
+        if not quiet:
+            return verb(*args, **kwargs)
+        with no_progress(), open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+            return verb(*args, **kwargs)
+
+    option = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Silent)
+    quietly.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
+    quietly.__annotations__ = verb.__annotations__ | {"quiet": Silent}
+    return quietly
+
+
+_VERBS: dict[str, Callable[..., None]] = {
     "spaces": _spaces.spaces,
     "show": _show.show,
     "enumerate": _tables.enumerate_space,
@@ -77,5 +103,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "publish-dataset": _hub.publish_dataset,
     "app": _app.app,
     "publish-space": _app.publish_space,
+    "doctor": _doctor.doctor,
 }
+
+VERBS = {name: _with_quiet(verb) for name, verb in _VERBS.items()}
 """Name on the command line -> the function that typer makes a command of, in the order of `cate --help`."""

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cate_hf.commands._options import Input, Output, Overwrite
+from cate_hf.commands._listing import print_listing
+from cate_hf.commands._options import Input, Json, Output, Overwrite, Quiet
 
 Model = Annotated[
     str,
@@ -66,6 +67,8 @@ def neighbours(
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of neighbours.")] = 10,
     batch_size: BatchSize = 1024,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show the architectures whose encodings are nearest to that of a given one.
 
@@ -81,7 +84,12 @@ def neighbours(
 
     if (hash is None) == (input is None):
         raise ValueError("give either --hash or --input")
-    print_neighbours(nearest_architectures(model, hash, input, k, encodings, batch_size, progress=True))
+    near = nearest_architectures(model, hash, input, k, encodings, batch_size, progress=not quiet)
+    columns = near.found.columns
+    rows = [
+        {name: values[i] for name, values in columns.items()} | near.found[i].to_dict() for i in range(len(near.found))
+    ]
+    print_listing(rows, "hash", json, quiet, lambda: print_neighbours(near))
 
 
 def convert(

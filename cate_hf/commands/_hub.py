@@ -1,11 +1,13 @@
 """`cate publish`, `publish-dataset`, `card` and `export`, and `cate download`, `models` and `cache`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cate_hf.commands._options import Overwrite
+from cate_hf.commands._listing import print_listing
+from cate_hf.commands._options import Json, Overwrite, Quiet
 
 RepoId = Annotated[
     str, typer.Argument(help="Repository, owner/name; created if it does not exist.", show_default=False)
@@ -166,7 +168,7 @@ def export(
     typer.echo(f"wrote {export_checkpoint(known_folder(name), output_dir, overwrite)}: {name} with its code")
 
 
-def models() -> None:
+def models(json: Json = False, quiet: Quiet = False) -> None:
     """List the encoders that have a name: bundled, in the cache, or on the Hub.
 
     The columns are the space, the length of an encoding, parameters, size on disk, the measured Kendall tau by number
@@ -174,7 +176,9 @@ def models() -> None:
     """
     from cate_hf.publishing.models import known_encoders
 
-    _print_encoders(known_encoders())
+    encoders = known_encoders()
+    rows = [asdict(encoder) for encoder in encoders]
+    print_listing(rows, "name", json, quiet, lambda: _print_encoders(encoders))
 
 
 def cache(
@@ -182,6 +186,8 @@ def cache(
         list[str] | None, typer.Option(help="Remove this entry; repeat it for several.", show_default=False)
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove all entries.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """List the cached tables of spaces, statistics, data sets and encoders, with their sizes.
 
@@ -198,7 +204,9 @@ def cache(
 
     names = [entry.name for entry in cache_entries()] if clear else remove
     if not names:
-        _print_entries(cache_entries())
+        entries = cache_entries()
+        rows = [{"name": e.name, "kind": e.kind, "bytes": e.bytes, "path": str(e.path)} for e in entries]
+        print_listing(rows, "name", json, quiet, lambda: _print_entries(entries))
         return
     removed = remove_entries(names)
     typer.echo(f"removed {len(removed)} entries, {sum(entry.bytes for entry in removed) / 1e6:,.1f} MB")

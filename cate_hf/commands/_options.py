@@ -9,6 +9,9 @@ Space = Annotated[str, typer.Option(help="Search space: a name, or a YAML file."
 Input = Annotated[Path | None, typer.Option(help="Parquet, JSON or CSV file of architectures.", show_default=False)]
 Output = Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)]
 OutputDir = Annotated[Path, typer.Option(help="Folder to write.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the names alone, one a line.")]
+Silent = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
 Encodings = Annotated[str, typer.Option(help="Names, checkpoints or files of cate encode, separated by commas.")]
 Results = Annotated[

@@ -1,11 +1,12 @@
 """`cate show`: one architecture, as a table and as a picture."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cate_hf.commands._options import Overwrite
+from cate_hf.commands._listing import print_json
+from cate_hf.commands._options import Json, Overwrite
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,6 +32,8 @@ def show(
         Path | None, typer.Option(help="Picture to write: .svg, .png or .pdf.", show_default=False)
     ] = None,
     overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the hash alone.")] = False,
 ) -> None:
     """Show an architecture: operations, edges, hash, costs and its space's notation.
 
@@ -61,16 +64,25 @@ def show(
         pictures = {name: output.with_stem(f"{output.stem}-{name}" if name else output.stem) for name in cells}
         for path in pictures.values():
             check_output(path, overwrite)
-    _print(cells, facts(found, search_space))
+    known = facts(found, search_space)
+    if json:
+        print_json(known | (cells[""].to_dict() if "" in cells else {n: cell.to_dict() for n, cell in cells.items()}))
+    elif quiet:
+        typer.echo(known["hash"])
+    else:
+        _print(cells, known)
     for name, path in pictures.items():
         draw(cells[name], path)
-        typer.echo(f"wrote {path}")
+        if not (json or quiet):
+            typer.echo(f"wrote {path}")
 
 
-def _print(cells: "dict[str, Architecture]", known: dict[str, str]) -> None:
+def _print(cells: "dict[str, Architecture]", known: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from cate_hf.spaces.facts import in_words
 
     console = Console(width=max(Console().width, _LEAST_WIDTH))
     for name, cell in cells.items():
@@ -78,7 +90,7 @@ def _print(cells: "dict[str, Architecture]", known: dict[str, str]) -> None:
         console.print(_nodes(cell, f"{name} cell: {size}" if name else size))
     view = Table.grid(padding=(0, 2))
     long = {}
-    for name, text in known.items():
+    for name, text in in_words(known).items():
         if len(name) + 2 + len(text) < console.width:
             view.add_row(Text(name), Text(text))
         else:  # in one piece, so that it can be copied

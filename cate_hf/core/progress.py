@@ -4,6 +4,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_silent = False
+
+
+@contextmanager
+def no_progress() -> Iterator[None]:
+    """A context without progress bars."""
+    global _silent
+    before, _silent = _silent, True
+    try:
+        yield
+    finally:
+        _silent = before
+
 
 @contextmanager
 def progress_bar(
@@ -16,7 +29,7 @@ def progress_bar(
         total: how many units there are; None when unknown.
         unit: the name of what is counted, such as "cells".
     """
-    if not enabled or not sys.stderr.isatty():
+    if _silent or not enabled or not sys.stderr.isatty():
         yield lambda n: None
         return
     from rich.console import Console

@@ -23,7 +23,7 @@ class VectorMethods:
 
     Attributes:
         metric: the metric of `similarity` where none is named. Euclidean: of the bundled encoders none has nearer
-            neighbours with more alike accuracies by cosine (docs/hosts.md).
+            neighbours with more alike accuracies by cosine (docs/how_to/transformers.md).
     """
 
     encode: Callable[..., Any]

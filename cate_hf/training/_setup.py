@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_DIMENSIONS = 128  # of an encoding but for its wiring
 WIRING_WEIGHT, WIRING_WEIGHT_MEASURED = 1.0, 0.15
 """Of the counts in the wiring part of an encoding, beside its other parts; the second where these have statistics of
-networks at initialisation (chosen on development cells: docs/ablations.md)."""
+networks at initialisation (chosen on development cells: docs/results/ablations.md)."""
 _SCALE_ROWS = 8192
 _MOST_COUNTS = 1024  # of nodes and edges, those that vary most
 _LEAST_SPREAD = 1e-3

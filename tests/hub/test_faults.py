@@ -1,4 +1,4 @@
-"""What goes wrong between a client and the Hub: the table of docs/hub_faults.md, each row over sockets.
+"""What goes wrong between a client and the Hub: the table of docs/reference/hub_faults.md, each row over sockets.
 
 The clients are those of huggingface_hub as they are; each fault is one of the stub's.
 """

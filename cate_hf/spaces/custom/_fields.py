@@ -1,4 +1,4 @@
-"""What a description of a search space of one's own says, as one object; see docs/own_space.md."""
+"""What a description of a search space of one's own says, as one object; see docs/reference/space_file.md."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A search space of one's own: operations, limits and costs, from a YAML file or from Python (docs/own_space.md)."""
+"""A search space of one's own: operations, limits and costs, by YAML (docs/reference/space_file.md) or in Python."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ class CustomSpace(Space):
         builder: "Callable[..., torch.nn.Module] | None" = None,
         **fields: Any,
     ):
-        """A space from the fields of docs/own_space.md, of which name, operations and nodes are needed:
+        """A space from the fields of docs/reference/space_file.md, of which name, operations and nodes are needed:
 
             CustomSpace(name="small", operations=["conv", "pool"], nodes=[2, 6], edges=[1, 8])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cate_hf.core.files import check_fetched
-from cate_hf.graphs.json_forms import rows_of
+from cate_hf.graphs.json_forms import GRAPH_NAMES, rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -168,7 +168,24 @@ def _as_table(rows: list[dict[str, Any]]) -> "pa.Table":
     import pyarrow as pa
 
     names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({_plain(name): _json_column([row.get(name) for row in rows]) for name in names})
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    found = {name: _lists(values) if name in GRAPH_NAMES else None for name, values in columns.items()}
+    return pa.table({_plain(name): found[name] or _json_column(values) for name, values in columns.items()})
+
+
+def _lists(values: list[Any]) -> "pa.Array | None":
+    """Lists of names or rows of numbers as they are; None of others, whose text tells what is wrong."""
+    import pyarrow as pa
+
+    try:
+        array = pa.array(values)
+    except (pa.ArrowException, OverflowError, TypeError, UnicodeError):
+        return None
+    kind, depth = array.type, 0
+    while pa.types.is_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    plain = depth == 1 and pa.types.is_string(kind) or depth == 2 and (pa.types.is_integer(kind) or kind == "double")
+    return array if plain and not array.null_count else None
 
 
 def _plain(text: str) -> str:

@@ -159,6 +159,14 @@ def preprocessed(**columns) -> str:
     return json.dumps([{**row, **columns} for row in one_hot().values()])
 
 
+def second(**columns) -> str:
+    """One-hot rows of which the second is changed."""
+    rows = [*one_hot().values()]
+    return json.dumps([rows[0], {**rows[1], **columns}, *rows[2:]])
+
+
+EDGE_OF_PADDING = np.eye(7, k=6, dtype=int).tolist()  # from the first node to the seventh
+TWO_NODES = [[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
 TWICE = json.dumps([{**row, "module_operations": row["operations"]} for row in ROWS])
 UNKNOWN = json.dumps([{k: v for k, v in row.items() if k.startswith("module")} for row in one_hot().values()])
@@ -181,6 +189,20 @@ CODE = """operations,adjacency\n"[__import__('os')]","[[0 1]\n [0 0]]"\n"""
             "t.json",
             preprocessed(module_operations=np.eye(7).tolist()),
             "one-hot operations of 7 columns; .* has 5: input",
+        ),
+        ("t.json", second(module_operations=TWO_NODES), "row 1: expected one-hot rows of operations and a matrix of as"),
+        ("t.json", second(module_adjacency=[[0, 1], [0]]), "row 1: expected one-hot rows of operations and a matrix"),
+        ("t.json", second(module_adjacency=[0, 1]), "row 1, adjacency: expected a JSON list of rows"),
+        ("t.json", second(module_operations=None), "row 1, operations: expected a JSON list"),
+        ("t.json", second(module_operations=[[2, 0, 0, 0, 0]] * 7), "row 1: expected one-hot rows"),
+        ("t.json", second(module_operations=[[1, 0, 0, 1]] * 7), "one-hot operations of different widths"),
+        (
+            "t.json",
+            second(
+                module_operations=TWO_NODES + [[0] * 5] * 5,
+                module_adjacency=EDGE_OF_PADDING,
+            ),
+            "row 1: .* padding no edge",
         ),
         ("t.csv", "operations;adjacency\tx\n1;2\t3\n", "the header has semicolons and tabs"),
         ("t.json", entry(0.5), "row 1, adjacency: entry 0.5, expected 0 or 1"),

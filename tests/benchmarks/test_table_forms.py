@@ -190,7 +190,11 @@ CODE = """operations,adjacency\n"[__import__('os')]","[[0 1]\n [0 0]]"\n"""
             preprocessed(module_operations=np.eye(7).tolist()),
             "one-hot operations of 7 columns; .* has 5: input",
         ),
-        ("t.json", second(module_operations=TWO_NODES), "row 1: expected one-hot rows of operations and a matrix of as"),
+        (
+            "t.json",
+            second(module_operations=TWO_NODES),
+            "row 1: expected one-hot rows of operations and a matrix of as",
+        ),
         ("t.json", second(module_adjacency=[[0, 1], [0]]), "row 1: expected one-hot rows of operations and a matrix"),
         ("t.json", second(module_adjacency=[0, 1]), "row 1, adjacency: expected a JSON list of rows"),
         ("t.json", second(module_operations=None), "row 1, operations: expected a JSON list"),

@@ -13,7 +13,7 @@ BLOCKS = re.findall(r"## ([^\n]*)\n(?:(?!\n## ).)*?<!-- tested -->\n```python\n(
 
 
 def test_every_example_is_tested():
-    assert len(BLOCKS) == TEXT.count("```python") == 7
+    assert len(BLOCKS) == TEXT.count("```python") == 8
 
 
 @pytest.fixture(scope="module")

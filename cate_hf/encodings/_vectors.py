@@ -46,7 +46,7 @@ class VectorMethods(ABC):
         Raises:
             ValueError: no such metric, vectors of two lengths, or what `encode` raises.
         """
-        first, second, as_tensor = self._both(a, a if b is None else b)
+        first, second, as_tensor = self._both(a, b)
         result = _products(first, second) if self._metric(metric) == "cosine" else -_distances(first, second)
         return result if as_tensor else result.numpy()
 
@@ -139,13 +139,14 @@ class VectorMethods(ABC):
 
         as_tensor = isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor)
         found = []
-        for some in (a, b):
-            vectors = some if hasattr(some, "dtype") and hasattr(some, "ndim") else self.encode(some)
+        for some in (a,) if b is None else (a, b):
+            numbers = isinstance(some, torch.Tensor) or (isinstance(some, np.ndarray) and some.dtype.kind in "fiu")
+            vectors = some if numbers else self.encode(some)
             vectors = torch.as_tensor(vectors).float()
             found.append(vectors.unsqueeze(0) if vectors.ndim == 1 else vectors)
-        if found[0].shape[-1] != found[1].shape[-1]:
-            raise ValueError(f"vectors of {found[0].shape[-1]} numbers and of {found[1].shape[-1]} cannot be compared")
-        return found[0], found[1].to(found[0].device), as_tensor
+        if found[0].shape[-1] != found[-1].shape[-1]:
+            raise ValueError(f"vectors of {found[0].shape[-1]} numbers and of {found[-1].shape[-1]} cannot be compared")
+        return found[0], found[-1].to(found[0].device), as_tensor
 
 
 def finished(encodings: np.ndarray, normalize: bool, convert_to_tensor: bool) -> Any:

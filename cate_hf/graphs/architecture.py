@@ -203,7 +203,8 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> "Architecture":
-        """From what ``to_dict`` gives; further keys (a hash, an accuracy) are ignored.
+        """From what ``to_dict`` gives, or with NAS-Bench-101's names of the keys, module_operations and module_adjacency;
+        further keys (a hash, an accuracy) are ignored.
 
         Raises:
             ValueError: a key is missing, or the graph is not valid.
@@ -212,10 +213,13 @@ class Architecture:
             raise ValueError(
                 f"architecture: expected an object with 'operations' and 'adjacency', got {type(row).__name__}"
             )
+        found = []
         for key in ("operations", "adjacency"):
-            if key not in row:
-                raise ValueError(f"architecture: field {key!r} is missing")
-        return cls(row["operations"], row["adjacency"])
+            names = [name for name in (key, f"module_{key}") if name in row]
+            if len(names) != 1:
+                raise ValueError(f"architecture: field {key!r} is {'there twice' if names else 'missing'}")
+            found.append(row[names[0]])
+        return cls(*found)
 
     def to_json(self) -> str:
         """One line of JSON Lines."""

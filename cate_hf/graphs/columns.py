@@ -3,6 +3,7 @@
 Rows are counted from 0, those of a CSV file below its header.
 """
 
+import codecs
 import json
 import os
 from pathlib import Path
@@ -24,6 +25,8 @@ CSV_SUFFIXES = (".csv", ".tsv")
 TABLE_SUFFIXES = (*PARQUET_SUFFIXES, *CSV_SUFFIXES, *JSON_SUFFIXES)
 _BLOCK = 1 << 26  # bytes; a row must not be longer
 _MOST_BRACKETS = 1000  # of a line of JSON that Arrow may read: its parser is recursive
+_DECIMAL_COMMA = r"^\s*([+-]?\d+(,\d+)?([eE][+-]?\d+)?)?\s*$"
+_THOUSANDS = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -81,16 +84,35 @@ def _read_csv(path: Path) -> Columns:
         with csv.open_csv(path, reading, parsing) as reader:
             names = reader.schema.names
         texts = csv.ConvertOptions(column_types={name: pa.string() for name in names}, strings_can_be_null=False)
-        return Columns(csv.read_csv(path, reading, parsing, texts), understood)
+        table = csv.read_csv(path, reading, parsing, texts)
+        table = table.rename_columns([name.strip() for name in table.column_names])
+        return _with_points(table, understood) if separator == ";" else Columns(table, understood)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable CSV file ({_one_line(error)})") from None
+
+
+def _with_points(table: "pa.Table", understood: str) -> Columns:
+    """Columns of decimal commas, which come with semicolons, as numbers with points; not of what thousands may be."""
+    import pyarrow.compute as pc
+
+    for place, name in enumerate(table.column_names):
+        texts = table[name]
+        commas = texts.filter(pc.match_substring(texts, ","))
+        if not len(commas) or not pc.all(pc.match_substring_regex(texts, _DECIMAL_COMMA)).as_py():
+            continue
+        if not pc.all(pc.match_substring_regex(commas, _THOUSANDS)).as_py():
+            table = table.set_column(place, name, pc.replace_substring(texts, ",", "."))
+            understood += f"; decimal commas in {name}"
+    return Columns(table, understood)
 
 
 def _separator(path: Path) -> tuple[str, str]:
     """What separates the columns of a CSV file, by its header, and the words for it where it is no comma."""
     with open(path, "rb") as file:
-        header = file.readline(_BLOCK).decode("utf-8", "replace")
-    outside = "".join(header.split('"')[::2])  # a name in quotes may have anything in it
+        header = file.readline(_BLOCK)
+    if header[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise ValueError(f"{path}: text in UTF-16; expected UTF-8 (in Excel: CSV UTF-8)")
+    outside = "".join(header.decode("utf-8", "replace").split('"')[::2])  # a name in quotes may have anything in it
     counts = {separator: outside.count(separator) for separator in _SEPARATORS}
     found = [separator for separator, count in counts.items() if count]
     if path.suffix.lower() == ".tsv":

@@ -25,6 +25,7 @@ _EXPECTED = {
     "operations": "a JSON list of names, or one as Python or NumPy prints it",
     "adjacency": "a JSON list of rows of 0 and 1, or one as Python or NumPy prints it",
 }
+_ARRAY = re.compile(r"\barray\((\[[^()]*\])(?:,\s*dtype=[\w<'.]+)?\)")
 _PRINTED = re.compile(r"'[^']*'|\"[^\"]*\"|[\[\]]|[^\s\[\]'\",]+")
 
 OneHot = Callable[[np.ndarray, np.ndarray, np.ndarray, pa.Table], Sequence[str]]
@@ -113,6 +114,8 @@ def _parsed(text: str | None) -> tuple[Any, bool]:
 
 
 def _printed(text: str) -> Any:
+    if "array(" in text:  # arrays within an array: NumPy prints commas in those alone
+        text = _ARRAY.sub(r"\1", text).replace(",", " ")
     try:
         if "," in text or ("\n" not in text and " " not in text.strip()):
             return _to_lists(ast.literal_eval(text.strip()))

@@ -83,7 +83,9 @@ def test_recode():
     back = table.recode(VOCABULARY[::-1])
     assert list(back) == list(table)
     assert back.operation_codes[0].tolist() == [4, 0, PADDING]
-    with pytest.raises(ValueError, match="rows, row 1: node 1: unknown operation 'maxpool3x3', known are input, output"):
+    with pytest.raises(
+        ValueError, match="rows, row 1: node 1: unknown operation 'maxpool3x3', known are input, output"
+    ):
         table.recode(("input", "output"), "rows")
 
 

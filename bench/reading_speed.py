@@ -1,8 +1,8 @@
 """Speed of reading what others write: the public CATE code's preprocessing (one-hot rows and hashes), records of
 pandas, CSV of lists, and NAS-Bench-201's text.
 
-Files are written for sampled cells of NAS-Bench-101; reading ends with architectures whose hashes are checked. Times are
-of the processor, of this process; all 423,624 cells take the time of the sample times the ratio of their sizes.
+Files are written for sampled cells of NAS-Bench-101; reading ends with architectures whose hashes are checked. Times
+are of the processor, of this process; all 423,624 cells take the time of the sample times the ratio of their sizes.
 
 Usage: python bench/reading_speed.py [--rows N]
 """

@@ -141,7 +141,7 @@ class Benchmark:
         return rows
 
     def _hashes(self, architectures: Any) -> np.ndarray:
-        if isinstance(architectures, list | tuple) and all(hasattr(item, "operations") for item in architectures):
+        if isinstance(architectures, list | tuple) and all(isinstance(item, Architecture) for item in architectures):
             architectures = self.space.table([self._validate(i, a) for i, a in enumerate(architectures)])
             return self.space.hash_many(architectures)
         architectures = self.space.table(architectures)

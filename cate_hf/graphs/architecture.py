@@ -203,7 +203,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> "Architecture":
-        """From what ``to_dict`` gives, or with NAS-Bench-101's names of the keys, module_operations and module_adjacency;
+        """From what ``to_dict`` gives, or the same with NAS-Bench-101's names, module_operations and module_adjacency;
         further keys (a hash, an accuracy) are ignored.
 
         Raises:

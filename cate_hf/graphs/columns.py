@@ -206,7 +206,8 @@ def _lists(values: list[Any]) -> "pa.Array | None":
     kind, depth = array.type, 0
     while pa.types.is_list(kind):
         kind, depth = kind.value_type, depth + 1
-    plain = depth == 1 and pa.types.is_string(kind) or depth == 2 and (pa.types.is_integer(kind) or kind == "double")
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    plain = numbers if depth == 2 else depth == 1 and pa.types.is_string(kind)
     return array if plain and not array.null_count else None
 
 

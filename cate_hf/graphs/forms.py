@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.json_forms import GRAPH_NAMES
 from cate_hf.graphs.table import ArchitectureTable
@@ -49,6 +51,8 @@ def to_table(
         items = [as_item(item) for item in architectures]
     except TypeError:
         raise ValueError(f"{source}: expected {_FORMS}, got {architectures!r:.60}") from None
+    if parse is not None and items and all(isinstance(item, int | np.integer) for item in items):
+        return parse([items], source)  # one architecture in numbers
     rows = []
     for row, item in enumerate(items):
         if hasattr(item, "normal") and hasattr(item, "reduction"):

@@ -199,7 +199,7 @@ def _dense(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _flat(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """The values of lists end to end, and the length of each list (N,), -1 of a missing one; of what is no list none."""
+    """The values of lists end to end, and the lengths (N,), -1 of a missing list; of what is no list, no values."""
     if not _is_list(array.type):
         return pa.array([], pa.float64()), np.full(len(array), -1)
     lengths = pc.fill_null(pc.list_value_length(array), -1)

@@ -73,8 +73,8 @@ def _graphs_to_arrow(table: ArchitectureTable, class_labels: bool) -> pa.Table:
 def graph_lists(
     names: Sequence[str] | None, codes: np.ndarray, adjacency: np.ndarray, counts: np.ndarray
 ) -> tuple[pa.Array, pa.Array]:
-    """Operations and adjacency as lists, of codes (N, L) and adjacency (N, L, L) of whose nodes the first (N,) are used;
-    operations as codes where there are no names.
+    """Operations and adjacency as lists, of codes (N, L) and adjacency (N, L, L) of which the first `counts` (N,) nodes
+    are used; operations as codes where there are no names.
     """
     used = np.arange(codes.shape[1]) < counts[:, None]  # (N, L)
     operations = pa.array(codes[used].astype(np.int64))

@@ -122,8 +122,7 @@ class PredictorRegressor(RegressorMixin, _OfArchitectures):
         self.initialisations, self.device = initialisations, device
 
     def fit(self, X: Any, y: Any) -> "PredictorRegressor":
-        """Fit to labels: (n,) numbers, which are accuracies unless they have a name (a `Series`); of several a data frame
-        or a dict.
+        """Fit to labels: (n,) accuracies, or what the name of a `Series` says; several in a data frame or dict.
 
         Raises:
             ValueError: as `fit_predictor`.

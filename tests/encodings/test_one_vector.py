@@ -136,7 +136,7 @@ def test_of_pairs_of_cells():
     space, rng = get_space("darts"), np.random.default_rng(4)
     cells = list(space.sample(60, seed=4))
     pairs = [CellPair(*two) for two in zip(cells[:30], cells[30:], strict=True)]
-    drawn = [CellPair(*(redrawn(with_dead_node(cell, rng), rng) for cell in pair)) for pair in pairs]
+    drawn = [CellPair(*(redrawn(with_dead_node(cell, rng), rng) for cell in (p.normal, p.reduction))) for p in pairs]
     hashes = space.hash_many(space.pairs(pairs)).tolist()
     assert space.hash_many(space.validate_many(space.pairs(drawn))).tolist() == hashes
     predictor = fit_predictor(pairs, np.linspace(0.8, 0.9, 30), space=space, gp=False)

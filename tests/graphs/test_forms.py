@@ -93,9 +93,9 @@ def test_predictors_take_every_form(form):
 
 
 def test_single_items(encoder):
-    text = SPACE.native(CELLS[0])
+    text, numbers = SPACE.native(CELLS[0]), SPACE.codes(TABLE)[0]
     rows = (FRAME.iloc[0], _dataset()[0], {"architecture": text, "x": 1.5}, pd.Series({"architecture": text, "x": 1.5}))
-    for one in (CELLS[0], ROWS[0], text, *rows):
+    for one in (CELLS[0], ROWS[0], text, tuple(numbers.tolist()), [*numbers], *rows):
         np.testing.assert_allclose(encoder.encode(one), encoder.encode(CELLS)[:1], atol=1e-5)
         assert load_benchmark("nasbench201").query(one)
         assert list(SPACE.table(one)) == CELLS[:1]

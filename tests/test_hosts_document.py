@@ -13,7 +13,7 @@ BLOCKS = re.findall(r"## ([^\n]*)\n(?:(?!\n## ).)*?<!-- tested -->\n```python\n(
 
 
 def test_every_example_is_tested():
-    assert len(BLOCKS) == TEXT.count("```python") == 8
+    assert len(BLOCKS) == TEXT.count("```python") == 9
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,8 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("number", range(len(BLOCKS)), ids=[title for title, _ in BLOCKS])
 def test_example(folder, number):
     title, code = BLOCKS[number]
-    if title == "ONNX":
-        pytest.importorskip("onnxscript")
+    needed = {"ONNX": "onnxscript", "LoRA by PEFT": "peft"}
+    if title in needed:
+        pytest.importorskip(needed[title])
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]

@@ -8,7 +8,6 @@ import numpy as np
 
 from cate_hf.graphs import algorithms
 from cate_hf.graphs._checks import check_adjacency, check_operations
-from cate_hf.graphs.hashing import cell_hash
 
 if TYPE_CHECKING:
     import networkx
@@ -160,6 +159,8 @@ class Architecture:
                         f"architecture hash: no label for operation {name!r} of node {node}; known: {known}"
                     )
             numbers = [labels[name] for name in self._operations]
+        from cate_hf.graphs.hashing import cell_hash  # with compiled functions beside it
+
         return cell_hash(self._adjacency, numbers)
 
     def is_isomorphic(self, other: "Architecture") -> bool:

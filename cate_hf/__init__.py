@@ -20,6 +20,8 @@ _PUBLIC = {
     "CateModel": "cate_hf.modeling.modeling_cate",
     "Space": "cate_hf.spaces",
     "CateTokenizer": "cate_hf.tokenization.tokenization_cate",
+    "EncodingTransformer": "cate_hf.predictor.estimators",
+    "PredictorRegressor": "cate_hf.predictor.estimators",
     "add_operations": "cate_hf.hub.grow",
     "checkpoint_path": "cate_hf.hub.load",
     "fit_predictor": "cate_hf.predictor",

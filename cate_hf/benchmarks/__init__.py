@@ -67,7 +67,7 @@ def find_benchmark(
 
     Args:
         source: a benchmark's name, `name=path`, or a file; a file is read as the space's own benchmark where there is
-            one, and as a table of one's own where there is none or where it is written `table=path`. None: the
+            one that can, else, or where it is written `table=path`, as a table of one's own. None: the
             space's benchmark that needs no file.
 
     Raises:
@@ -87,9 +87,17 @@ def find_benchmark(
         return load_benchmark(kind, path, space, **options)
     if str(source) in benchmark_names():
         return load_benchmark(str(source), space=space, **options)
-    if own:
+    if not own:
+        return load_benchmark(source, space=space, **options)
+    try:
         return load_benchmark(own[0], source, **options)
-    return load_benchmark(source, space=space, **options)
+    except ValueError as error:
+        if Path(source).suffix.lower() not in TABLE_SUFFIXES or options:
+            raise
+        try:
+            return load_benchmark(source, space=space)
+        except ValueError as of_table:
+            raise ValueError(f"{error}; nor a table of one's own: {of_table}") from None
 
 
 __all__ = ["Benchmark", "benchmark_names", "find_benchmark", "load_benchmark"]

@@ -2,16 +2,14 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.hashes import HashIndex, hash_text
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
-
-if TYPE_CHECKING:
-    from cate_hf.graphs.architecture import Architecture
 
 __all__ = ["Benchmark", "Result"]
 
@@ -81,7 +79,7 @@ class Benchmark:
         """The architectures that a search may ask this benchmark for, with columns hash and the costs."""
         return self.space.pool(progress=progress)
 
-    def query(self, architecture: "Architecture | str", field: str | None = None) -> "Result | float":
+    def query(self, architecture: Architecture | str, field: str | None = None) -> "Result | float":
         """All that is known of an architecture, in any isomorphic drawing, or in text that the space's `parse` reads;
         or one field of it.
 
@@ -98,9 +96,10 @@ class Benchmark:
         self._check_field(field)
         return result[field]
 
-    def _one(self, architecture: Any) -> "Architecture":
+    def _one(self, architecture: Any) -> Architecture:
         """An architecture from what the space's `parse` reads."""
-        return architecture if hasattr(architecture, "operations") else self.space.parse(architecture)
+        known = isinstance(architecture, Architecture) or hasattr(architecture, "normal")
+        return architecture if known else self.space.parse(architecture)
 
     def query_many(
         self,
@@ -128,7 +127,7 @@ class Benchmark:
             )
         return values
 
-    def rows(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> np.ndarray:
+    def rows(self, architectures: ArchitectureTable | Sequence[Architecture]) -> np.ndarray:
         """(N,) rows of this benchmark. Raises ValueError naming the first architecture that is not in it."""
         if isinstance(architectures, ArchitectureTable) and "hash" in architectures.columns:
             return self._found(architectures.columns["hash"])
@@ -142,13 +141,13 @@ class Benchmark:
         return rows
 
     def _hashes(self, architectures: Any) -> np.ndarray:
-        if isinstance(architectures, list | tuple) and all(hasattr(item, "operations") for item in architectures):
+        if isinstance(architectures, list | tuple) and all(isinstance(item, Architecture) for item in architectures):
             architectures = self.space.table([self._validate(i, a) for i, a in enumerate(architectures)])
             return self.space.hash_many(architectures)
         architectures = self.space.table(architectures)
         return self.space.hash_many(self.space.validate_many(architectures))
 
-    def _validate(self, position: int, architecture: "Architecture") -> "Architecture":
+    def _validate(self, position: int, architecture: "Architecture") -> Architecture:
         try:
             return self.space.validate(architecture)
         except ValueError as error:

@@ -57,7 +57,7 @@ class ByAdjacency(BaseEncoding):
             if (most > self.space.max_edges).any():
                 row = int(np.argmax(most > self.space.max_edges))
                 limit = f"a {self.space.name} architecture has at most {self.space.max_edges}"
-                raise ValueError(f"architectures row {first + row}: {most[row]} edges; {limit}")
+                raise ValueError(f"architectures, row {first + row}: {most[row]} edges; {limit}")
             self._write(edges, operations, vectors[rows])
         return vectors
 

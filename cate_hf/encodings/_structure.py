@@ -26,6 +26,11 @@ class StructureEncoding(BaseEncoding):
         super().__init__(space)
         self.dim = len(structure_names(self.space))
 
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the statistics."""
+        return structure_names(self.space)
+
     @cached_property
     def _scale(self) -> tuple[np.ndarray, np.ndarray]:
         """(D,) float64 mean and standard deviation over the pool; 1 where all are equal."""

@@ -1,14 +1,17 @@
 """What can be done with any encoder's vectors: similarity, neighbours, tables."""
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cate_hf.core.names import unknown
 from cate_hf.encodings._nearest import nearest
-from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.forms import held_columns
+from cate_hf.graphs.json_forms import GRAPH_NAMES
 from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.graphs.table_arrow import column_from_arrow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +21,7 @@ METRICS = ("euclidean", "cosine")
 _ALIKE = 1e-3  # distance, relative to a vector's length, below which an architecture may be the query itself
 
 
-class VectorMethods:
+class VectorMethods(ABC):
     """Methods of encoders that have `encode`.
 
     Attributes:
@@ -43,7 +46,7 @@ class VectorMethods:
         Raises:
             ValueError: no such metric, vectors of two lengths, or what `encode` raises.
         """
-        first, second, as_tensor = self._both(a, a if b is None else b)
+        first, second, as_tensor = self._both(a, b)
         result = _products(first, second) if self._metric(metric) == "cosine" else -_distances(first, second)
         return result if as_tensor else result.numpy()
 
@@ -60,15 +63,15 @@ class VectorMethods:
     def neighbours(
         self,
         query: Any,
-        table: "ArchitectureTable | Sequence[Architecture]",
+        table: Any,
         k: int = 10,
         encodings: np.ndarray | None = None,
     ) -> ArchitectureTable:
         """Find the architectures of a table that are nearest to one, itself (and what is isomorphic to it) left out.
 
         Args:
-            query: one architecture.
-            table: to find them in; its columns are kept.
+            query: one architecture, in any form that `encode` takes.
+            table: to find them in, in any such form; its columns are kept.
             k: how many.
             encodings: (N, D) of the table, where they are at hand.
 
@@ -81,10 +84,8 @@ class VectorMethods:
         vectors = self.encode(query)
         if len(vectors) != 1:
             raise ValueError(f"neighbours: the query must be one architecture, not {len(vectors)}")
-        if not isinstance(table, ArchitectureTable):
-            table = ArchitectureTable.from_architectures(list(table))
+        cell, table = self._as_table(query)[0], self._with_columns(table)
         encodings = self.encode(table) if encodings is None else np.asarray(encodings)
-        cell = query if isinstance(query, Architecture) else _first(query)
         near = _ALIKE * max(float(np.linalg.norm(vectors[0])), 1.0)
         rows, distances = nearest(encodings, vectors[0], k)
         while True:
@@ -101,21 +102,32 @@ class VectorMethods:
         """Return a data frame with one more column: each row's encoding, an array (D,) float32.
 
         Args:
-            frame: with the columns operations and adjacency; all of its columns and its index are kept.
+            frame: with columns that `encode` takes; all of its columns and its index are kept.
             column: name of the new one.
             **options: of `encode`.
 
         Raises:
             ValueError: a column is missing, or what `encode` raises.
         """
-        for name in ("operations", "adjacency"):
-            if name not in getattr(frame, "columns", ()):
-                raise ValueError(
-                    f"encode_table: expected a data frame with the columns operations and adjacency, no {name!r}"
-                )
-        rows = zip(frame["operations"], frame["adjacency"], strict=True)
-        vectors = self.encode([{"operations": names, "adjacency": matrix} for names, matrix in rows], **options)
+        if held_columns(frame) is None or not hasattr(frame, "assign"):
+            raise ValueError(f"encode_table: expected a data frame of pandas, got {type(frame).__name__}")
+        vectors = self.encode(frame, **options)
         return frame.assign(**{column: list(vectors)})
+
+    @abstractmethod
+    def _as_table(self, architectures: Any) -> ArchitectureTable:
+        """Architectures in any form as `encode` sees them. Raises ValueError by row."""
+
+    def _with_columns(self, architectures: Any) -> ArchitectureTable:
+        """Architectures in any form as a table; the columns beside them are kept."""
+        if isinstance(architectures, ArchitectureTable):
+            return architectures
+        held = held_columns(architectures)
+        table = self._as_table(architectures if held is None else held)
+        if held is None:
+            return table
+        names = [name for name in held.column_names if name not in GRAPH_NAMES]
+        return table.replace_columns({name: column_from_arrow(held[name]) for name in names})
 
     def _metric(self, name: str | None) -> str:
         if name is not None and name not in METRICS:
@@ -127,13 +139,14 @@ class VectorMethods:
 
         as_tensor = isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor)
         found = []
-        for some in (a, b):
-            vectors = some if hasattr(some, "dtype") and hasattr(some, "ndim") else self.encode(some)
+        for some in (a,) if b is None else (a, b):
+            numbers = isinstance(some, torch.Tensor) or (isinstance(some, np.ndarray) and some.dtype.kind in "fiu")
+            vectors = some if numbers else self.encode(some)
             vectors = torch.as_tensor(vectors).float()
             found.append(vectors.unsqueeze(0) if vectors.ndim == 1 else vectors)
-        if found[0].shape[-1] != found[1].shape[-1]:
-            raise ValueError(f"vectors of {found[0].shape[-1]} numbers and of {found[1].shape[-1]} cannot be compared")
-        return found[0], found[1].to(found[0].device), as_tensor
+        if found[0].shape[-1] != found[-1].shape[-1]:
+            raise ValueError(f"vectors of {found[0].shape[-1]} numbers and of {found[-1].shape[-1]} cannot be compared")
+        return found[0], found[-1].to(found[0].device), as_tensor
 
 
 def finished(encodings: np.ndarray, normalize: bool, convert_to_tensor: bool) -> Any:
@@ -158,9 +171,3 @@ def _distances(a: "torch.Tensor", b: "torch.Tensor") -> "torch.Tensor":
     import torch
 
     return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _first(query: Any) -> Architecture:
-    if isinstance(query, ArchitectureTable):
-        return query[0]
-    return Architecture.from_dict(query if isinstance(query, dict) else next(iter(query)))

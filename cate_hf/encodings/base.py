@@ -4,6 +4,7 @@ White et al. ("A Study on Encodings for Neural Architecture Search", NeurIPS 202
 search depends on its encoding: drawing an architecture, perturbing one, and training a predictor on vectors.
 """
 
+import os
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -14,7 +15,6 @@ from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
 
     from cate_hf.graphs.architecture import Architecture
@@ -99,7 +99,7 @@ class BaseEncoding(Encoding, ABC):
         if int(table.num_nodes.max(initial=0)) > self.space.max_nodes:
             row = int(np.argmax(table.num_nodes > self.space.max_nodes))
             limit = f"a {self.space.name} architecture has at most {self.space.max_nodes}"
-            raise ValueError(f"architectures row {row}: {table.num_nodes[row]} nodes; {limit}")
+            raise ValueError(f"architectures, row {row}: {table.num_nodes[row]} nodes; {limit}")
         return table
 
     @cached_property
@@ -121,6 +121,11 @@ class BaseEncoding(Encoding, ABC):
         from scipy.spatial.distance import cdist
 
         return cdist(a, b)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """One name a number: the encoding's, counted, where its numbers have none of their own."""
+        return [f"{os.path.basename(self.name)}{i}" for i in range(self.dim)]
 
     def __repr__(self) -> str:
         return f"<encoding {self.name} of {self.space.name}: {self.dim} numbers an architecture>"

@@ -230,7 +230,7 @@ class Encoder(VectorMethods):
         """Architectures as a table over the model's operations. Raises ValueError as `encode`."""
         if isinstance(architectures, ArchitectureTable):
             architectures = architectures.replace_columns({})
-        table = to_table(architectures, self.tokenizer.operations, "architectures,", self._parse)
+        table = to_table(architectures, self.tokenizer.operations, "architectures", self._parse)
         table = self._canonical(table)
         most = self.model.config.max_nodes
         if int(table.num_nodes.max(initial=0)) > most:
@@ -241,7 +241,7 @@ class Encoder(VectorMethods):
         return table
 
     def _parse(self, texts: "Iterable[Any]", source: str) -> ArchitectureTable:
-        return self.search_space.parse_many(texts, source.rstrip(",")).recode(self.tokenizer.operations)
+        return self.search_space.parse_many(texts, source).recode(self.tokenizer.operations)
 
     def _canonical(self, table: ArchitectureTable) -> ArchitectureTable:
         """The architectures without nodes that are on no path: one architecture has one encoding."""

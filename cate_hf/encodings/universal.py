@@ -85,7 +85,7 @@ class UniversalEncoder(VectorMethods):
         for name in parts or ():
             if name not in self.parts:
                 raise unknown("part of an encoding", name, self.parts)
-        table = as_table(architectures)
+        table = self._as_table(architectures)
         encodings = np.empty((len(table), self.dim), np.float32)
         size = min(batch_size, max(1, _WEIGHTS // int(table.num_nodes.max(initial=1)) ** 2))
         of_counts, kinds = self._map(tuple(table.vocabulary))
@@ -114,6 +114,13 @@ class UniversalEncoder(VectorMethods):
     def transform(self, table: ArchitectureTable) -> np.ndarray:
         """(N, D) float32: `encode` under the name that all encodings share."""
         return self.encode(table)
+
+    def _as_table(self, architectures: Any) -> ArchitectureTable:
+        """Architectures in any form of `to_table` over the operations that they have. Raises ValueError by row."""
+        if isinstance(architectures, ArchitectureTable):
+            return architectures.replace_columns({})
+        table = to_table(architectures)
+        return table.recode(sorted(table.vocabulary))
 
     def _map(self, names: tuple[str, ...]) -> "tuple[torch.Tensor, torch.Tensor]":
         """Of a vocabulary: the map of the counts (counts, WIRING), and the kinds (V,)."""
@@ -149,14 +156,6 @@ class UniversalEncoding(BaseEncoding):
         """(N, D) float32, standardised."""
         mean, spread = self._scale
         return ((self._encoder.encode(self.own_table(table)) - mean) / spread).astype(np.float32)
-
-
-def as_table(architectures: Any) -> ArchitectureTable:
-    """Architectures in any form of `to_table` over the operations that they have. Raises ValueError by row."""
-    if isinstance(architectures, ArchitectureTable):
-        return architectures.replace_columns({})
-    table = to_table(architectures)
-    return table.recode(sorted(table.vocabulary))
 
 
 def _map_of(names: Sequence[str]) -> "tuple[torch.Tensor, torch.Tensor]":

@@ -8,7 +8,6 @@ import numpy as np
 
 from cate_hf.graphs import algorithms
 from cate_hf.graphs._checks import check_adjacency, check_operations
-from cate_hf.graphs.hashing import cell_hash
 
 if TYPE_CHECKING:
     import networkx
@@ -160,6 +159,8 @@ class Architecture:
                         f"architecture hash: no label for operation {name!r} of node {node}; known: {known}"
                     )
             numbers = [labels[name] for name in self._operations]
+        from cate_hf.graphs.hashing import cell_hash  # with compiled functions beside it
+
         return cell_hash(self._adjacency, numbers)
 
     def is_isomorphic(self, other: "Architecture") -> bool:
@@ -203,7 +204,8 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> "Architecture":
-        """From what ``to_dict`` gives; further keys (a hash, an accuracy) are ignored.
+        """From what ``to_dict`` gives, or the same with NAS-Bench-101's names, module_operations and module_adjacency;
+        further keys (a hash, an accuracy) are ignored.
 
         Raises:
             ValueError: a key is missing, or the graph is not valid.
@@ -212,10 +214,13 @@ class Architecture:
             raise ValueError(
                 f"architecture: expected an object with 'operations' and 'adjacency', got {type(row).__name__}"
             )
+        found = []
         for key in ("operations", "adjacency"):
-            if key not in row:
-                raise ValueError(f"architecture: field {key!r} is missing")
-        return cls(row["operations"], row["adjacency"])
+            names = [name for name in (key, f"module_{key}") if name in row]
+            if len(names) != 1:
+                raise ValueError(f"architecture: field {key!r} is {'there twice' if names else 'missing'}")
+            found.append(row[names[0]])
+        return cls(*found)
 
     def to_json(self) -> str:
         """One line of JSON Lines."""

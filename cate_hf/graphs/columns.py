@@ -3,6 +3,7 @@
 Rows are counted from 0, those of a CSV file below its header.
 """
 
+import codecs
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cate_hf.core.files import check_fetched
-from cate_hf.graphs.json_forms import rows_of
+from cate_hf.graphs.json_forms import GRAPH_NAMES, rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +25,8 @@ CSV_SUFFIXES = (".csv", ".tsv")
 TABLE_SUFFIXES = (*PARQUET_SUFFIXES, *CSV_SUFFIXES, *JSON_SUFFIXES)
 _BLOCK = 1 << 26  # bytes; a row must not be longer
 _MOST_BRACKETS = 1000  # of a line of JSON that Arrow may read: its parser is recursive
+_DECIMAL_COMMA = r"^\s*([+-]?\d+(,\d+)?([eE][+-]?\d+)?)?\s*$"
+_THOUSANDS = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -81,16 +84,35 @@ def _read_csv(path: Path) -> Columns:
         with csv.open_csv(path, reading, parsing) as reader:
             names = reader.schema.names
         texts = csv.ConvertOptions(column_types={name: pa.string() for name in names}, strings_can_be_null=False)
-        return Columns(csv.read_csv(path, reading, parsing, texts), understood)
+        table = csv.read_csv(path, reading, parsing, texts)
+        table = table.rename_columns([name.strip() for name in table.column_names])
+        return _with_points(table, understood) if separator == ";" else Columns(table, understood)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable CSV file ({_one_line(error)})") from None
+
+
+def _with_points(table: "pa.Table", understood: str) -> Columns:
+    """Columns of decimal commas, which come with semicolons, as numbers with points; not of what thousands may be."""
+    import pyarrow.compute as pc
+
+    for place, name in enumerate(table.column_names):
+        texts = table[name]
+        commas = texts.filter(pc.match_substring(texts, ","))
+        if not len(commas) or not pc.all(pc.match_substring_regex(texts, _DECIMAL_COMMA)).as_py():
+            continue
+        if not pc.all(pc.match_substring_regex(commas, _THOUSANDS)).as_py():
+            table = table.set_column(place, name, pc.replace_substring(texts, ",", "."))
+            understood += f"; decimal commas in {name}"
+    return Columns(table, understood)
 
 
 def _separator(path: Path) -> tuple[str, str]:
     """What separates the columns of a CSV file, by its header, and the words for it where it is no comma."""
     with open(path, "rb") as file:
-        header = file.readline(_BLOCK).decode("utf-8", "replace")
-    outside = "".join(header.split('"')[::2])  # a name in quotes may have anything in it
+        header = file.readline(_BLOCK)
+    if header[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise ValueError(f"{path}: text in UTF-16; expected UTF-8 (in Excel: CSV UTF-8)")
+    outside = "".join(header.decode("utf-8", "replace").split('"')[::2])  # a name in quotes may have anything in it
     counts = {separator: outside.count(separator) for separator in _SEPARATORS}
     found = [separator for separator, count in counts.items() if count]
     if path.suffix.lower() == ".tsv":
@@ -168,7 +190,25 @@ def _as_table(rows: list[dict[str, Any]]) -> "pa.Table":
     import pyarrow as pa
 
     names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({_plain(name): _json_column([row.get(name) for row in rows]) for name in names})
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    found = {name: _lists(values) if name in GRAPH_NAMES else None for name, values in columns.items()}
+    return pa.table({_plain(name): found[name] or _json_column(values) for name, values in columns.items()})
+
+
+def _lists(values: list[Any]) -> "pa.Array | None":
+    """Lists of names or rows of numbers as they are; None of others, whose text tells what is wrong."""
+    import pyarrow as pa
+
+    try:
+        array = pa.array(values)
+    except (pa.ArrowException, OverflowError, TypeError, UnicodeError):
+        return None
+    kind, depth = array.type, 0
+    while pa.types.is_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    plain = numbers if depth == 2 else depth == 1 and pa.types.is_string(kind)
+    return array if plain and not array.null_count else None
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.json_forms import GRAPH_NAMES
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["held_columns", "to_table"]
 
 _TEXTS = ("architecture", "hash")
+_ROW_NAMES = ("operations", "module_operations", *_TEXTS)
 _FORMS = "a table, architectures, dicts of operations and adjacency, a data frame, a data set, or a dict of lists"
 Parse = Callable[[Iterable[Any], str], ArchitectureTable]
 
@@ -40,12 +44,15 @@ def to_table(
         return architectures if vocabulary is None else architectures.recode(vocabulary, source)
     if (columns := held_columns(architectures)) is not None:
         return _of_columns(columns, vocabulary, source, parse)
+    architectures = as_item(architectures)
     if isinstance(architectures, Architecture | Mapping | str) or hasattr(architectures, "normal"):
         architectures = [architectures]
     try:
-        items = list(architectures)
+        items = [as_item(item) for item in architectures]
     except TypeError:
         raise ValueError(f"{source}: expected {_FORMS}, got {architectures!r:.60}") from None
+    if parse is not None and items and all(isinstance(item, int | np.integer) for item in items):
+        return parse([items], source)  # one architecture in numbers
     rows = []
     for row, item in enumerate(items):
         if hasattr(item, "normal") and hasattr(item, "reduction"):
@@ -61,19 +68,37 @@ def to_table(
     return ArchitectureTable.from_architectures(rows, vocabulary)
 
 
+def as_item(value: Any) -> Any:
+    """A row of a data frame or data set as a dict of operations and adjacency, or as the text or hash that it has in
+    their place; anything else as it is.
+    """
+    if isinstance(value, str | Architecture):
+        return value
+    if hasattr(value, "iloc") and hasattr(value, "index") and any(name in value.index for name in _ROW_NAMES):
+        value = value.to_dict()
+    if isinstance(value, Mapping) and not any(name in value for name in GRAPH_NAMES):
+        return next((value[name] for name in _TEXTS if isinstance(value.get(name), str)), value)
+    return value
+
+
 def held_columns(value: Any) -> "pa.Table | None":
     """The Arrow table of a data frame, data set or dict of lists; None of anything else."""
     import pyarrow as pa
 
+    if hasattr(value, "collect_schema") and hasattr(value, "collect"):  # of polars, lazy
+        value = value.collect()
     if isinstance(value, pa.Table):
         return value
     if isinstance(value, Mapping):
+        splits = [name for name, part in value.items() if hasattr(part, "with_format")]
+        if splits:
+            raise ValueError(f"data sets by name ({', '.join(splits)}); give one of them")
         return _of_lists(value)
-    if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas
+    if hasattr(value, "iloc") and hasattr(value, "columns"):  # of pandas
         return pa.table({str(name): _array(value[name]) for name in value.columns})
-    if hasattr(value, "features") and hasattr(value, "with_format"):  # datasets
+    if hasattr(value, "features") and hasattr(value, "with_format"):  # of datasets
         return _of_dataset(value)
-    if hasattr(value, "to_arrow") and hasattr(value, "columns"):  # polars
+    if hasattr(value, "to_arrow") and hasattr(value, "columns"):  # of polars
         return value.to_arrow()
     return None
 

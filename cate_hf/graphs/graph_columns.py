@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from cate_hf.graphs.table_arrow import GRAPH_COLUMNS
+from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, PART_ROWS, graph_lists
 
 __all__ = ["plain_columns"]
 
@@ -24,16 +25,18 @@ _EXPECTED = {
     "operations": "a JSON list of names, or one as Python or NumPy prints it",
     "adjacency": "a JSON list of rows of 0 and 1, or one as Python or NumPy prints it",
 }
+_ARRAY = re.compile(r"\barray\((\[[^()]*\])(?:,\s*dtype=[\w<'.]+)?\)")
 _PRINTED = re.compile(r"'[^']*'|\"[^\"]*\"|[\[\]]|[^\s\[\]'\",]+")
 
-OneHot = Callable[[list[np.ndarray], list[np.ndarray], pa.Table], Sequence[str]]
+OneHot = Callable[[np.ndarray, np.ndarray, np.ndarray, pa.Table], Sequence[str]]
 
 
 def plain_columns(columns: pa.Table, source: str, one_hot: OneHot | None = None) -> tuple[pa.Table, list[str]]:
     """The columns with operations as lists of names and adjacency as lists of rows, and remarks on what they were.
 
     Args:
-        one_hot: gives the names of one-hot operations: of N (L, V) and N (L, L) arrays and the columns.
+        one_hot: gives the names of one-hot operations: of the first rows (N, L, V), their adjacency (N, L, L) and
+            numbers of nodes (N,), and all columns.
 
     Raises:
         ValueError: naming source, row and column of what is wrong, or can be understood in two ways.
@@ -111,6 +114,8 @@ def _parsed(text: str | None) -> tuple[Any, bool]:
 
 
 def _printed(text: str) -> Any:
+    if "array(" in text:  # arrays within an array: NumPy prints commas in those alone
+        text = _ARRAY.sub(r"\1", text).replace(",", " ")
     try:
         if "," in text or ("\n" not in text and " " not in text.strip()):
             return _to_lists(ast.literal_eval(text.strip()))
@@ -135,24 +140,67 @@ def _plain_numbers(value: Any) -> Any:
 
 def _from_one_hot(columns: pa.Table, source: str, one_hot: OneHot) -> tuple[pa.Table, str]:
     """One-hot rows as names; rows of zeros at the end are padding, and so are those of the adjacency."""
-    operations, adjacency = [], []
-    for row, (codes, matrix) in enumerate(zip(*(columns[n].to_pylist() for n in GRAPH_COLUMNS), strict=True)):
-        try:
-            codes, matrix = np.asarray(codes, dtype=float), np.asarray(matrix, dtype=float)
-        except (ValueError, TypeError):
-            codes = np.empty(0)
-        if codes.ndim != 2 or matrix.shape != (len(codes), len(codes)) or not np.isin(codes, (0, 1)).all():
-            raise ValueError(f"{source}, row {row}: expected one-hot rows of operations and a matrix of as many rows")
-        size = len(codes) - int(np.argmax(codes[::-1].any(axis=1))) if codes.any() else 0
-        if (codes[:size].sum(axis=1) != 1).any() or matrix[size:].any() or matrix[:, size:].any():
-            raise ValueError(f"{source}, row {row}: an operation needs a single 1 in its row, and padding no edge")
-        operations.append(codes[:size])
-        adjacency.append(matrix[:size, :size])
-    if len({codes.shape[1] for codes in operations}) > 1:
-        raise ValueError(f"{source}: one-hot operations of different widths")
-    names = one_hot(operations, adjacency, columns)
-    lists = [[names[code] for code in codes.argmax(axis=1)] for codes in operations]
-    rows = [np.where((m == 0) | (m == 1), m, -1).astype(int).tolist() for m in adjacency]
-    for name, values in zip(GRAPH_COLUMNS, (lists, rows), strict=True):
-        columns = columns.set_column(columns.column_names.index(name), name, pa.array(values, _KINDS[name]))
+    names: Sequence[str] = ()
+    parts = []
+    for first in range(0, len(columns), PART_ROWS):
+        codes, adjacency, counts = _one_hot_rows(columns.slice(first, PART_ROWS), source, first)
+        names = names or one_hot(codes, adjacency, counts, columns)
+        if codes.shape[2] != len(names):
+            raise ValueError(f"{source}: one-hot operations of different widths")
+        parts.append(graph_lists(names, codes.argmax(axis=2), adjacency, counts))
+    for name, chunks in zip(GRAPH_COLUMNS, zip(*parts, strict=True), strict=True):
+        columns = columns.set_column(columns.column_names.index(name), name, pa.chunked_array(chunks))
     return columns, f"one-hot operations in the order {', '.join(names)}"
+
+
+def _one_hot_rows(columns: pa.Table, source: str, first: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Operations (N, L, V) and adjacency (N, L, L) int8 of some rows, and the numbers of nodes (N,)."""
+    (codes, counts, widths), (adjacency, rows, lengths) = (_dense(columns[name]) for name in GRAPH_COLUMNS)
+    size, width = codes.shape[1:]
+    node = np.arange(size)
+    used = node < counts[:, None]  # (N, L)
+    wrong = (counts != rows) | (counts < 1) | (codes == -1).any(axis=(1, 2))
+    if not wrong.all():  # else the adjacency may have another size
+        wrong[~wrong] |= (used & (lengths[:, :size] != counts[:, None]))[~wrong].any(axis=1)
+    _refuse(wrong, source, first, "expected one-hot rows of operations and a matrix of as many rows")
+    if (widths[used] != width).any():
+        raise ValueError(f"{source}: one-hot operations of different widths")
+    ones = codes.sum(axis=2, dtype=np.int64)
+    counts = np.where(ones > 0, node + 1, 0).max(axis=1)
+    used = node < counts[:, None]
+    padding = ~(used[:, :, None] & used[:, None, :])
+    wrong = (ones != used).any(axis=1) | ((adjacency != 0) & padding).any(axis=(1, 2))
+    _refuse(wrong, source, first, "an operation needs a single 1 in its row, and padding no edge")
+    return codes, adjacency, counts
+
+
+def _refuse(wrong: np.ndarray, source: str, first: int, problem: str) -> None:
+    if wrong.any():
+        raise ValueError(f"{source}, row {first + int(wrong.argmax())}: {problem}")
+
+
+def _dense(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lists of N lists of numbers as an array (N, L, W) int8, 0 where there is nothing and -1 for what is not 0 or 1;
+    the lengths (N,), -1 of a missing list; and those of the lists in them (N, L).
+    """
+    lists, counts = _flat(column.combine_chunks())
+    values, lengths = _flat(lists)
+    try:
+        numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException:
+        numbers = np.full(len(values), -1.0)
+    inner = np.zeros((len(lengths), max(lengths.max(initial=0), 1)), np.int8)
+    inner[np.arange(inner.shape[1]) < lengths[:, None]] = np.where(np.isin(numbers, (0, 1)), numbers, -1)
+    used = np.arange(max(counts.max(initial=0), 1)) < counts[:, None]
+    widths = np.zeros(used.shape, np.int64)
+    dense = np.zeros((*used.shape, inner.shape[1]), np.int8)
+    widths[used], dense[used] = lengths, inner
+    return dense, counts, widths
+
+
+def _flat(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """The values of lists end to end, and the lengths (N,), -1 of a missing list; of what is no list, no values."""
+    if not _is_list(array.type):
+        return pa.array([], pa.float64()), np.full(len(array), -1)
+    lengths = pc.fill_null(pc.list_value_length(array), -1)
+    return array.flatten(), lengths.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -1,5 +1,6 @@
 """Forms of JSON other than JSON Lines in which tables are kept: arrays, indented objects, and what pandas writes."""
 
+import gc
 import json
 from typing import Any
 
@@ -20,17 +21,19 @@ def rows_of(text: str, source: str) -> tuple[list[dict[str, Any]], str] | None:
         ValueError: naming the source and item, where it is JSON of another form.
     """
     first, _, rest = text.strip().partition("\n")
+    several = bool(rest.strip())
     try:
-        value, several = json.loads(first), bool(rest.strip())
+        value = loads(first)
     except (ValueError, RecursionError):
-        value, several = None, False
+        value = None
     if several and isinstance(value, dict):
         return None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        rows = _objects(text) if value is None else None
-        return None if rows is None else (rows, f"{len(rows):,} objects in several lines each")
+    if several or value is None:
+        try:
+            value = loads(text)
+        except (ValueError, RecursionError):
+            rows = _objects(text) if value is None else None
+            return None if rows is None else (rows, f"{len(rows):,} objects in several lines each")
     if isinstance(value, list):
         if not any(isinstance(row, dict) for row in value):
             return None
@@ -52,6 +55,17 @@ def rows_of(text: str, source: str) -> tuple[list[dict[str, Any]], str] | None:
     if named and _holds_columns(value):
         return _of_lists(value, source), "an object of columns"
     return ([value], "one object in several lines") if rest.strip() else None
+
+
+def loads(text: str) -> Any:
+    """Parse JSON, without looking for garbage meanwhile: of many lists that takes longer than the parsing."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(text)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _objects(text: str) -> list[dict[str, Any]] | None:

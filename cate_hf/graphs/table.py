@@ -278,7 +278,7 @@ def _refuse_first(wrong: np.ndarray, source: str, describe: Any, first_row: int 
     """Raise for the first true entry of ``wrong``, whose first axis is the rows, counted from ``first_row``."""
     if wrong.any():
         position = [int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape)]
-        raise ValueError(f"{source} row {first_row + position[0]}: {describe(*position)}")
+        raise ValueError(f"{source}, row {first_row + position[0]}: {describe(*position)}")
 
 
 def _check_edges(adjacency: np.ndarray, num_nodes: np.ndarray, source: str, first_row: int = 0) -> None:

@@ -62,23 +62,29 @@ def object_types(table: ArchitectureTable) -> dict[str, pa.DataType]:
 
 
 def _graphs_to_arrow(table: ArchitectureTable, class_labels: bool) -> pa.Table:
-    size, counts = table.max_nodes, table.num_nodes.astype(np.int64)
-    used = np.arange(size) < counts[:, None]  # (N, L)
-    codes = table.operation_codes[used]
     metadata = {VOCABULARY_KEY: json.dumps(table.vocabulary)}
     if class_labels:
-        operations = pa.array(codes.astype(np.int64))
         metadata[FEATURES_KEY] = json.dumps({"info": {"features": _graph_features(table.vocabulary)}})
-    else:
-        vocabulary = pa.array(table.vocabulary, pa.string())
-        operations = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), vocabulary).dictionary_decode()
+    names = None if class_labels else table.vocabulary
+    graph = graph_lists(names, table.operation_codes, table.adjacency(), table.num_nodes.astype(np.int64))
+    return pa.table(dict(zip(GRAPH_COLUMNS, graph, strict=True))).replace_schema_metadata(metadata)
+
+
+def graph_lists(
+    names: Sequence[str] | None, codes: np.ndarray, adjacency: np.ndarray, counts: np.ndarray
+) -> tuple[pa.Array, pa.Array]:
+    """Operations and adjacency as lists, of codes (N, L) and adjacency (N, L, L) of which the first `counts` (N,) nodes
+    are used; operations as codes where there are no names.
+    """
+    used = np.arange(codes.shape[1]) < counts[:, None]  # (N, L)
+    operations = pa.array(codes[used].astype(np.int64))
+    if names is not None:
+        indices = operations.cast(pa.int32())
+        operations = pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string())).dictionary_decode()
     rows = _offsets(counts)
-    adjacency = table.adjacency()
     entries = adjacency.ravel() if used.all() else adjacency[used[:, :, None] & used[:, None, :]]
     inner = pa.ListArray.from_arrays(_offsets(np.repeat(counts, counts)), pa.array(entries))
-    graph = (pa.ListArray.from_arrays(rows, operations), pa.ListArray.from_arrays(rows, inner))
-    columns = dict(zip(GRAPH_COLUMNS, graph, strict=True))
-    return pa.table(columns).replace_schema_metadata(metadata)
+    return pa.ListArray.from_arrays(rows, operations), pa.ListArray.from_arrays(rows, inner)
 
 
 def _graph_features(vocabulary: Sequence[str]) -> dict:

@@ -1,14 +1,14 @@
 """Labelled architectures: checked, of one space, each once."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.forms import held_columns
+from cate_hf.graphs.forms import as_item, held_columns
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor.targets import as_columns
 from cate_hf.spaces.darts.genotypes import CellPair
@@ -91,9 +91,10 @@ def as_table(space: "Space", architectures: Any, what: str = "architectures") ->
     pairs = isinstance(architectures, CellPairTable)
     if isinstance(architectures, CellPair):
         architectures = [architectures]
+    architectures = as_item(architectures)
     if not isinstance(architectures, _NO_SEQUENCES) and held_columns(architectures) is None:
-        architectures = list(architectures)
-        pairs = bool(architectures) and isinstance(architectures[0], CellPair)
+        architectures = list(architectures) if isinstance(architectures, Iterable) else architectures
+        pairs = isinstance(architectures, list) and architectures[:1] != [] and isinstance(architectures[0], CellPair)
     if pairs:
         if not isinstance(space, Darts):
             raise ValueError(f"pairs of cells are of darts, not of {space.name} (the predictor is of {space.name})")

@@ -8,7 +8,7 @@ import numpy as np
 
 from cate_hf.core.names import RowError
 from cate_hf.graphs.cache import cached_table
-from cate_hf.graphs.forms import to_table
+from cate_hf.graphs.forms import as_item, to_table
 from cate_hf.graphs.hashes import check_hashes
 from cate_hf.graphs.pruning import prune_many
 from cate_hf.graphs.table import ArchitectureTable
@@ -73,13 +73,13 @@ class Space(ABC):
     def hash_many(self, table: ArchitectureTable) -> np.ndarray:
         """(N,) text (<U32): a hash that isomorphic architectures share."""
 
-    def parameters_many(self, table: ArchitectureTable) -> np.ndarray:
-        """(N,) int64: trainable parameters of the whole network."""
-        return self.costs(table.replace_columns({}), "parameters")
+    def parameters_many(self, architectures: Any) -> np.ndarray:
+        """(N,) int64: trainable parameters of the whole network, of architectures as `table` takes them."""
+        return self.costs(self.table(architectures).replace_columns({}), "parameters")
 
-    def flops_many(self, table: ArchitectureTable) -> np.ndarray:
+    def flops_many(self, architectures: Any) -> np.ndarray:
         """(N,) int64: multiply-adds (×1) of convolutions and linear layers, for one input image."""
-        return self.costs(table.replace_columns({}), "flops")
+        return self.costs(self.table(architectures).replace_columns({}), "flops")
 
     def _enumerate(self, progress: bool) -> ArchitectureTable:
         """All architectures with columns hash and the costs, sorted by hash."""
@@ -307,6 +307,7 @@ class Space(ABC):
         Raises:
             ValueError: naming the first row that is none, and why.
         """
+        texts = [as_item(text) for text in texts]
         texts = [text.strip() if isinstance(text, str) else text for text in texts]
         keys = [text if isinstance(text, str) else id(text) for text in texts]
         number = {key: i for i, key in enumerate(dict.fromkeys(keys))}

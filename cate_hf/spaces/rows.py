@@ -43,8 +43,8 @@ def read_rows(
         ValueError: naming source, row and column of what is wrong or not of the space.
     """
 
-    def order(operations: list[np.ndarray], adjacency: list[np.ndarray], columns: "pa.Table") -> tuple[str, ...]:
-        return _one_hot_order(space, operations, adjacency, columns, source)
+    def order(codes: np.ndarray, adjacency: np.ndarray, counts: np.ndarray, columns: "pa.Table") -> tuple[str, ...]:
+        return _one_hot_order(space, codes, adjacency, counts, columns, source)
 
     columns, remarks = plain_columns(columns, source, order)
     names = columns.column_names
@@ -96,14 +96,14 @@ def understood(path: str | os.PathLike, form: str, remarks: list[str]) -> str:
 
 
 def _one_hot_order(
-    space: Space, operations: list[np.ndarray], adjacency: list[np.ndarray], columns: "pa.Table", source: str
+    space: Space, codes: np.ndarray, adjacency: np.ndarray, counts: np.ndarray, columns: "pa.Table", source: str
 ) -> tuple[str, ...]:
     """The order of one-hot operations: that of the vocabulary, where the hashes or parameters in the file say so too.
 
     Raises:
         ValueError: there is no such column, or it says otherwise.
     """
-    width = operations[0].shape[1]
+    width = codes.shape[2]
     if width != len(space.vocabulary):
         expected = f"{len(space.vocabulary)}: {', '.join(space.vocabulary)}"
         raise ValueError(f"{source}: one-hot operations of {width} columns; {space.name} has {expected}")
@@ -119,13 +119,12 @@ def _one_hot_order(
         )
     inner, values = space.vocabulary[space.num_inputs : -1], columns[name].to_pylist()
     fitting = {order: True for order in itertools.permutations(inner)} if len(inner) <= _MOST_ORDERED else {inner: True}
-    for row, (codes, matrix) in enumerate(zip(operations[:_CHECKED], adjacency, strict=False)):
+    for row, count in enumerate(counts[:_CHECKED]):
+        operations, matrix = codes[row, :count].argmax(axis=1), adjacency[row, :count, :count]
         for order in [order for order, fits in fitting.items() if fits]:
             names = (*space.vocabulary[: space.num_inputs], *order, space.vocabulary[-1])
             try:
-                fitting[order] = (
-                    known[name](Architecture([names[c] for c in codes.argmax(axis=1)], matrix)) == values[row]
-                )
+                fitting[order] = known[name](Architecture([names[c] for c in operations], matrix)) == values[row]
             except ValueError:
                 fitting[order] = False
     left = [order for order, fits in fitting.items() if fits]

@@ -186,5 +186,5 @@ def test_digests_tell_tables_apart():
 def test_an_architecture_of_another_space_is_refused_by_row(saved):
     encoding = get_encoding(saved[0], "nasbench101")
     foreign = space_of("nasbench201").pool()[:3]
-    with pytest.raises(ValueError, match=r"architectures row 0"):
+    with pytest.raises(ValueError, match=r"architectures, row 0"):
         encoding.transform(foreign)

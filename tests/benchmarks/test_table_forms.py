@@ -67,6 +67,11 @@ FORMS = {
     "tabs in csv": ("t.csv", lambda p: FRAME.to_csv(p, sep="\t")),
     "tsv": ("t.tsv", lambda p: FRAME.to_csv(p, sep="\t", index=False)),
     "module names, csv": ("t.csv", lambda p: MODULES.to_csv(p)),
+    "semicolons and decimal commas": ("t.csv", lambda p: FRAME.to_csv(p, sep=";", decimal=",")),
+    "spaces in the header": (
+        "t.csv",
+        lambda p: p.write_text(FRAME.to_csv(index=False).replace(",adjacency,", ", adjacency , ", 1)),
+    ),
     "records": ("t.json", lambda p: FRAME.to_json(p, orient="records")),
     "records, indented": ("t.json", lambda p: FRAME.to_json(p, orient="records", indent=2)),
     "records, lines": ("t.jsonl", lambda p: FRAME.to_json(p, orient="records", lines=True)),
@@ -121,6 +126,7 @@ def test_forms_of_a_table(form, tmp_path):
     [
         ("csv of lists", "operations as lists that Python or NumPy printed"),
         ("semicolons", "columns separated by semicolons"),
+        ("semicolons and decimal commas", "decimal commas in accuracy"),
         ("records", "an array of 12 objects"),
         ("index", "an object of 12 rows by index"),
         ("module names, json", "operations from module_operations; adjacency from module_adjacency"),
@@ -159,6 +165,14 @@ def preprocessed(**columns) -> str:
     return json.dumps([{**row, **columns} for row in one_hot().values()])
 
 
+def second(**columns) -> str:
+    """One-hot rows of which the second is changed."""
+    rows = [*one_hot().values()]
+    return json.dumps([rows[0], {**rows[1], **columns}, *rows[2:]])
+
+
+EDGE_OF_PADDING = np.eye(7, k=6, dtype=int).tolist()  # from the first node to the seventh
+TWO_NODES = [[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
 TWICE = json.dumps([{**row, "module_operations": row["operations"]} for row in ROWS])
 UNKNOWN = json.dumps([{k: v for k, v in row.items() if k.startswith("module")} for row in one_hot().values()])
@@ -181,6 +195,24 @@ CODE = """operations,adjacency\n"[__import__('os')]","[[0 1]\n [0 0]]"\n"""
             "t.json",
             preprocessed(module_operations=np.eye(7).tolist()),
             "one-hot operations of 7 columns; .* has 5: input",
+        ),
+        (
+            "t.json",
+            second(module_operations=TWO_NODES),
+            "row 1: expected one-hot rows of operations and a matrix of as",
+        ),
+        ("t.json", second(module_adjacency=[[0, 1], [0]]), "row 1: expected one-hot rows of operations and a matrix"),
+        ("t.json", second(module_adjacency=[0, 1]), "row 1, adjacency: expected a JSON list of rows"),
+        ("t.json", second(module_operations=None), "row 1, operations: expected a JSON list"),
+        ("t.json", second(module_operations=[[2, 0, 0, 0, 0]] * 7), "row 1: expected one-hot rows"),
+        ("t.json", second(module_operations=[[1, 0, 0, 1]] * 7), "one-hot operations of different widths"),
+        (
+            "t.json",
+            second(
+                module_operations=TWO_NODES + [[0] * 5] * 5,
+                module_adjacency=EDGE_OF_PADDING,
+            ),
+            "row 1: .* padding no edge",
         ),
         ("t.csv", "operations;adjacency\tx\n1;2\t3\n", "the header has semicolons and tabs"),
         ("t.json", entry(0.5), "row 1, adjacency: entry 0.5, expected 0 or 1"),
@@ -240,3 +272,29 @@ def test_architectures_alone_are_read_from_the_same_forms(form, tmp_path):
     table = read_architectures(tmp_path / name, SPACE.vocabulary)
     assert SPACE.hash_many(table).tolist() == HASHES
     assert "accuracy" in table.columns
+
+
+def test_what_may_be_thousands_is_no_decimal(tmp_path):
+    from cate_hf.graphs.columns import read_columns
+
+    path = tmp_path / "t.csv"
+    path.write_text("a;b;c;d\n1,234;0,234;1,5e-3;x\n12,345;1,5;2;1,5\n")
+    table, understood = read_columns(path)
+    assert table["a"].to_pylist() == ["1,234", "12,345"]
+    assert table["b"].to_pylist() == ["0.234", "1.5"]
+    assert table["c"].to_pylist() == ["1.5e-3", "2"]
+    assert table["d"].to_pylist() == ["x", "1,5"]
+    assert understood == "columns separated by semicolons; decimal commas in b; decimal commas in c"
+    path.write_text("operations,adjacency\n", encoding="utf-16")
+    with pytest.raises(ValueError, match="text in UTF-16; expected UTF-8"):
+        read_columns(path)
+
+
+def test_a_table_of_a_space_that_has_a_benchmark(tmp_path):
+    from cate_hf.benchmarks import find_benchmark
+
+    FRAME.to_csv(tmp_path / "t.csv")
+    assert find_benchmark(SPACE, tmp_path / "t.csv").query(CELLS[3])["accuracy"] == SCORES[3]
+    FRAME.drop(columns="accuracy").to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(ValueError, match="no column 'hash'; nor a table of one's own: .*no column of numbers"):
+        find_benchmark(SPACE, tmp_path / "t.csv")

@@ -115,6 +115,34 @@ def test_a_predictor_predicts_one_number():
     np.testing.assert_allclose(*(predictor.top_k(5, t).columns["predicted"] for t in (table, table[::-1])), atol=1e-5)
 
 
+def test_of_a_space_in_a_file():
+    from cate_hf import fit_predictor
+
+    space, rng = get_space("docs/enas_like.yaml"), np.random.default_rng(3)
+    cells = list(space.sample(30, seed=3))
+    drawn = [redrawn(with_dead_node(cell, rng), rng) for cell in cells]
+    assert [space.hash(cell) for cell in drawn] == space.hash_many(space.table(cells)).tolist()
+    predictor = fit_predictor(cells, np.linspace(0.8, 0.9, 30), space=space, members=0, gp=False)
+    vectors = load_encoder("universal")
+    for form in (drawn, ArchitectureTable.from_architectures(drawn), [cell.to_dict() for cell in drawn]):
+        np.testing.assert_allclose(predictor.predict(form)[0], predictor.predict(cells)[0], atol=1e-6)
+        np.testing.assert_allclose(vectors.encode(space.canonical(space.table(form))), vectors.encode(cells), atol=1e-3)
+
+
+def test_of_pairs_of_cells():
+    from cate_hf import fit_predictor
+    from cate_hf.spaces.darts.genotypes import CellPair
+
+    space, rng = get_space("darts"), np.random.default_rng(4)
+    cells = list(space.sample(60, seed=4))
+    pairs = [CellPair(*two) for two in zip(cells[:30], cells[30:], strict=True)]
+    drawn = [CellPair(*(redrawn(with_dead_node(cell, rng), rng) for cell in (p.normal, p.reduction))) for p in pairs]
+    hashes = space.hash_many(space.pairs(pairs)).tolist()
+    assert space.hash_many(space.validate_many(space.pairs(drawn))).tolist() == hashes
+    predictor = fit_predictor(pairs, np.linspace(0.8, 0.9, 30), space=space, gp=False)
+    np.testing.assert_allclose(predictor.predict(drawn)[0], predictor.predict(pairs)[0], atol=1e-6)
+
+
 def test_a_search_knows_a_drawing_by_its_hash():
     from cate_hf.search import get_algorithm
 

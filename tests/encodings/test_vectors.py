@@ -98,8 +98,21 @@ def test_encode_table(encoder):
     assert "encoding" not in frame
     normal = encoder.encode_table(frame, column="vector", normalize=True)
     np.testing.assert_allclose(np.linalg.norm(np.stack(normal["vector"]), axis=1), 1, atol=1e-6)
-    with pytest.raises(ValueError, match="no 'adjacency'"):
+    with pytest.raises(ValueError, match="it has 'operations', 'accuracy'"):
         encoder.encode_table(frame.drop(columns="adjacency"))
+
+
+@pytest.mark.parametrize("name", ["tiny", "universal"])
+def test_neighbours_take_what_encode_takes(encoder, name):
+    chosen = encoder if name == "tiny" else load_encoder("universal")
+    cells = get_space("nasbench101").sample(30, seed=3)
+    frame = pd.DataFrame([cell.to_dict() | {"accuracy": i / 30} for i, cell in enumerate(cells)])
+    expected = chosen.neighbours(cells[4], cells, 5)
+    rows = [cells.columns["hash"].tolist().index(h) for h in expected.columns["hash"]]
+    for query in (frame[4:5], [cells[4]], frame.iloc[4].to_dict()):
+        found = chosen.neighbours(query, frame, 5)
+        np.testing.assert_allclose(found.columns["accuracy"], np.array(rows) / 30)
+        np.testing.assert_allclose(found.columns["distance"], expected.columns["distance"], atol=1e-4)
 
 
 def test_save_pretrained(encoder, tmp_path):

@@ -47,6 +47,18 @@ FORMS = {
     "native texts": lambda: [SPACE.native(cell) for cell in CELLS],
     "series of texts": lambda: pd.Series([SPACE.native(cell) for cell in CELLS]),
     "frame of native texts": lambda: pd.DataFrame({"architecture": [SPACE.native(cell) for cell in CELLS]}),
+    "rows of a frame": lambda: [row for _, row in FRAME.iterrows()],
+    "dicts of module names": lambda: [{f"module_{k}": v for k, v in row.items()} for row in ROWS],
+    "dicts of sparse matrices": lambda: [row | {"adjacency": sparse.coo_array(row["adjacency"])} for row in ROWS],
+    "dicts of native texts": lambda: [{"architecture": SPACE.native(cell), "x": 1.5} for cell in CELLS],
+    "array of texts": lambda: np.array([SPACE.native(cell) for cell in CELLS]),
+    "array of hashes": lambda: SPACE.hash_many(TABLE),
+    "frame of printed arrays": lambda: pd.DataFrame(
+        {
+            "operations": [str(np.array(row["operations"])) for row in ROWS],
+            "adjacency": [str(np.array([*map(np.array, row["adjacency"]), None], object)[:-1]) for row in ROWS],
+        }
+    ),
     "hashes": lambda: SPACE.hash_many(TABLE).tolist(),
     "numbers": lambda: SPACE.codes(TABLE).tolist(),
 }
@@ -65,6 +77,8 @@ def test_every_function_takes_every_form(form, encoder):
     for name in ("structure", "cate"):
         encoding = get_encoding(name, SPACE)
         np.testing.assert_allclose(encoding.transform(made()), encoding.transform(TABLE), atol=1e-5)
+    np.testing.assert_allclose(encoder.similarity(made()), encoder.similarity(TABLE), atol=1e-4)
+    np.testing.assert_array_equal(SPACE.parameters_many(made()), SPACE.parameters_many(TABLE))
     benchmark = load_benchmark("nasbench201")
     if form != "numbers" and "text" not in form:  # these name cells, not graphs: with other results
         np.testing.assert_array_equal(benchmark.query_many(made()), benchmark.query_many(TABLE))
@@ -79,10 +93,14 @@ def test_predictors_take_every_form(form):
 
 
 def test_single_items(encoder):
-    for one in (CELLS[0], ROWS[0], SPACE.native(CELLS[0])):
+    text, numbers = SPACE.native(CELLS[0]), SPACE.codes(TABLE)[0]
+    rows = (FRAME.iloc[0], _dataset()[0], {"architecture": text, "x": 1.5}, pd.Series({"architecture": text, "x": 1.5}))
+    for one in (CELLS[0], ROWS[0], text, tuple(numbers.tolist()), [*numbers], *rows):
         np.testing.assert_allclose(encoder.encode(one), encoder.encode(CELLS)[:1], atol=1e-5)
         assert load_benchmark("nasbench201").query(one)
-        assert len(SPACE.table(one)) == 1
+        assert list(SPACE.table(one)) == CELLS[:1]
+        assert SPACE.parse(one) == CELLS[0]
+        assert encoder.similarity(one, TABLE).shape == (1, 10)
 
 
 def test_class_labels_and_empty_forms():
@@ -124,6 +142,11 @@ def test_matrices_of_other_kinds():
         (pd.concat([FRAME, FRAME.add_prefix("module_")], axis=1), "both say what"),
         ([*CELLS, Architecture(["input", "conv", "output"], np.triu(np.ones((3, 3), int), 1))], "row 10: unknown oper"),
         (["|none~0|"], r"row 0: cell"),
+        ({"train": _dataset(), "test": _dataset()}, r"data sets by name \(train, test\); give one of them"),
+        (
+            [ROWS[0] | {"module_operations": ["input", "output"]}],
+            "row 0: architecture: field 'operations' is there twice",
+        ),
     ],
 )
 def test_what_is_no_form_is_named(given, message):
@@ -138,3 +161,11 @@ def test_without_a_vocabulary_names_are_as_they_appear():
     assert isinstance(table, ArchitectureTable)
     with pytest.raises(ValueError, match="row 0: expected an Architecture or a dict of one, got str"):
         to_table(["x"])
+
+
+def test_polars():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(ROWS)
+    for form in (frame, frame.lazy(), frame.rename({"adjacency": "module_adjacency"})):
+        assert list(SPACE.table(form)) == CELLS
+    assert list(SPACE.table(polars.Series([SPACE.native(cell) for cell in CELLS]))) == CELLS

@@ -83,7 +83,9 @@ def test_recode():
     back = table.recode(VOCABULARY[::-1])
     assert list(back) == list(table)
     assert back.operation_codes[0].tolist() == [4, 0, PADDING]
-    with pytest.raises(ValueError, match="rows row 1: node 1: unknown operation 'maxpool3x3', known are input, output"):
+    with pytest.raises(
+        ValueError, match="rows, row 1: node 1: unknown operation 'maxpool3x3', known are input, output"
+    ):
         table.recode(("input", "output"), "rows")
 
 
@@ -120,14 +122,14 @@ def test_repr_and_size():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c, a: a.__setitem__((1, 2, 1), 1), "t row 1: edge 2 -> 1 goes backward"),
-        (lambda c, a: a.__setitem__((1, 1, 1), 1), "t row 1: node 1 has an edge to itself"),
-        (lambda c, a: a.__setitem__((1, 0, 1), 2), "t row 1: adjacency\\[0\\]\\[1\\] must be 0 or 1, got 2"),
-        (lambda c, a: a.__setitem__((1, 0, 3), 1), "t row 1: edge 0 -> 3 leaves the architecture of 3 nodes"),
-        (lambda c, a: c.__setitem__((1, 1), 9), "t row 1: node 1 has operation code 9, the vocabulary has 5"),
-        (lambda c, a: c.__setitem__((1, 1), -1), "t row 1: node 1 has operation code -1"),
-        (lambda c, a: c.__setitem__((1, 0), PADDING), "t row 1: padding before node"),
-        (lambda c, a: c.__setitem__((1, slice(1, None)), PADDING), "t row 1: an architecture needs at least 2 nodes"),
+        (lambda c, a: a.__setitem__((1, 2, 1), 1), "t, row 1: edge 2 -> 1 goes backward"),
+        (lambda c, a: a.__setitem__((1, 1, 1), 1), "t, row 1: node 1 has an edge to itself"),
+        (lambda c, a: a.__setitem__((1, 0, 1), 2), "t, row 1: adjacency\\[0\\]\\[1\\] must be 0 or 1, got 2"),
+        (lambda c, a: a.__setitem__((1, 0, 3), 1), "t, row 1: edge 0 -> 3 leaves the architecture of 3 nodes"),
+        (lambda c, a: c.__setitem__((1, 1), 9), "t, row 1: node 1 has operation code 9, the vocabulary has 5"),
+        (lambda c, a: c.__setitem__((1, 1), -1), "t, row 1: node 1 has operation code -1"),
+        (lambda c, a: c.__setitem__((1, 0), PADDING), "t, row 1: padding before node"),
+        (lambda c, a: c.__setitem__((1, slice(1, None)), PADDING), "t, row 1: an architecture needs at least 2 nodes"),
     ],
 )
 def test_what_is_wrong_is_named(change, message):

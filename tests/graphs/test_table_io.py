@@ -87,7 +87,7 @@ class TestRoundTrips:
         rows = [{"operations": list(a.operations), "adjacency": a.adjacency.tolist()} for a in archs]
         rows[7]["adjacency"] = [[0, 0], [1, 0]]
         write_parquet(tmp_path / "bad.parquet", rows)
-        with pytest.raises(ValueError, match=r"bad.parquet row 7: edge 1 -> 0 goes backward"):
+        with pytest.raises(ValueError, match=r"bad.parquet, row 7: edge 1 -> 0 goes backward"):
             read_parquet(tmp_path / "bad.parquet")
         rows[7]["adjacency"] = [[0, 2], [0, 0]]
         write_parquet(tmp_path / "bad.parquet", rows)

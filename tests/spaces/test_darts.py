@@ -289,7 +289,7 @@ def test_unknown_operations_are_told():
     cell = changed({2: "conv_1x1"})
     with pytest.raises(ValueError, match="node 2: unknown operation 'conv_1x1', known are"):
         SPACE.validate(cell)
-    with pytest.raises(ValueError, match="x.csv row 1: node 2: unknown operation 'conv_1x1'"):
+    with pytest.raises(ValueError, match="x.csv, row 1: node 2: unknown operation 'conv_1x1'"):
         SPACE.validate_many(ArchitectureTable.from_architectures([CELL, cell]), "x.csv")
 
 

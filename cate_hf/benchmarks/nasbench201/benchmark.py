@@ -11,8 +11,9 @@ from cate_hf.benchmarks.base import Benchmark, Result, check_run
 from cate_hf.benchmarks.nasbench201._runs import DATASETS, RUNS, DatasetRuns, in_words, mean_over_runs, read_package
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 from cate_hf.core.names import RowError, unknown
+from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.columns import TABLE_SUFFIXES
-from cate_hf.graphs.forms import held_columns
+from cate_hf.graphs.forms import as_item, held_columns
 from cate_hf.graphs.hashes import is_hash
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
@@ -20,7 +21,6 @@ from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
 from cate_hf.spaces.nasbench201.notation import parse_cell, parse_cells
 
 if TYPE_CHECKING:
-    from cate_hf.graphs.architecture import Architecture
     from cate_hf.spaces.nasbench201.space import NasBench201
 
 __all__ = ["BENCHMARK"]
@@ -191,7 +191,8 @@ class NasBench201Benchmark(Benchmark):
         field = self.default_field if field is None else field
         self._check_field(field)
         if not isinstance(architectures, ArchitectureTable) and held_columns(architectures) is None:
-            single = isinstance(architectures, str | Mapping) or hasattr(architectures, "operations")
+            architectures = as_item(architectures)
+            single = isinstance(architectures, str | Mapping | Architecture)
             architectures = [architectures] if single else list(architectures)
         if isinstance(architectures, list) and any(map(_is_notation, architectures)):
             rows, read = nasbench201_cells.positions(_codes_of(architectures)), self._of_cells

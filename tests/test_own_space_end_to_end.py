@@ -65,13 +65,15 @@ def test_from_the_file_to_neighbours(done):
     assert set(predicted) <= set(structure_names(space))  # those that differ among the architectures
     assert vectors.shape == (300, len(predicted) + config["wiring_dim"]) == (300, 174)
     assert len(np.unique(vectors, axis=0)) > 290
-    table = next(text for text in printed if "nearest to" in text)
-    shown = re.findall(r"[0-9a-f]{32}", table)
-    first = sample["hash"][0].as_py()
-    assert shown[:2] == [first, first]
-    assert len(shown) == 7
-    distances = np.linalg.norm(vectors - vectors[0], axis=1)
-    assert shown[2] == sample["hash"][int(np.argsort(distances)[1])].as_py()
+    universal = np.array(pq.read_table(folder / "universal.parquet")["encoding"].to_pylist())
+    tables = [text for text in printed if "nearest to" in text]
+    for table, of_table in zip(tables, (universal, vectors), strict=True):
+        shown = re.findall(r"[0-9a-f]{32}", table)
+        first = sample["hash"][0].as_py()
+        assert shown[:2] == [first, first]
+        assert len(shown) == 7
+        distances = np.linalg.norm(of_table - of_table[0], axis=1)
+        assert shown[2] == sample["hash"][int(np.argsort(distances)[1])].as_py()
 
 
 def test_search_on_a_table_of_ones_own(done):

@@ -10,7 +10,6 @@ Input = Annotated[Path | None, typer.Option(help="Parquet, JSON or CSV file of a
 Output = Annotated[Path, typer.Option(help="Parquet file to write.", show_default=False)]
 OutputDir = Annotated[Path, typer.Option(help="Folder to write.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
-Encodings = Annotated[str, typer.Option(help="Names, checkpoints or files of cate encode, separated by commas.")]
 Results = Annotated[
     str | None,
     typer.Option(

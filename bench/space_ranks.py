@@ -7,9 +7,9 @@
 Spaces: NAS-Bench-101, 201, 301 (pairs of DARTS cells) and Graph (Cora; extra `nasbench-graph`), NAS-Bench-Macro (a
 chain of 8 layers of 3 kinds), and "chain", the made-up labels of `wiring_tau.py`. Without its file a space has no row.
 Each number is the best of ridge, Gaussian process and extra trees by mean τ over the draws on 2,000 architectures that
-no draw takes. The folder keeps a file for each space and encoding: the same command goes on. An encoding that a space cannot have is left
-out there; ranks are over the encodings that all measured spaces have. "cate" is what a user gets without a choice: the
-bundled checkpoint, or `universal`. --checkpoint adds a checkpoint for a space of its own.
+no draw takes. The folder keeps a file for each space and encoding: the same command goes on. An encoding that a space
+cannot have is left out there; ranks are over the encodings that all measured spaces have. "cate" is what a user gets
+without a choice: the bundled checkpoint, or `universal`. --checkpoint adds a checkpoint for a space of its own.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from cate_hf.benchmarks import find_benchmark
 from cate_hf.core.files import atomic_output
 from cate_hf.experiments._prediction import to_target
 from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.hub.layout import checkpoint_names
 from cate_hf.search.run import encode_candidates
 from cate_hf.spaces import Space, get_space
 from cate_hf.spaces.custom.custom_space import CustomSpace
@@ -95,7 +96,8 @@ def main() -> int:
         space, table, target = found
         drawn = (options.labels, options.seeds, options.development, TEST)
         rows = drawn_rows(len(table), *drawn)
-        for encoding in [*options.encodings, *([own[name]] if name in own else [])]:
+        for asked in [*options.encodings, *([own[name]] if name in own else [])]:
+            encoding = "universal" if asked == "cate" and space.name not in checkpoint_names() else asked
             file = options.output / f"{name}--{Path(encoding).name}.json"
             wanted = {"labels": options.labels, "seeds": options.seeds, "development": options.development}
             kept = json.loads(file.read_text()) if file.is_file() else {}
@@ -112,7 +114,7 @@ def main() -> int:
                 with atomic_output(file, overwrite=True) as temporary:
                     temporary.write_text(json.dumps(kept) + "\n")
                 kept = json.loads(file.read_text())
-            label = "own" if name in own and encoding == own[name] else encoding
+            label = "own" if asked == own.get(name) else asked
             results.setdefault(name, {})[label] = kept
             print(row(name, label, kept, options.labels), file=sys.stderr, flush=True)
     print("| space | encoding | numbers |" + "".join(f" {n} |" for n in options.labels))

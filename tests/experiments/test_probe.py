@@ -14,7 +14,12 @@ from cate_hf.publishing.card_files import render_checkpoint_card
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from tests.tiny import save_tiny
 
-CHAIN = "name: chain-of-six\noperations: [a, b, c]\nnodes: 6\nedges: [7, 12]\nskeleton: chain\npool: 400\n"
+CHAIN = "name: chain-of-six\noperations: [a, b]\nnodes: 6\nedges: [7, 12]\nskeleton: chain\npool: 400\n"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("cate_hf.experiments.probe._PREDICTORS", ("ridge",))  # a process takes seconds a fit
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +65,11 @@ def test_made_up_labels_by_hand(space, table, drawing):
     expected = [slow_label(cell, "edges", weights) for cell in table[:30]]
     np.testing.assert_allclose(made_up_labels(table, drawing, space, "edges", 5)[:30], expected, atol=1e-6)
     rng = np.random.default_rng([5, 2])
-    pairs = rng.normal(size=(5, 5)) / 5**0.5
-    turns = np.linalg.qr(rng.normal(size=(5, 6, 6)))[0]
+    pairs = rng.normal(size=(4, 4)) / 4**0.5
+    turns = np.linalg.qr(rng.normal(size=(4, 6, 6)))[0]
     expected = [slow_label(cell, "paths", dict(zip(names, turns, strict=True))) for cell in table[:30]]
     np.testing.assert_allclose(made_up_labels(table, drawing, space, "paths", 5)[:30], expected, atol=1e-6)
-    pairs = np.random.default_rng([5, 3]).normal(size=(5, 5)) / 5**0.5
+    pairs = np.random.default_rng([5, 3]).normal(size=(4, 4)) / 4**0.5
     by_name = {(a, b): pairs[i, j] for i, a in enumerate(names) for j, b in enumerate(names)}
     expected = [slow_label(cell, "pairs", by_name) for cell in table[:30]]
     np.testing.assert_allclose(made_up_labels(table, drawing, space, "pairs", 5)[:30], expected, atol=1e-6)
@@ -88,7 +93,7 @@ def test_the_drawing_itself_holds_all_that_is_additive_in_it(space, table, drawi
     settings = ProbeSettings(space, labels=(150,), seeds=1, test_size=150)
     found = linear_probes(drawing, drawing, space, 150)
     assert found["operation_probe"] == found["edge_probe"] == 1
-    assert found["operation_usual"] < 0.45
+    assert found["operation_usual"] < 0.6
     assert 0.4 < found["edge_usual"] < 0.6
     noise = np.random.default_rng(0).normal(size=(len(table), 20))
     blind = linear_probes(noise, drawing, space, 150)

@@ -58,7 +58,7 @@ class NasBenchGraph(Space):
         table = table[first].with_columns(hash=hashes)
         return table.with_columns(parameters=self._cost(table, "parameters"))
 
-    def from_cells(self, before: np.ndarray, operations: np.ndarray) -> ArchitectureTable:
+    def from_cells(self, before: Any, operations: Any) -> ArchitectureTable:
         """Cells as they are drawn, from the node that each of the 4 reads and the numbers of the operations, (N, 4)."""
         codes, adjacency = graphs(np.asarray(before), np.asarray(operations))
         return ArchitectureTable.from_arrays(self.vocabulary, codes, adjacency, source=self.name)

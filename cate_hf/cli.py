@@ -6,6 +6,8 @@ Verbs import what they need when they run, so that `cate --help` and a wrong arg
 
 import os
 import sys
+import warnings
+from typing import Any
 
 import typer
 
@@ -17,6 +19,8 @@ from cate_hf.core.names import one_line, printable
 __all__ = ["main"]
 
 _INTERRUPTED_MESSAGE = "interrupted; no unfinished output was left"
+
+_AS_PYTHON = warnings.formatwarning
 
 _app = typer.Typer(
     name="cate",
@@ -63,6 +67,7 @@ def _cate(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     any_console()
+    _one_line_warnings()
     try:
         code = _app(args=arguments, prog_name="cate", standalone_mode=False)
         if code != INTERRUPTED:
@@ -87,6 +92,15 @@ def main(arguments: list[str] | None = None) -> int:
         message, code = f"{' '.join(error.format_message().split())} (see `{verb}`)", 2
     print(f"cate: {printable(message)}", file=sys.stderr)
     return code
+
+
+def _one_line_warnings() -> None:
+    """Let warnings to users be one line each, as errors are; those of libraries stay as they are."""
+
+    def formatted(message: Warning | str, category: type[Warning], *where: Any) -> str:
+        return f"cate: {printable(message)}\n" if category is UserWarning else _AS_PYTHON(message, category, *where)
+
+    warnings.formatwarning = formatted  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

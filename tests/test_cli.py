@@ -78,7 +78,7 @@ def test_version(capsys):
     [
         (["encod"], "encod"),
         (["encode", "--modle", "x"], "--modle"),
-        (["encode", "--output", "x"], "--model"),
+        (["encode", "--output", "x"], "give either --space or --input"),
         (["enumerate"], "'space'"),
         (["encode", "--model", "m", "--output", "o", "--space", "s", "--batch-size", "many"], "'--batch-size'"),
         (

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cate_hf.commands._options import Encodings, OutputDir, Pool, Results, Space
+from cate_hf.commands._options import OutputDir, Pool, Results, Space
 
 
 def compare(
@@ -137,13 +137,21 @@ def _names(text: str | None) -> tuple[str, ...] | None:
 def evaluate(
     space: Space,
     output: OutputDir,
-    encodings: Encodings = "cate,adjacency",
+    encodings: Annotated[
+        str | None,
+        typer.Option(
+            help="Names, checkpoints or files of cate encode, separated by commas.",
+            show_default="cate,adjacency; with --probe structure, too",
+        ),
+    ] = None,
     benchmark: Results = None,
     field: Annotated[
         str | None, typer.Option(help="The field to predict.", show_default="the benchmark's accuracy")
     ] = None,
     labels: Annotated[str, typer.Option(help="Numbers of labelled architectures, separated by commas.")] = "50,150,424",
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of the labelled architectures.")] = 5,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Draws of the labels.", show_default="5; with --probe 3")
+    ] = None,
     predictors: Annotated[
         str | None, typer.Option(help="Any of <predictors>, separated by commas.", show_default="all")
     ] = None,
@@ -151,8 +159,14 @@ def evaluate(
         bool, typer.Option("--development", help="Measure on other architectures, for choices during training.")
     ] = False,
     pool: Pool = None,
-    test_size: Annotated[int, typer.Option(min=2, help="Number of unseen test architectures.")] = 4000,
+    test_size: Annotated[
+        int | None,
+        typer.Option(min=2, help="Number of unseen test architectures.", show_default="4000; with --probe 2000"),
+    ] = None,
     projection: Annotated[str, typer.Option("--map", help="Projection of the maps: <projections>.")] = "pca",
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Measure by made-up labels and linear probes, without any results.")
+    ] = False,
 ) -> None:
     """Measure encodings: how well they predict accuracy from few labels, and what they put near each other.
 
@@ -160,23 +174,41 @@ def evaluate(
     edits and drawings; collisions; effective dimension), a figure of τ, and a map of each encoding. The folder keeps
     one file for each encoding: the same command continues where it was interrupted, and more encodings can be added.
 
-    Example:
+    With --probe it writes probe.md, probe.csv and probe.json instead: Kendall τ of labels that are additive in single
+    edges, in operations by their place, in paths, and in pairs of nodes; and how often a linear model finds an
+    operation or an edge of the canonical drawing in the encoding. Of any space, 8,000 of its architectures.
+
+    Examples:
 
       cate evaluate --space nasbench201 --encodings cate,adjacency,path --output evaluation
+
+      cate evaluate --space my_space.yaml --probe --output probes
     """
     import shlex
     import sys
 
     from cate_hf.experiments.evaluate import EvaluateSettings, evaluate_encodings
+    from cate_hf.experiments.probe import ProbeSettings, probe_encodings
 
     try:
         counts = tuple(int(n) for n in labels.split(","))
     except ValueError:
         raise ValueError(f"--labels must be numbers separated by commas, not {labels!r}") from None
-    names = _names(predictors) or ()
-    settings = EvaluateSettings(space, benchmark, field, counts, seeds, names, development, pool, test_size)
     command = shlex.join(["cate", *sys.argv[1:]])
-    typer.echo(
-        evaluate_encodings(output, settings, _names(encodings) or (), command, progress=True, projection=projection)
+    if probe:
+        if given := [
+            f"--{n}" for n, v in {"benchmark": benchmark, "field": field, "predictors": predictors}.items() if v
+        ]:
+            raise ValueError(f"--probe takes no {given[0]}: it measures without results")
+        asked = _names(encodings) or ("cate", "adjacency", "structure")
+        probing = ProbeSettings(space, counts, seeds or 3, pool or 8000, test_size or 2000)
+        typer.echo(probe_encodings(output, probing, asked, command, progress=True))
+        typer.echo(f"wrote {output}: probe.md, probe.csv and probe.json")
+        return
+    names = _names(predictors) or ()
+    asked = _names(encodings) or ("cate", "adjacency")
+    settings = EvaluateSettings(
+        space, benchmark, field, counts, seeds or 5, names, development, pool, test_size or 4000
     )
+    typer.echo(evaluate_encodings(output, settings, asked, command, progress=True, projection=projection))
     typer.echo(f"wrote {output}: table.md, tau.png, a map and a file of numbers for each encoding")

@@ -9,20 +9,21 @@ from cate_hf.commands._listing import print_listing
 from cate_hf.commands._options import Input, Json, Output, Overwrite, Quiet
 
 Model = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="Name of a bundled checkpoint, such as nasbench101, a folder, or owner/name on the Hub.",
-        show_default=False,
+        help="Name of a bundled checkpoint, such as nasbench101, a folder, owner/name on the Hub, or universal.",
+        show_default="the space's, or universal",
     ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Architectures to encode at a time.")]
 
 
 def encode(
-    model: Model,
     output: Output,
+    model: Model = None,
     space: Annotated[
-        str | None, typer.Option(help="Encode all architectures of this search space.", show_default=False)
+        str | None,
+        typer.Option(help="Encode all architectures of this search space, or those of --input.", show_default=False),
     ] = None,
     input: Input = None,
     batch_size: BatchSize = 1024,
@@ -33,6 +34,9 @@ def encode(
 ) -> None:
     """Write the encodings of architectures.
 
+    Without --model, by the checkpoint of --space, or by universal, which computes an encoding of any architecture, with
+    any operations. With --input and --space the architectures are read and hashed as that space's.
+
     Columns: hash, encoding (a fixed-size list of float32), then all other columns of the input; rows in its order.
     A row of the input has operations (a list of names) and adjacency (a list of rows of 0 and 1). For a table of DARTS'
     normal and reduction cells (columns normal and reduce, as cate import writes) the two encodings are concatenated.
@@ -42,17 +46,24 @@ def encode(
       cate encode --space nasbench101 --model nasbench101 --output encodings.parquet
 
       cate encode --input my_cells.jsonl --model my_checkpoint --output encodings.parquet --overwrite
+
+      cate encode --input any_graphs.jsonl --model universal --output encodings.parquet
     """
     from cate_hf.encodings.files import encode_to_parquet
 
-    if (space is None) == (input is None):
+    both = space is not None and input is not None and model in (None, "universal")
+    if (space is None) == (input is None) and not both:
         raise ValueError("give either --space or --input")
     rows, dim = encode_to_parquet(model, output, space, input, batch_size, overwrite, True, precision)
-    typer.echo(f"wrote {output}: {rows:,} encodings of {dim} numbers by {model}")
+    typer.echo(f"wrote {output}: {rows:,} encodings of {dim} numbers{f' by {model}' if model else ''}")
 
 
 def neighbours(
-    model: Model,
+    model: Model = None,
+    space: Annotated[
+        str | None,
+        typer.Option(help="Their search space: a name, or a YAML file.", show_default="the checkpoint's"),
+    ] = None,
     hash: Annotated[
         str | None,
         typer.Option("--hash", help="Hash of an architecture of the checkpoint's space.", show_default=False),
@@ -79,12 +90,14 @@ def neighbours(
       cate neighbours --model nasbench101 --hash 02e5a0247bbdcf2860b7e96f74961594
 
       cate neighbours --model nasbench101 --input my_cell.jsonl -k 20 --encodings encodings.parquet
+
+      cate neighbours --space my_space.yaml --input my_cell.jsonl
     """
     from cate_hf.encodings.neighbours import nearest_architectures, print_neighbours
 
     if (hash is None) == (input is None):
         raise ValueError("give either --hash or --input")
-    near = nearest_architectures(model, hash, input, k, encodings, batch_size, progress=not quiet)
+    near = nearest_architectures(model, hash, input, k, encodings, batch_size, not quiet, space)
     columns = near.found.columns
     rows = [
         {name: values[i] for name, values in columns.items()} | near.found[i].to_dict() for i in range(len(near.found))

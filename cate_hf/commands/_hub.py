@@ -82,6 +82,10 @@ def card(
         str | None, typer.Option(help="Repository that the card's example loads, owner/name.", show_default=False)
     ] = None,
     write: Annotated[bool, typer.Option("--write", help="Write it to the folder's README.md.")] = False,
+    probe: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `cate evaluate --probe`: the first encoding's figures are this checkpoint's."),
+    ] = None,
 ) -> None:
     """Show the card of a checkpoint or of pairs as it would be published, made from the facts in their folder.
 
@@ -90,14 +94,25 @@ def card(
       cate card my_encoder
 
       cate card my_encoder --repository someone/my-encoder --write
+
+      cate card my_encoder --probe probes --write
     """
-    from cate_hf.publishing.card_files import check_card, render_checkpoint_card, render_pairs_card, write_card
+    from cate_hf.publishing.card_files import (
+        check_card,
+        probe_facts,
+        render_checkpoint_card,
+        render_pairs_card,
+        write_card,
+    )
 
     pairs = (folder / "pairs.json").is_file()
-    text = render_pairs_card(folder, repository) if pairs else render_checkpoint_card(folder, repository)
+    if pairs and probe is not None:
+        raise ValueError(f"{folder}: the card of pairs has no probes")
+    facts = {} if probe is None else probe_facts(probe)
+    text = render_pairs_card(folder, repository) if pairs else render_checkpoint_card(folder, repository, facts)
     check_card(text, "dataset" if pairs else "model", f"the card of {folder}")
     if write:
-        typer.echo(f"wrote {write_card(folder, text)}")
+        typer.echo(f"wrote {write_card(folder, text, facts)}")
     else:
         typer.echo(text, nl=False)
 

@@ -13,7 +13,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the names alone, one a line.")]
 Silent = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output when it exists.")]
-Encodings = Annotated[str, typer.Option(help="Names, checkpoints or files of cate encode, separated by commas.")]
 Results = Annotated[
     str | None,
     typer.Option(

@@ -15,7 +15,7 @@ def search(
     encoding: Annotated[
         str,
         typer.Option(
-            help="cate (the space's bundled checkpoint), adjacency, a checkpoint's name or folder, "
+            help="cate (the space's bundled checkpoint, or universal), adjacency, a checkpoint's name or folder, "
             "or a file of `cate encode`."
         ),
     ] = "cate",

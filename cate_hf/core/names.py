@@ -52,12 +52,12 @@ class Catalog:
 
     @classmethod
     def of_folders(cls, package: str, module: str, attribute: str, kind: str) -> "Catalog":
-        """The folders of a package that have a module of one name, under the folders' names: adding one is adding one
-        folder. The package's name is the entry point group.
+        """The folders of a package that have a module of one name, under the folders' names, with dashes for
+        underscores: adding one is adding one folder. The package's name is the entry point group.
         """
         (path,) = sys.modules[package].__path__
         names = [file.parent.name for file in Path(path).glob(f"*/{module}.py")]
-        return cls(package, kind, {name: f"{package}.{name}.{module}:{attribute}" for name in names})
+        return cls(package, kind, {name.replace("_", "-"): f"{package}.{name}.{module}:{attribute}" for name in names})
 
     def _entry_points(self) -> dict[str, Any]:
         from importlib.metadata import entry_points

@@ -1,14 +1,16 @@
 """CATE (Yan et al., ICML 2021) as one of the encodings."""
 
 import os
+from typing import Any
 
 import numpy as np
 
 from cate_hf.encodings.base import BaseEncoding
-from cate_hf.encodings.cate import load_encoder
+from cate_hf.encodings.cate import UNIVERSAL, load_encoder
+from cate_hf.encodings.defaults import default_encoder
+from cate_hf.encodings.universal import UniversalEncoding
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.hub.layout import checkpoint_names
-from cate_hf.spaces import Space
+from cate_hf.spaces import Space, get_space
 from cate_hf.spaces.mixed import SEPARATOR
 
 
@@ -19,7 +21,7 @@ class CateEncoding(BaseEncoding):
     on the order of the nodes.
 
     Args:
-        checkpoint: a bundled checkpoint's name, or a folder; the one that is bundled for the space when None.
+        checkpoint: a bundled checkpoint's name, or a folder.
         device, batch_size: where, and how many architectures at a time, are encoded (see `load_encoder`).
 
     Raises:
@@ -32,20 +34,12 @@ class CateEncoding(BaseEncoding):
     def __init__(
         self,
         space: "str | os.PathLike | Space",
-        checkpoint: str | os.PathLike | None = None,
+        checkpoint: str | os.PathLike,
         device: str | None = None,
         batch_size: int = 1024,
     ):
         super().__init__(space)
-        if checkpoint is None:
-            if self.space.name not in checkpoint_names():
-                raise ValueError(
-                    f"encoding 'cate': no checkpoint is bundled for {self.space.name}, only for "
-                    f"{', '.join(checkpoint_names()) or 'no space'}; give the folder of one"
-                )
-            checkpoint = self.space.name
-        else:
-            self.name = os.fspath(checkpoint)
+        self.name = os.fspath(checkpoint)
         self.encoder = load_encoder(checkpoint, device=device)
         if self.space.name not in (self.encoder.space, *self.encoder.space.split(SEPARATOR)):
             raise ValueError(f"{checkpoint} is a checkpoint of {self.encoder.space}, not of {self.space.name}")
@@ -53,3 +47,20 @@ class CateEncoding(BaseEncoding):
 
     def transform(self, table: ArchitectureTable) -> np.ndarray:
         return self.encoder.encode(self.own_table(table), self.batch_size)
+
+
+def default_encoding(
+    space: "str | os.PathLike | Space", checkpoint: str | os.PathLike | None = None, **settings: Any
+) -> BaseEncoding:
+    """The encoding "cate" of a space: its bundled checkpoint, or the universal encoder; a warning says which.
+
+    Args:
+        checkpoint, **settings: of `CateEncoding`.
+    """
+    space = get_space(space)
+    chosen = default_encoder(space.name, stacklevel=3) if checkpoint is None else checkpoint
+    if chosen == UNIVERSAL:
+        return UniversalEncoding(space)
+    encoding = CateEncoding(space, chosen, **settings)
+    encoding.name = CateEncoding.name if checkpoint is None else encoding.name
+    return encoding

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.core.progress import progress_bar
+from cate_hf.encodings.defaults import default_encoder
 from cate_hf.encodings.inputs import rows_for
 from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.io import write_groups
@@ -28,7 +29,7 @@ ROW_GROUP = 65_536
 
 
 def encode_to_parquet(
-    model: str | os.PathLike,
+    model: str | os.PathLike | None,
     output: str | os.PathLike,
     space: str | None = None,
     input: Any = None,
@@ -40,10 +41,12 @@ def encode_to_parquet(
     """What `cate encode` does: the encodings of a whole space, or of a file's architectures, written as they come.
 
     Args:
-        model: name of a bundled checkpoint, or a folder.
+        model: name of a bundled checkpoint, or a folder; "universal" for any architectures; when None the one bundled
+            for the space, or "universal".
         output: Parquet file to write.
-        space: encode all architectures of this space; its pool, where it cannot be listed.
-        input: or those of a Parquet file, which is read by parts, or a JSON Lines file. Of pairs of DARTS cells
+        space: encode all architectures of this space; its pool, where it cannot be listed. With an input, the space of
+            its architectures.
+        input: those of a Parquet file, which is read by parts, or a JSON Lines file. Of pairs of DARTS cells
             (columns normal and reduce) the encodings of both stand side by side.
         batch_size: architectures at a time.
         overwrite: replace the output when it exists.
@@ -70,7 +73,7 @@ def encode_to_parquet(
 
 
 def encoder_and_rows(
-    model: str | os.PathLike,
+    model: str | os.PathLike | None,
     space: str | None,
     input: Any,
     progress: bool = False,
@@ -83,14 +86,13 @@ def encoder_and_rows(
 
     if isinstance(input, str | os.PathLike) and not os.path.exists(input):  # before a model is loaded
         raise FileNotFoundError(f"{input}: no such file")
-    if space is not None:
-        space = get_space(space).name  # its nearest name, before a model is loaded
+    wanted = None if space is None else get_space(space)  # its nearest name, before a model is loaded
+    name = None if wanted is None else wanted.name
+    model = default_encoder(name, stacklevel=4) if model is None else model
     encoder = load_encoder(model, device, precision=precision)
     if isinstance(encoder, UniversalEncoder):  # of no space: that of the architectures says which operations there are
-        if space is None:
-            raise ValueError(f"{model} is of no space: give --space; files of any architectures are encoded in Python")
-        return encoder, rows_for(get_space(space), get_space(space).name, space, input, progress, pairs=True)
-    return encoder, rows_for(encoder.search_space, model, space, input, progress, pairs=True)
+        return encoder, rows_for(wanted, name or model, name, input, progress, pairs=True)
+    return encoder, rows_for(encoder.search_space, model, name, input, progress, pairs=True)
 
 
 def encoded_parts(

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cate_hf.core.files import sha256_of
-from cate_hf.graphs.hashes import check_hashes, hash_bytes
+from cate_hf.encodings.universal import as_table
+from cate_hf.graphs.graph_hash import graph_hashes
+from cate_hf.graphs.hashes import check_hashes, hash_bytes, hash_text, is_hash
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces.mixed import MixedSpace
 
@@ -77,7 +79,7 @@ class ParquetRows:
     """The architectures of a Parquet file, checked part by part as they are read.
 
     Args:
-        space: that they must be of.
+        space: that they must be of; None of any operations.
         path: the file.
 
     Raises:
@@ -87,7 +89,7 @@ class ParquetRows:
 
     cells = 1
 
-    def __init__(self, space: "Space", path: str | os.PathLike):
+    def __init__(self, space: "Space | None", path: str | os.PathLike):
         from cate_hf.graphs.io import count_rows
 
         self.space, self.path = space, Path(path)
@@ -183,7 +185,7 @@ def holds_pairs(path: str | os.PathLike) -> bool:
 
 
 def rows_for(
-    own: "Space",
+    own: "Space | None",
     model: str | os.PathLike,
     space: str | None,
     input: Any,
@@ -195,7 +197,7 @@ def rows_for(
     An encoder of a mixed space encodes those of its members, alone or together.
 
     Args:
-        own: the space that `model`, as errors call it, encodes.
+        own: the space that `model`, as errors call it, encodes; None where it encodes any operations.
         space, input: one of the two; `input` is a file, or architectures in any form that `Space.table` takes.
         pairs: take tables of normal and reduction cells, too.
 
@@ -203,6 +205,8 @@ def rows_for(
         ValueError: architectures of another space, or bad input; file and row are named.
         FileNotFoundError: no such file.
     """
+    if own is None:
+        return _rows_of_any(input)
     if input is None:
         if isinstance(own, MixedSpace) and space in [member.name for member in own.members]:
             own = own.member(space)
@@ -234,6 +238,21 @@ def rows_for(
     return TableRows(checked)
 
 
+def _rows_of_any(input: Any) -> TableRows | ParquetRows | PairRows:
+    """The architectures of a file, or given, with any operations."""
+    from cate_hf.graphs.io import PARQUET_SUFFIXES, is_plain, read_architectures
+
+    if not isinstance(input, str | os.PathLike):
+        return TableRows(checked_architectures(None, as_table(input), None, "architectures"))
+    if Path(input).suffix in PARQUET_SUFFIXES:
+        if holds_pairs(input):
+            return PairRows(input)
+        if is_plain(input):
+            return ParquetRows(None, input)
+    table = read_architectures(input)
+    return TableRows(checked_architectures(None, table, table.columns.get("hash"), str(input)))
+
+
 def _check_vocabulary(vocabulary: tuple[str, ...], own: "Space", model: str | os.PathLike, input: str | os.PathLike):
     foreign = sorted({*vocabulary} - {*own.vocabulary})
     if foreign and len(foreign) == len(vocabulary):
@@ -254,16 +273,21 @@ def _in_whole(message: str, source: str, first_row: int) -> str:
 
 
 def checked_architectures(
-    space: "Space", table: ArchitectureTable, given: np.ndarray | None, source: str
+    space: "Space | None", table: ArchitectureTable, given: np.ndarray | None, source: str
 ) -> ArchitectureTable:
     """The architectures of a table in the space's plain form, with a column hash.
 
     Args:
+        space: None for architectures of no known space, as they are drawn; then the hashes are those that came with
+            them, or else of the graphs by the names of their operations.
         given: (N,) the hashes that came with them, where some did.
 
     Raises:
         ValueError: one is not of the space, or its hash is another; names the row.
     """
+    if space is None:
+        kept = given is not None and all(map(is_hash, hash_text(given)))
+        return table.with_columns(hash=hash_text(given) if kept else graph_hashes(table))
     table = space.validate_many(table, source)
     computed = space.hash_many(table)
     check_hashes(given, computed, source)

@@ -32,32 +32,50 @@ class Neighbours:
 
 
 def nearest_architectures(
-    model: str | os.PathLike,
+    model: str | os.PathLike | None = None,
     hash: str | None = None,
     input: Any = None,
     k: int = 10,
     encodings: str | os.PathLike | None = None,
     batch_size: int = 1024,
     progress: bool = False,
+    space: "str | os.PathLike | Space | None" = None,
 ) -> Neighbours:
     """What `cate neighbours` shows: the architectures of the checkpoint's space, or of a file of encodings, that are
     nearest to one, itself left out.
 
     Args:
-        model: name of a bundled checkpoint, or a folder.
+        model: name of a bundled checkpoint, or a folder; when None the one bundled for the space, or "universal".
         hash, input: one of the two: one of the architectures by its hash; or the first row of a file, or of
             architectures in any form that `Space.table` takes.
         encodings: a file of `cate encode` by this model; without it all of the space, or its pool, is encoded.
+        space: of the architectures; the checkpoint's when None, needed where the model is "universal".
 
     Raises:
         ValueError: no architecture of that hash, or bad input.
     """
     from cate_hf.encodings.cate import load_encoder
+    from cate_hf.encodings.defaults import default_encoder
     from cate_hf.encodings.files import read_encoded
     from cate_hf.encodings.inputs import rows_for
+    from cate_hf.encodings.universal import UniversalEncoder
+    from cate_hf.spaces import get_space
+    from cate_hf.spaces.mixed import SEPARATOR
 
+    wanted = None if space is None else get_space(space)
+    if model is None:
+        if wanted is None:
+            raise ValueError("give a model or a space")
+        model = default_encoder(wanted.name)
     encoder = load_encoder(model)
-    space = encoder.search_space
+    if isinstance(encoder, UniversalEncoder):
+        if wanted is None:
+            raise ValueError(f"{model} is of no space: give the space to find neighbours in")
+        space = wanted
+    else:
+        space = encoder.search_space
+        if wanted is not None and wanted.name not in (space.name, *space.name.split(SEPARATOR)):
+            raise ValueError(f"{model} is a checkpoint of {space.name}, not of {wanted.name}")
     if encodings is not None:
         table, matrix = read_encoded(encodings, space, progress)
         if matrix.shape[1] != encoder.dim:

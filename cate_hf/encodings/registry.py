@@ -25,7 +25,7 @@ _OWN = {
     "path-continuous-truncated": "cate_hf.encodings._paths:TruncatedContinuousPathEncoding",
     "d-vae": "cate_hf.autoencoders.dvae:DVaeEncoding",
     "arch2vec": "cate_hf.autoencoders.arch2vec:Arch2VecEncoding",
-    "cate": "cate_hf.encodings._checkpoint:CateEncoding",
+    "cate": "cate_hf.encodings._checkpoint:default_encoding",
     "structure": "cate_hf.encodings._structure:StructureEncoding",
     "zero-cost": "cate_hf.encodings._zero_cost:ZeroCostEncoding",
     "universal": "cate_hf.encodings.universal:UniversalEncoding",
@@ -59,7 +59,8 @@ def get_encoding(name: str | os.PathLike, space: "str | os.PathLike | Space", **
 
     Args:
         name: one of `encoding_names()`; a CATE checkpoint: a bundled one's name, or a folder; or a folder of
-            `cate pretrain-encoding`. "cate" is the checkpoint that is bundled for the space.
+            `cate pretrain-encoding`. "cate" is the checkpoint that is bundled for the space, or "universal" where there
+            is none, of which a warning tells.
         space: a space's name, the YAML file of one, or a `Space`.
         **settings: of the encoding.
 

@@ -186,11 +186,23 @@ def _encode(
     from cate_hf.modeling.graph_features_cate import longest_paths, node_features, reachability
     from cate_hf.modeling.wiring_cate import wiring_counts
 
-    features = node_features(adjacency, real, reachability(adjacency))
+    longest_path = _nodes_of_longest(adjacency)
+    features = node_features(adjacency, real, reachability(adjacency, longest_path), longest_path)
     longest = longest_paths(features)
     counts = wiring_counts(codes, real, adjacency, longest, len(kinds), DEPTHS)
     computation = _computation(kinds[codes], real.float(), adjacency.float(), features)
     return torch.cat([computation, counts @ of_counts], dim=-1)
+
+
+def _nodes_of_longest(adjacency: "torch.Tensor") -> int:
+    """How many nodes the longest path of (B, L, L) has, at least 2: of large graphs far fewer than L."""
+    import torch
+
+    edges = adjacency != 0
+    depth = torch.ones(adjacency.shape[:2], dtype=torch.int32)
+    for node in range(1, adjacency.shape[1]):
+        depth[:, node] += torch.where(edges[:, :node, node], depth[:, :node], 0).amax(1)
+    return max(2, int(depth.max()) if depth.numel() else 2)
 
 
 def _computation(
@@ -206,7 +218,7 @@ def _computation(
     before, after = torch.expm1(2 * paths), torch.expm1(2 * features[..., 9])  # numbers of paths
     at_end = ends * before
     total = at_end.sum(1, keepdim=True).clamp(min=1e-6)  # (B, 1)
-    through = real * before * after / total  # share of all paths
+    through = (real * (before / total) * after).clamp(max=1)  # share of all paths, of which 1e18 are counted at most
 
     def last(values: "torch.Tensor", best: bool) -> "torch.Tensor":
         return (values * ends).amax(1) if best else torch.where(ends > 0, values, torch.inf).amin(1)

@@ -1,4 +1,4 @@
-"""An isomorphism-invariant hash of labelled directed acyclic graphs of up to 254 nodes, for whole tables of them.
+"""An isomorphism-invariant hash of labelled directed acyclic graphs of up to 1,024 nodes, for whole tables of them.
 
 Colour refinement (Weisfeiler and Lehman 1968; Shervashidze et al., JMLR 2011, section 2): each node starts from 128
 bits made of its operation's name, and in every round takes in the multisets of its predecessors' and of its successors'
@@ -74,7 +74,7 @@ def _hash_rows(codes, bits, sizes, starts, digests):
     marked = np.empty((most, 2), np.uint64)
     sums = np.empty((most, 4), np.uint64)
     ordered = np.empty(most, np.uint64)
-    firsts = np.empty(most * (most - 1) // 2, np.uint8)
+    firsts = np.empty(most * (most - 1) // 2, np.uint16)
     seconds = np.empty_like(firsts)
     for row in range(len(codes)):
         size = int(sizes[row])

@@ -45,7 +45,7 @@ def _write_rows(codes, bits, sizes, starts, inputs, operations, edges, result):
     colours = np.empty((most, 2), np.uint64)
     sums = np.empty((most, 4), np.uint64)
     ordered = np.empty(most, np.uint64)
-    firsts = np.empty(most * (most - 1) // 2, np.uint8)
+    firsts = np.empty(most * (most - 1) // 2, np.uint16)
     seconds = np.empty_like(firsts)
     before, after = np.empty(most, np.int64), np.empty(most, np.int64)
     place = np.empty(most, np.int64)

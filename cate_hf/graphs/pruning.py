@@ -4,9 +4,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from cate_hf.graphs.table import PADDING, ArchitectureTable, edge_positions, pack_edges
+from cate_hf.graphs.table import PADDING, ArchitectureTable, edge_positions, pack_edges, parts_of
 
 _CHUNK = 65_536
+_MOST_MASKED = 256  # nodes, whose masks of edges take 2 MiB
 
 
 def prune_many(table: ArchitectureTable, num_inputs: int | np.ndarray = 1) -> ArchitectureTable:
@@ -21,8 +22,8 @@ def prune_many(table: ArchitectureTable, num_inputs: int | np.ndarray = 1) -> Ar
     if not len(dirty):
         return table
     codes, edges, counts = table.operation_codes.copy(), table.edge_bits.copy(), table.num_nodes.copy()
-    for start in range(0, len(dirty), _CHUNK):
-        rows = dirty[start : start + _CHUNK]
+    for start, stop in parts_of(len(dirty), table.max_nodes):
+        rows = dirty[start:stop]
         codes[rows], edges[rows], counts[rows] = _pruned(table[rows], inputs[rows])
     return ArchitectureTable(table.vocabulary, codes, edges, counts, table.columns)
 
@@ -31,6 +32,9 @@ def _dirty_rows(table: ArchitectureTable, inputs: np.ndarray):
     """The rows with a node between inputs and output that nothing feeds, or that feeds nothing. Nodes are in
     topological order, so where there is none all others are on a path.
     """
+    if table.max_nodes > _MOST_MASKED:  # to look takes as long as to prune
+        yield np.arange(len(table))
+        return
     into, out_of = _edges_of_nodes(table.max_nodes)
     for start in range(0, len(table), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -68,4 +72,4 @@ def _pruned(table: ArchitectureTable, inputs: np.ndarray) -> tuple[np.ndarray, n
     codes = np.where(used, np.take_along_axis(table.operation_codes, order, axis=1), PADDING).astype(np.uint8)
     row = np.arange(len(table))[:, None, None]
     kept = adjacency[row, order[:, :, None], order[:, None, :]] & used[:, :, None] & used[:, None, :]
-    return codes, pack_edges(kept), counts.astype(np.uint8)
+    return codes, pack_edges(kept), counts.astype(np.uint16)

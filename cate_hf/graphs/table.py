@@ -13,12 +13,16 @@ from cate_hf.graphs.hashes import hash_text
 
 PADDING = 255
 """Operation code of an unused position."""
+MAX_NODES = 1024
+"""Of an architecture."""
+_ENTRIES = 1 << 26  # of adjacency matrices at a time
 
 
-@lru_cache
+@lru_cache(16)
 def edge_positions(max_nodes: int) -> np.ndarray:
     """Where edge bit b lies in a flattened (L, L) adjacency matrix: (L(L-1)/2,). Edge x -> y is bit x + y(y-1)/2."""
-    positions = np.array([x * max_nodes + y for y in range(max_nodes) for x in range(y)], dtype=np.intp)
+    y, x = np.tril_indices(max_nodes, -1)
+    positions = (x * max_nodes + y).astype(np.intp)
     positions.flags.writeable = False
     return positions
 
@@ -28,6 +32,12 @@ def pack_edges(adjacency: np.ndarray) -> np.ndarray:
     n, size = adjacency.shape[:2]
     bits = adjacency.reshape(n, size * size)[:, edge_positions(size)]
     return np.packbits(bits.astype(bool), axis=1, bitorder="little")
+
+
+def parts_of(rows: int, max_nodes: int, most: int = 1 << 16) -> list[tuple[int, int]]:
+    """Start and stop of parts of rows whose adjacency matrices (n, L, L) fit into 64 MiB; one part of no rows."""
+    size = max(1, min(most, _ENTRIES // max(max_nodes, 1) ** 2))
+    return [(start, min(start + size, rows)) for start in range(0, max(rows, 1), size)]
 
 
 def unpack_edges(edge_bits: np.ndarray, max_nodes: int) -> np.ndarray:
@@ -48,7 +58,7 @@ class ArchitectureTable(Sequence):
         vocabulary: names of the operations.
         operation_codes: (N, L) uint8, positions in the vocabulary; ``PADDING`` (255) after the last node.
         edge_bits: (N, ceil(L(L-1)/2 / 8)) uint8; edge x -> y (x < y) is bit x + y(y-1)/2, lowest bit first.
-        num_nodes: (N,) uint8.
+        num_nodes: (N,) uint16.
         columns: name -> array with N along its first axis; ``hash`` is text (<U32).
     """
 
@@ -64,7 +74,7 @@ class ArchitectureTable(Sequence):
         self.vocabulary = tuple(vocabulary)
         self.operation_codes = operation_codes
         self.edge_bits = edge_bits
-        self.num_nodes = num_nodes
+        self.num_nodes = num_nodes.astype(np.uint16, copy=False)
         self.columns = {name: _column(name, values, len(num_nodes)) for name, values in (columns or {}).items()}
 
     @classmethod
@@ -99,8 +109,8 @@ class ArchitectureTable(Sequence):
             raise ValueError(
                 f"{source}: expected codes (N, L) and adjacency (N, L, L), got {codes.shape} and {adjacency.shape}"
             )
-        if codes.shape[1] >= PADDING:
-            raise ValueError(f"{source}: architectures have at most {PADDING - 1} nodes, got {codes.shape[1]}")
+        if codes.shape[1] > MAX_NODES:
+            raise ValueError(f"{source}: architectures have at most {MAX_NODES} nodes, got {codes.shape[1]}")
         used = codes != PADDING
         num_nodes = used.sum(axis=1)
         positions = np.arange(codes.shape[1])
@@ -117,7 +127,7 @@ class ArchitectureTable(Sequence):
             num_nodes < 2, source, lambda r: f"an architecture needs at least 2 nodes, got {num_nodes[r]}", first_row
         )
         _check_edges(adjacency, num_nodes, source, first_row)
-        return cls(vocabulary, codes.astype(np.uint8), pack_edges(adjacency), num_nodes.astype(np.uint8), columns)
+        return cls(vocabulary, codes.astype(np.uint8), pack_edges(adjacency), num_nodes, columns)
 
     @classmethod
     def from_architectures(
@@ -138,16 +148,18 @@ class ArchitectureTable(Sequence):
         code = {name: i for i, name in enumerate(vocabulary)}
         size = max((arch.num_nodes for arch in architectures), default=2)
         codes = np.full((len(architectures), size), PADDING, dtype=np.uint8)
-        adjacency = np.zeros((len(architectures), size, size), dtype=np.uint8)
-        for row, arch in enumerate(architectures):
-            n = arch.num_nodes
-            try:
-                codes[row, :n] = [code[name] for name in arch.operations]
-            except KeyError as error:
-                raise ValueError(f"row {row}: {unknown_operation(error.args[0], vocabulary)}") from None
-            adjacency[row, :n, :n] = arch.adjacency
-        num_nodes = (codes != PADDING).sum(axis=1).astype(np.uint8)
-        return cls(vocabulary, codes, pack_edges(adjacency), num_nodes, columns)
+        bits = []
+        for start, stop in parts_of(len(architectures), size):
+            adjacency = np.zeros((stop - start, size, size), dtype=np.uint8)
+            for row, arch in enumerate(architectures[start:stop], start):
+                n = arch.num_nodes
+                try:
+                    codes[row, :n] = [code[name] for name in arch.operations]
+                except KeyError as error:
+                    raise ValueError(f"row {row}: {unknown_operation(error.args[0], vocabulary)}") from None
+                adjacency[row - start, :n, :n] = arch.adjacency
+            bits.append(pack_edges(adjacency))
+        return cls(vocabulary, codes, np.concatenate(bits), (codes != PADDING).sum(axis=1), columns)
 
     @classmethod
     def concatenate(cls, tables: Sequence[ArchitectureTable]) -> ArchitectureTable:
@@ -208,8 +220,8 @@ class ArchitectureTable(Sequence):
         )
 
     def __iter__(self) -> Iterator[Architecture]:
-        for start in range(0, len(self), 1024):
-            part = slice(start, start + 1024)
+        for start, stop in parts_of(len(self), self.max_nodes, 1024):
+            part = slice(start, stop)
             for n, codes, matrix in zip(
                 self.num_nodes[part].tolist(), self.operation_codes[part], self.adjacency(part), strict=True
             ):

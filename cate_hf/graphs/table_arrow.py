@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from cate_hf.core.names import printable
 from cate_hf.graphs.hashes import hash_bytes, hash_text
-from cate_hf.graphs.table import PADDING, ArchitectureTable, unknown_operation
+from cate_hf.graphs.table import MAX_NODES, PADDING, ArchitectureTable, parts_of, unknown_operation
 
 if TYPE_CHECKING:
     import datasets
@@ -41,8 +41,8 @@ def to_arrow(
     Raises:
         ValueError: a column holds values that Arrow has no common type for; names it and rows.
     """
-    starts = range(0, max(len(table), 1), PART_ROWS)
-    arrow = pa.concat_tables([_graphs_to_arrow(table[start : start + PART_ROWS], class_labels) for start in starts])
+    parts = parts_of(len(table), table.max_nodes, PART_ROWS)
+    arrow = pa.concat_tables([_graphs_to_arrow(table[start:stop], class_labels) for start, stop in parts])
     for name, values in table.columns.items():  # whole: of some rows alone the type of objects may be another
         arrow = arrow.append_column(name, _column_to_arrow(name, values, (types or {}).get(name)))
     return arrow
@@ -143,7 +143,7 @@ def from_parts(
     vocabulary = vocabulary or class_names or stored
     chunks: dict[str, list[pa.Array]] = {name: [] for name in schema.names if name not in GRAPH_COLUMNS}
     tables, rows = [], first_row
-    for part in parts:
+    for part in _small_parts(parts):
         tables.append(_graphs(part, _Place(source, rows), vocabulary, class_names))
         rows += len(part)
         for name in chunks:
@@ -155,6 +155,17 @@ def from_parts(
         name: column_from_arrow(pa.chunked_array(chunks, schema.field(name).type)) for name, chunks in chunks.items()
     }
     return ArchitectureTable.concatenate(tables).replace_columns(columns)
+
+
+def _small_parts(parts: Iterable[pa.Table]) -> Iterable[pa.Table]:
+    """The same rows, fewer at a time where they have many nodes."""
+    for part in parts:
+        try:
+            longest = pc.max(pc.list_value_length(part["operations"])).as_py() or 1
+        except pa.ArrowException:  # no lists: refused later
+            longest = 1
+        for start, stop in parts_of(len(part), min(longest, MAX_NODES), PART_ROWS):
+            yield part.slice(start, stop - start)
 
 
 def check_graph_columns(schema: pa.Schema, source: str) -> None:
@@ -212,8 +223,8 @@ def _graphs(
         problem = unknown_operation(names[labels[at]] if known[at] else int(labels[at]), vocabulary)
         raise ValueError(f"{place.row(row_of[at], 'operations')}: node {node_of[at]}: {problem}")
     size = int(counts.max(initial=2))
-    if size >= PADDING:
-        raise ValueError(f"{place.row(int(counts.argmax()))}: {size} nodes, at most {PADDING - 1} are possible")
+    if size > MAX_NODES:
+        raise ValueError(f"{place.row(int(counts.argmax()))}: {size} nodes, at most {MAX_NODES} are possible")
     matrix = np.full((len(part), size), PADDING, dtype=np.uint8)
     matrix[row_of, node_of] = codes
     adjacency = _adjacency(part["adjacency"], counts, size, place)

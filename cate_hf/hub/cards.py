@@ -46,6 +46,8 @@ class ModelCardFacts:
         seconds: duration of the training; machine: where it ran, such as "2-core CPU".
         kendall_tau: {encoding: {number of labelled cells: tau}} of frozen encodings on unseen cells; the first encoding
             is this checkpoint's. tau_protocol: one sentence on how they were measured.
+        probes: {encoding: {figure: value}} of made-up labels and linear probes, this one's first; probe_protocol:
+            one sentence on how they were measured.
         example: an architecture of the space as JSON of operations and adjacency.
         datasets: Hub ids of the datasets used.
         title: of the card, and the model's name in its metadata.
@@ -82,6 +84,8 @@ class ModelCardFacts:
     machine: str | None = None
     kendall_tau: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     tau_protocol: str | None = None
+    probes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    probe_protocol: str | None = None
     example: str | None = None
     datasets: Sequence[str] = ()
     title: str | None = None

@@ -12,6 +12,7 @@ from cate_hf.statistics.structure import structure, structure_names
 
 if TYPE_CHECKING:
     from cate_hf.encodings.cate import Encoder
+    from cate_hf.encodings.universal import UniversalEncoder
     from cate_hf.graphs.table import ArchitectureTable
     from cate_hf.spaces import Space
 
@@ -40,7 +41,7 @@ class Features:
 
     space: "Space"
     statistics: str = "structure"
-    encoder: "Encoder | None" = None
+    encoder: "Encoder | UniversalEncoder | None" = None
     initialisations: int = 1
     wiring: bool = False
     cells: int = 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cate_hf.core.files import atomic_output, check_output
+from cate_hf.encodings.universal import UniversalEncoder
 from cate_hf.graphs.io import write_parquet
 from cate_hf.hub.layout import OWN_FILES, SPACE_FILE
 from cate_hf.hub.save import save_checkpoint
@@ -52,7 +53,7 @@ def save_predictor(
     for i, combination in enumerate(predictor.combinations):
         tensors |= {f"combination.{i}.{name}": value for name, value in combination.arrays().items()}
     encoder = predictor.features.encoder
-    if encoder is not None and predictor.simple and predictor.models:
+    if encoder is not None and not isinstance(encoder, UniversalEncoder) and predictor.simple and predictor.models:
         tensors |= {f"encoder.{k}": v.float().cpu().numpy() for k, v in encoder.model.state_dict().items()}
     about = {
         "format": FORMAT,
@@ -65,6 +66,7 @@ def save_predictor(
         "cells": predictor.features.cells,
         "parts": [name for name in predictor.simple if name not in ("process", "trees")],
         "members": len(predictor.models),
+        **({"encoder": encoder.fingerprint()} if isinstance(encoder, UniversalEncoder) else {}),
         "facts": {k: v for k, v in predictor.facts.items() if keep_labels or k not in _OF_LABELS},
     }
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
@@ -74,7 +76,9 @@ def save_predictor(
             model = assemble(predictor.models, predictor.targets, predictor.facts["lines"])
             facts = {"space": predictor.space.name}
             save_checkpoint(folder, model, predictor.tokenizer, facts, space_definition=definition)
-        elif encoder is not None:  # the folder is that of the frozen encoder
+        elif encoder is not None and not isinstance(
+            encoder, UniversalEncoder
+        ):  # the folder is that of the frozen encoder
             facts = {"space": encoder.space}
             save_checkpoint(folder, encoder.model, encoder.tokenizer, facts, space_definition=definition)
         else:

@@ -46,7 +46,7 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
     source = str(folder / PREDICTOR_FILE)
     described = folder / SPACE_FILE
     space = CustomSpace.from_file(described) if described.is_file() else get_space(about["space"])
-    models, tokenizer, encoder = [], None, None
+    models, tokenizer, encoder = [], None, _computed(about.get("encoder"), source)
     if about["members"]:
         assembled = load_model(folder, CateForSequenceClassification)
         if assembled.config.num_members != about["members"]:
@@ -87,6 +87,20 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
     ]
     labels = _labels(folder, space, targets)
     return Predictor(space, targets, models, tokenizer, features, simple, combinations, labels, about["facts"])
+
+
+def _computed(fingerprint: str | None, source: str) -> Any:
+    """The universal encoder, where a file names it and it is still the same."""
+    from cate_hf.encodings.universal import UniversalEncoder
+
+    encoder = UniversalEncoder()
+    if fingerprint is None:
+        return None
+    if encoder.fingerprint() != fingerprint:
+        raise ValueError(
+            f"{source}: made with the encoder {fingerprint!r:.80}, this version has {encoder.fingerprint()}"
+        )
+    return encoder
 
 
 def predictor_names() -> list[str]:
@@ -151,6 +165,7 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
 
 _OPTIONAL: dict[str, Callable[[Any], bool]] = {  # not in predictors of before
     "cells": lambda value: _is_count(value, 2) and value > 0,
+    "encoder": lambda value: isinstance(value, str),
     "parts": lambda value: isinstance(value, list) and all(isinstance(name, str) and name in KINDS for name in value),
 }
 

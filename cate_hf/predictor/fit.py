@@ -2,11 +2,11 @@
 
 import os
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cate_hf.encodings.universal import UniversalEncoder
 from cate_hf.predictor._features import Features
 from cate_hf.predictor._labels import as_labels
 from cate_hf.predictor._training import folds_of, train_parts
@@ -29,7 +29,7 @@ _MANY_LABELS = 1000
 def fit_predictor(
     archs: "ArchitectureTable | Sequence[Architecture]",
     accuracies: "Mapping[str, Any] | Any",
-    encoder: "str | os.PathLike | Encoder | None" = None,
+    encoder: "str | os.PathLike | Encoder | UniversalEncoder | None" = None,
     space: "str | os.PathLike | Space | None" = None,
     seed: int = 0,
     members: int | None = None,
@@ -58,7 +58,8 @@ def fit_predictor(
         accuracies: (n,) numbers, as fractions or all in per cent; or name -> (n,) of several labels of any kind, such
             as latencies, all predicted by one model.
         encoder: a checkpoint's name or folder (of a predictor too), or an `Encoder`; the one bundled for the space when
-            None. One of several spaces is an encoder of each. A space without one has the simple parts alone.
+            None. One of several spaces is an encoder of each. A space without one has "universal" beside the simple
+            parts, which is not fine-tuned.
         space: of the architectures; the encoder's when None.
         seed: of the heads, of the order and of the labels that are left out.
         members: K encoders that are fine-tuned, 5 of up to 1,000 labels and 3 of more when None; 0 for the simple parts
@@ -86,38 +87,39 @@ def fit_predictor(
     training = checked_training(training or {})
     loaded = _encoder(encoder, space, members)
     if space is None:
-        assert loaded is not None  # or `_encoder` had refused
+        if loaded is None or isinstance(loaded, UniversalEncoder):
+            raise ValueError("the encoder 'universal' is of no space; give the architectures' search space")
         search_space = loaded.search_space
     else:
         search_space = get_space(space)
-    if loaded is not None and not _knows(loaded, search_space):
+    model, tokenizer = (None, None) if isinstance(loaded, UniversalEncoder | None) else (loaded.model, loaded.tokenizer)
+    if loaded is not None and not isinstance(loaded, UniversalEncoder) and not _knows(loaded, search_space):
         raise ValueError(f"the encoder is of {loaded.space}, not of {search_space.name}")
     labels = as_labels(search_space, archs, accuracies)
     transforms = transform if isinstance(transform, Mapping) else dict.fromkeys(labels.columns, transform)
     missing, cells = None, len(getattr(labels.table, "parts", (labels.table,)))
+    if loaded is not None and model is None and members:
+        raise ValueError("the encoder 'universal' cannot be fine-tuned; leave members out, or give members=0")
     if cells > 1 and members:
         raise ValueError("encoders are not fine-tuned on pairs of cells; leave members out, or give members=0")
     if cells > 1:
         members, missing = 0, "encoders are not fine-tuned on pairs of cells: simple parts alone"
     elif members is None:
-        members = 0 if loaded is None else 5 if len(labels) <= _MANY_LABELS else 3
-        if loaded is None:
-            missing = f"no checkpoint is bundled for {search_space.name}: simple parts alone, without an encoder"
-            warnings.warn(missing, stacklevel=2)
+        members = 0 if model is None else 5 if len(labels) <= _MANY_LABELS else 3
+        if model is None:
+            missing = "the encoder 'universal' is not fine-tuned: simple parts on it alone"
     targets = [Target.of(name, values, transforms.get(name)) for name, values in labels.columns.items()]
     settings = MemberSettings(members=members, epochs=epochs or 0, batch=batch or 0, **training)
     features = Features(search_space, statistics, loaded, initialisations, wiring, cells)
-    device = device or (str(loaded.model.device) if loaded is not None else "cpu")
-    models = make_members(loaded.model, members, len(targets), seed) if members and loaded is not None else []
-    predictor = Predictor(
-        search_space, targets, models, None if loaded is None else loaded.tokenizer, features, labels=labels
-    )
+    device = device or (str(model.device) if model is not None else "cpu")
+    models = make_members(model, members, len(targets), seed) if members and model is not None else []
+    predictor = Predictor(search_space, targets, models, tokenizer, features, labels=labels)
     predictor.facts = {
         "seed": int(seed),
         "members": members,
         "statistics": statistics,
         "initialisations": initialisations,
-        "encoder": None if loaded is None else Path(str(loaded.model.config._name_or_path or "encoder")).name,
+        "encoder": None if loaded is None else _name(loaded),
         "updates": 0,
         "training": training,
         "missing": missing,
@@ -138,25 +140,31 @@ def _knows(encoder: "Encoder", space: "Space") -> bool:
     )
 
 
-def _encoder(encoder: Any, space: Any, members: int | None) -> "Encoder | None":
-    """The encoder that was given, or the one bundled for the space; None where none is needed, or none is bundled and
-    the number of members was left open.
-    """
+def _name(encoder: "Encoder | UniversalEncoder") -> str:
+    """What a predictor's facts call its encoder."""
+    if isinstance(encoder, UniversalEncoder):
+        return encoder.space
+    return Path(str(encoder.model.config._name_or_path or "encoder")).name
+
+
+def _encoder(encoder: Any, space: Any, members: int | None) -> "Encoder | UniversalEncoder | None":
+    """The encoder that was given, the one bundled for the space, or the universal one; None where none is needed."""
     from cate_hf.encodings.cate import Encoder, load_encoder
+    from cate_hf.encodings.defaults import default_encoder
     from cate_hf.hub.layout import checkpoint_names
 
-    if isinstance(encoder, Encoder):
+    if isinstance(encoder, Encoder | UniversalEncoder):
         return encoder
     if encoder is not None:
         return load_encoder(encoder)
     if space is None:
         raise ValueError("give the architectures' search space, or an encoder of it")
     name = get_space(space).name
-    if name in checkpoint_names() and members != 0:
-        return load_encoder(name)
-    if members:
+    if members == 0:
+        return None
+    if members and name not in checkpoint_names():
         raise ValueError(
             f"no checkpoint is bundled for {name}, only for {', '.join(checkpoint_names())}; give an encoder, or "
             "members=0 for simple parts alone"
         )
-    return None
+    return load_encoder(default_encoder(name, stacklevel=3))

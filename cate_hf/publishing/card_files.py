@@ -45,12 +45,31 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def render_checkpoint_card(folder: str | Path, repository: str | None = None) -> str:
+def probe_facts(folder: str | Path) -> dict[str, Any]:
+    """What a card says of a folder of `cate evaluate --probe`. Raises ValueError where it is none."""
+    from cate_hf.experiments.probe import columns_of, number, protocol, read_probe
+
+    found = read_probe(Path(folder))
+    results = found["encodings"]
+    names = {"operation_probe": "operation found", "edge_probe": "edge found"}
+    return {
+        "probes": {
+            encoding: {names.get(n) or f"{kind} @{n}": number(result, (kind, n)) for kind, n in columns_of(results)}
+            for encoding, result in results.items()
+        },
+        "probe_protocol": protocol(found),
+    }
+
+
+def render_checkpoint_card(
+    folder: str | Path, repository: str | None = None, more: Mapping[str, Any] | None = None
+) -> str:
     """The card of a checkpoint's folder, of its facts, its configuration and its weights; of a predictor's, of all of
     it.
 
     Args:
         repository: what the card's example loads; a path to fill in by default.
+        more: facts beside those of the folder.
 
     Raises:
         CheckpointError: the folder is not a checkpoint of CATE.
@@ -64,7 +83,7 @@ def render_checkpoint_card(folder: str | Path, repository: str | None = None) ->
 
         picture = (checked.folder / PICTURE_FILE).is_file()
         return render_card(load_predictor(checked.folder), repository, picture)
-    facts = read_facts(checked.folder)
+    facts = read_facts(checked.folder) | dict(more or {})
     try:
         parameters = int(facts.pop(PARAMETERS, checked.parameters))
         return render_model_card(facts, checked.config, parameters, repository)
@@ -130,15 +149,15 @@ def is_as_rendered(folder: Path, card: str, rendered: str) -> bool:
     return card == rendered or known == card_digest(card)
 
 
-def write_card(folder: str | Path, text: str) -> Path:
-    """Put a rendered card in its place, whole or not at all."""
+def write_card(folder: str | Path, text: str, more: Mapping[str, Any] | None = None) -> Path:
+    """Put a rendered card in its place, whole or not at all, and the facts that it was given beside the others."""
     from cate_hf.core.files import atomic_output
 
     path, facts_path = Path(folder) / CARD, Path(folder) / CARD_FACTS
     with atomic_output(path, overwrite=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     if facts_path.is_file():
-        facts = read_object(facts_path) | {CARD_DIGEST: card_digest(text)}
+        facts = read_object(facts_path) | dict(more or {}) | {CARD_DIGEST: card_digest(text)}
         with atomic_output(facts_path, overwrite=True) as temporary:
             temporary.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

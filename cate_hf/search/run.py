@@ -44,8 +44,8 @@ class SearchSettings:
         queries, trials: a trial's number of queries, and the number of trials, with the seeds seed, seed + 1, ….
         benchmark: a name, a file, or None for the one that the space has anyway (`cate_hf.benchmarks.find_benchmark`);
             benchmark_options: of it.
-        encoding: "adjacency"; "cate", the space's bundled checkpoint; the name or folder of another; or a Parquet file
-            made by `cate encode`.
+        encoding: "adjacency"; "cate", the space's bundled checkpoint, or "universal" where it has none; the name or
+            folder of another; or a Parquet file made by `cate encode`.
         guide_field, report_field: what the search is told, and what it is judged by, as `find_oracle` reads them.
     """
 

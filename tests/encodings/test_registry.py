@@ -163,7 +163,9 @@ def test_checkpoints(tmp_path, rng):
     assert bundled.transform(table).shape == (20, bundled.dim)
     with pytest.raises(ValueError, match="is a checkpoint of nasbench101, not of darts"):
         get_encoding(folder, "darts")
-    with pytest.raises(ValueError, match="no checkpoint is bundled for encodings-tiny"):
-        get_encoding("cate", space_of("tiny"))
+    with pytest.warns(UserWarning, match="no checkpoint is bundled for encodings-tiny: encoded by 'universal'") as told:
+        default = get_encoding("cate", space_of("tiny"))
+    assert told[0].filename == __file__
+    assert default.name == "universal"
     with pytest.raises(ValueError, match=r"no config\.json"):
         get_encoding(tmp_path, "nasbench101")

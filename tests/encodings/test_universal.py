@@ -1,10 +1,20 @@
 """The encoder of any architecture."""
 
+import contextlib
+import json
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from cate_hf import Architecture, get_encoding, get_space, load_encoder
+from cate_hf import Architecture, ArchitectureTable, get_encoding, get_space, load_encoder
+from cate_hf.cli import main
 from cate_hf.encodings._operation_names import HASHED, KINDS, describe, kind_of
+from cate_hf.encodings.files import encode_to_parquet
+from cate_hf.encodings.neighbours import nearest_architectures
+from cate_hf.graphs import write_parquet
+from cate_hf.graphs.graph_hash import graph_hashes
+from cate_hf.graphs.table_arrow import column_from_arrow
 
 NAMES = list(KINDS)
 
@@ -147,3 +157,86 @@ def test_what_it_cannot_encode_is_told(encoder):
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         encoder.encode([], batch_size=0)
     assert encoder.encode([]).shape == (0, encoder.dim)
+
+
+def test_large_graphs_are_encoded_like_small_ones(encoder):
+    rng = np.random.default_rng(1)
+    sparse = np.triu(rng.random((1024, 1024)) < 0.004, 1).astype(int)
+    large = Architecture(["input", *rng.choice(["conv3x3", "sum"], 1022).tolist(), "output"], sparse)
+    dense = Architecture(["node"] * 150, np.triu(np.ones((150, 150), int), 1))  # 3e44 paths
+    small = random_architecture(rng, 60)
+    together = encoder.encode([small, large, dense])
+    assert np.isfinite(together).all()
+    np.testing.assert_allclose(encoder.encode(small)[0], together[0], rtol=1e-4, atol=1e-3)
+    assert together[1:, 0].tolist() == [1024, 150]
+    assert together[2, 11] <= 150**0.5
+    with pytest.raises(ValueError, match="at most 1024"):
+        ArchitectureTable.from_arrays(("a", "b"), np.zeros((1, 1025), int), np.zeros((1, 1025, 1025), np.uint8))
+
+
+def test_files_of_any_operations(encoder, tmp_path):
+    rng = np.random.default_rng(2)
+    cells = [random_architecture(rng, int(rng.integers(3, 9))) for _ in range(20)]
+    table = ArchitectureTable.from_architectures(cells).with_columns(score=np.arange(20))
+    write_parquet(table, tmp_path / "cells.parquet")
+    lines = [json.dumps(cell.to_dict() | {"score": i}) for i, cell in enumerate(cells)]
+    (tmp_path / "cells.jsonl").write_text("\n".join(lines))
+    for name in ("cells.parquet", "cells.jsonl"):
+        model = "universal" if name == "cells.jsonl" else None
+        arguments = [
+            "encode",
+            "--input",
+            str(tmp_path / name),
+            "--output",
+            str(tmp_path / "out.parquet"),
+            "--overwrite",
+        ]
+        with contextlib.nullcontext() if model else pytest.warns(UserWarning, match="no model and no space is named"):
+            assert main([*arguments, *(["--model", model] if model else [])]) == 0
+        found = pq.read_table(tmp_path / "out.parquet")
+        np.testing.assert_allclose(np.array(found["encoding"].to_pylist()), encoder.encode(cells), rtol=1e-5, atol=1e-5)
+        assert column_from_arrow(found["hash"]).tolist() == graph_hashes(table).tolist()
+        assert found["score"].to_pylist() == list(range(20))
+    again = tmp_path / "again.parquet"
+    encode_to_parquet("universal", again, input=tmp_path / "out.parquet")  # with a hash, which stays
+    assert pq.read_table(again)["hash"].equals(found["hash"])
+    encode_to_parquet("universal", tmp_path / "given.parquet", input=cells)
+    given = np.array(pq.read_table(tmp_path / "given.parquet")["encoding"].to_pylist())
+    np.testing.assert_allclose(given, encoder.encode(cells), rtol=1e-5, atol=1e-5)
+
+
+def test_a_space_of_ones_own_needs_no_checkpoint(tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\noperations: [a, b]\nnodes: [2, 5]\npool: 200\n")
+    space = get_space(file)
+    with pytest.warns(UserWarning, match="no checkpoint is bundled for mine: encoded by 'universal'"):
+        rows, dim = encode_to_parquet(None, tmp_path / "out.parquet", space=file)
+    assert (rows, dim) == (len(space.pool()), 236)
+    cell = space.sample(1, seed=0)[0]
+    with pytest.warns(UserWarning, match="encoded by 'universal'"):
+        near = nearest_architectures(None, input=[cell], k=3, space=file)
+    assert len(near.found) == 3
+    with pytest.warns(UserWarning, match="encoded by 'universal'"):
+        given = nearest_architectures(input=[cell], k=3, space=space, encodings=tmp_path / "out.parquet")
+    assert given.found.columns["hash"].tolist() == near.found.columns["hash"].tolist()
+    with pytest.raises(ValueError, match="universal is of no space"):
+        nearest_architectures("universal", input=[cell])
+    with pytest.raises(ValueError, match="nasbench101 is a checkpoint of nasbench101, not of mine"):
+        nearest_architectures("nasbench101", input=[cell], space=file)
+    with pytest.raises(ValueError, match="give a model or a space"):
+        nearest_architectures(input=[cell])
+
+
+def test_networks_and_workflows_are_encoded(encoder):
+    import networkx
+    from torch import nn
+
+    from cate_hf.graphs import from_fx, from_networkx
+
+    graph = networkx.DiGraph([("load", "clean"), ("clean", "train"), ("load", "train")])
+    for node in graph:
+        graph.nodes[node]["operation"] = node
+    network = from_fx(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)))
+    vectors = encoder.encode([from_networkx(graph), network])
+    assert vectors.shape == (2, encoder.dim)
+    assert np.isfinite(vectors).all()

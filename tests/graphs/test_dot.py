@@ -132,7 +132,7 @@ class TestReading:
             "digraph { {" + (block := " ".join(f"a{i}" for i in range(2000))) + "} -> {" + block + "} }",
             "4,000,000 edges",
         ),
-        ("digraph {" + ";".join(f"a{i} -> a{i + 1}" for i in range(254)) + "}", "255 nodes, .* at most 254"),
+        ("digraph {" + ";".join(f"a{i} -> a{i + 1}" for i in range(1024)) + "}", "1,025 nodes, .* at most 1024"),
         ("\x89PNG {", "must be put in quotes|expected digraph"),
     ],
 )

@@ -167,10 +167,10 @@ def test_other_objects():
 
 
 def test_too_many_nodes():
-    deep = nn.Sequential(*(nn.ReLU() for _ in range(300)))
-    with pytest.raises(ValueError, match="Sequential: 302 nodes, an architecture has at most 254"):
+    deep = nn.Sequential(*(nn.ReLU() for _ in range(1100)))
+    with pytest.raises(ValueError, match="Sequential: 1,102 nodes, an architecture has at most 1024"):
         from_fx(deep)
-    assert len(from_fx(deep, start="10", end="261")) == 254
+    assert len(from_fx(deep, start="10", end="1031")) == 1024
 
 
 def test_from_torch_to_an_encoding(tmp_path):

@@ -210,11 +210,13 @@ class TestFiles:
             from_onnx(b"")
 
     def test_too_many_nodes(self):
-        nodes = [node("Relu", f"t{i}", f"t{i + 1}") for i in range(400)]
-        made = model(nodes, inputs=("t0",), outputs=("t400",))
-        with pytest.raises(ValueError, match="ONNX model: 402 nodes, an architecture has at most 254; choose a part"):
+        nodes = [node("Relu", f"t{i}", f"t{i + 1}") for i in range(1100)]
+        made = model(nodes, inputs=("t0",), outputs=("t1100",))
+        with pytest.raises(
+            ValueError, match="ONNX model: 1,102 nodes, an architecture has at most 1024; choose a part"
+        ):
             from_onnx(made)
-        assert len(from_onnx(made, start="t0", end="t252")) == 254
+        assert len(from_onnx(made, start="t0", end="t1022")) == 1024
         assert len(from_onnx(made, drop="Relu")) == 2
 
     def test_graphs_that_are_wrong(self):

@@ -116,7 +116,7 @@ def test_widen():
 def test_repr_and_size():
     table = table_of_three()
     assert repr(table) == "ArchitectureTable(3 architectures of at most 3 nodes; columns: score)"
-    assert table.nbytes == 3 * 3 + 3 * 1 + 3 + 3 * 8
+    assert table.nbytes == 3 * 3 + 3 * 1 + 3 * 2 + 3 * 8
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,7 @@ def chains():
 @pytest.fixture(scope="module")
 def of_chains(chains):
     space, table, values = chains
-    with pytest.warns(UserWarning, match="no checkpoint is bundled for chains: simple parts alone"):
-        return fit_predictor(table[:120], values[:120], space=space)
+    return fit_predictor(table[:120], values[:120], space=space, members=0)
 
 
 def test_a_space_without_a_checkpoint_is_carried_by_its_wiring(chains, of_chains):
@@ -50,7 +49,6 @@ def test_a_space_without_a_checkpoint_is_carried_by_its_wiring(chains, of_chains
     assert found["carried_by"] in ("wiring_ridge", "wiring_process", "all_ridge", "all_process")
     assert sum(part["share"] for part in found["parts"].values()) == pytest.approx(1, abs=1e-3)
     assert found["parts"]["wiring_ridge"]["kendall_tau"] > found["parts"]["trees"]["kendall_tau"]
-    assert "without an encoder" in found["note"]
 
 
 def test_drawings_are_predicted_alike(chains, of_chains):
@@ -60,6 +58,32 @@ def test_drawings_are_predicted_alike(chains, of_chains):
     rng = np.random.default_rng(0)
     drawn = [redraw(cell, 1, rng) for cell in table[:50]]
     np.testing.assert_allclose(of_chains.predict(drawn)[0], of_chains.predict(table[:50])[0], rtol=1e-12)
+
+
+def test_a_space_without_a_checkpoint_has_the_universal_encoder(chains, tmp_path):
+    space, table, values = chains
+    with pytest.warns(UserWarning, match="no checkpoint is bundled for chains: encoded by 'universal'") as told:
+        predictor = fit_predictor(table[:60], values[:60], space=space, wiring=False)
+    assert told[0].filename == __file__
+    (found,) = predictor.report().values()
+    assert found["note"] == "the encoder 'universal' is not fine-tuned: simple parts on it alone"
+    assert "encoding:235" in predictor.features.names
+    predicted = predictor.predict(table[60:])[0]
+    without = fit_predictor(table[:60], values[:60], space=space, wiring=False, members=0).predict(table[60:])[0]
+    assert kendalltau(predicted, values[60:])[0] > kendalltau(without, values[60:])[0] + 0.1
+    folder = predictor.save(tmp_path / "saved")
+    again = load_predictor(folder)
+    np.testing.assert_allclose(again.predict(table[60:])[0], predicted, rtol=1e-5)
+    assert again.facts["encoder"] == "universal"
+    with safe_open(folder / PREDICTOR_FILE, "np") as file:
+        tensors, about = {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["predictor"])
+    save_file(tensors, folder / PREDICTOR_FILE, {"predictor": json.dumps(about | {"encoder": "universal-0"})})
+    with pytest.raises(ValueError, match="made with the encoder 'universal-0', this version has universal-"):
+        load_predictor(folder)
+    with pytest.raises(ValueError, match="'universal' cannot be fine-tuned"):
+        fit_predictor(table[:20], values[:20], space=space, encoder="universal", members=2)
+    with pytest.raises(ValueError, match="'universal' is of no space"):
+        fit_predictor(table[:20], values[:20], encoder="universal")
 
 
 def test_members_of_a_space_without_a_checkpoint_are_refused(chains):

@@ -50,7 +50,7 @@ def from_dot(
 
     Raises:
         ValueError: not DOT (the line is named), undirected, a cycle, several nodes that lead nowhere of which neither
-            ``end`` nor the graph's attribute ``output`` names one, no path, or more than 254 nodes.
+            ``end`` nor the graph's attribute ``output`` names one, no path, or more than 1,024 nodes.
         FileNotFoundError: no such file.
     """
     source, text = _read(text_or_path)

@@ -9,10 +9,7 @@ import networkx
 
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.formats._networkx import from_networkx
-from cate_hf.graphs.table import PADDING
-
-MAX_NODES = PADDING - 1
-"""The most nodes that a table of architectures can hold."""
+from cate_hf.graphs.table import MAX_NODES
 
 DETAILED = "detailed"
 """The value of ``label`` that asks for labels such as Conv3x3/s2."""

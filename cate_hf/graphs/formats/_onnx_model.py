@@ -39,7 +39,7 @@ def from_onnx(
         drop: operator types to leave out, their inputs led on, such as ("Identity", "Dropout").
 
     Raises:
-        ValueError: not an ONNX model, an unknown name (with the nearest), no path, or more than 254 nodes.
+        ValueError: not an ONNX model, an unknown name (with the nearest), no path, or more than 1,024 nodes.
         FileNotFoundError: no such file.
     """
     source, model = _read(model_or_path)

@@ -58,7 +58,7 @@ def draw_rows(limits: Limits, n: int, rng: np.random.Generator) -> tuple[np.ndar
     most = len(limits.fixed)
     codes = np.full((n, most), PADDING, dtype=np.uint8)
     bits = np.zeros((n, (most * (most - 1) // 2 + 7) // 8), dtype=np.uint8)
-    num_nodes = np.zeros(n, dtype=np.uint8)
+    num_nodes = np.zeros(n, dtype=np.uint16)
     seeds = rng.integers(0, 2**64, size=n, dtype=np.uint64)
     _draw(seeds, *limits, codes, bits, num_nodes)
     met = num_nodes > 0

@@ -1,0 +1,1 @@
+"""NAS-Bench-Graph: results on eight graphs."""

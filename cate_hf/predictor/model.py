@@ -11,7 +11,7 @@ from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor._combine import NORMAL, Combination
 from cate_hf.predictor._features import Features
-from cate_hf.predictor._labels import Labels, as_table
+from cate_hf.predictor._labels import Labels, as_table, with_texts
 from cate_hf.predictor._save import save_predictor
 from cate_hf.predictor._simple import KINDS, predict_part, seen_by
 from cate_hf.predictor._training import update_predictor
@@ -199,7 +199,9 @@ class Predictor:
         Returns:
             target -> {"carried_by": the part with the largest share, "labels": how many, "parts": name -> {"what": the
             part in words, "share": of the prediction, "kendall_tau": on labels that were held out of it, None of a
-            predictor that does not know it}, "note": what is missing, such as an encoder, or None}.
+            predictor that does not know it}, "note": what is missing, such as an encoder, or None}; with auxiliary
+            columns also "auxiliary": name -> {"share": in their weighted mean, negative where the label falls with it,
+            "kendall_tau": with the labels}.
         """
         found = {}
         for target, combination in zip(self.targets, self.combinations, strict=True):
@@ -217,6 +219,8 @@ class Predictor:
                 "parts": parts,
                 "note": self.facts.get("missing"),
             }
+            if columns := (self.facts.get("auxiliary") or {}).get(target.name):
+                found[target.name]["auxiliary"] = columns
         return found
 
     def save(self, directory: "str | os.PathLike", overwrite: bool = False, keep_labels: bool = True) -> "Path":
@@ -237,7 +241,7 @@ class Predictor:
             ValueError: an architecture of another space (the row is named), or pairs of cells where the predictor is of
                 single cells.
         """
-        table = as_table(self.space, architectures)
+        table = (as_table if self.features.auxiliary is None else with_texts)(self.space, architectures)
         if self.features.cells == 1 and isinstance(table, CellPairTable):
             raise ValueError("pairs of cells given; this predictor is of single cells")
         if self.features.cells == 2 and isinstance(table, ArchitectureTable):

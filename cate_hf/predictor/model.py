@@ -163,17 +163,24 @@ class Predictor:
         if screened is not None and self.simple and self.models and max(screened, k) < len(among):
             if features is None:
                 features = self.features(among, progress)
-            weights = self.combinations[which].weights[1:]
-            score = np.zeros(len(among))
-            for (name, model), weight in zip(self.simple.items(), weights, strict=True):
-                if weight or not weights.any():
-                    inputs = seen_by(name, self.features, features)
-                    score += (weight or 1.0) * sign * predict_part(model, inputs)[0][:, which]
+            score = sign * self.by_simple(features)[:, which]
             rows = np.sort(np.argsort(-score, kind="stable")[: max(screened, k)])
             among, features = among[rows], features[rows]
         mean, deviation = self.predict(among, self.targets[which].name, features, progress)
         best = np.argsort(-sign * mean, kind="stable")[:k]
         return among[best].with_columns(predicted=mean[best], deviation=deviation[best])
+
+    def by_simple(self, features: np.ndarray) -> np.ndarray:
+        """(N, T) what the simple parts alone make of features (N, F), up to scale and shift of each target: fast, and
+        enough to say which architectures are worth the members' look.
+        """
+        used = np.array([c.weights[bool(self.models) :] for c in self.combinations]).T  # (parts, T)
+        used = np.where(used.any(axis=0), used, 1.0)
+        score = np.zeros((len(features), len(self.targets)))
+        for (name, model), weights in zip(self.simple.items(), used, strict=True):
+            if weights.any():
+                score += weights * predict_part(model, seen_by(name, self.features, features))[0]
+        return score
 
     def by_members(self, architectures: Architectures, progress: bool = False) -> np.ndarray:
         """(N, T) float64 predictions of the members alone, in the units of the labels: what the checkpoint's model

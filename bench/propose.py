@@ -1,4 +1,4 @@
-"""Proposals beside random architectures and beside the best of many that were scored: by the predictor and by the truth.
+"""Proposals beside random architectures and beside the best of many that were scored: by predictor and by truth.
 
     python bench/propose.py --space nasbench201 --labels 100 --seeds 3 --output propose-201.jsonl
     python bench/propose.py --space darts --benchmark surrogate.onnx --labels 200 --seeds 3 --output propose-darts.jsonl

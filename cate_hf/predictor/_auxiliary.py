@@ -100,7 +100,8 @@ class Auxiliary:
         fits = keys.dtype == np.int64 and keys.ndim == 1 and len(keys) and values.shape == (len(keys), count)
         if not fits or elsewhere.shape != (count,) or (np.diff(keys) <= 0).any() or np.isinf(values).any():
             raise ValueError(f"{source}: its auxiliary columns are damaged")
-        estimates, seen = [], np.zeros(count, dtype=int)
+        estimates: list[tuple[np.ndarray, Ridge]] = []
+        seen = np.zeros(count, dtype=int)
         while f"{len(estimates)}.columns" in arrays and len(estimates) < count:
             prefix = f"{len(estimates)}."
             columns = np.asarray(arrays[prefix + "columns"])
@@ -277,7 +278,7 @@ def _head_starts(
         few, tested = rows[:labels], rows[labels:]
         wanted, others = standard[:, [column]], np.delete(standard, column, axis=1)
         both, first = np.column_stack([plain, others]), plain.shape[1]
-        fitted = [
+        fitted: list[tuple[Any, np.ndarray]] = [
             (Ridge.fit(plain[few], wanted[few]), plain),
             (Shares.fit(others[few], wanted[few]), others),
             (SharesAndRidge.fit(both[few], wanted[few], first), both),

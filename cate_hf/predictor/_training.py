@@ -156,8 +156,8 @@ def _of_auxiliary(predictor: "Predictor", features: np.ndarray, wanted: np.ndarr
     """Target -> auxiliary column -> its share in their weighted mean, and Kendall τ with the labels."""
     auxiliary, first = predictor.features.auxiliary, predictor.features.own_dim
     assert auxiliary is not None
-    part = predictor.simple.get("auxiliary_shares", predictor.simple.get("auxiliary_ridge"))
-    weights = part.weights[-len(auxiliary.names) :]
+    name = next(name for name in ("auxiliary_shares", "auxiliary_ridge") if name in predictor.simple)
+    weights = predictor.simple[name].weights[-len(auxiliary.names) :]
     shares = weights / np.maximum(np.abs(weights).sum(0), 1e-9)
     found: dict[str, Any] = {}
     for i, target in enumerate(predictor.targets):

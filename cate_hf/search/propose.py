@@ -172,7 +172,7 @@ def _scores(predictor: "Predictor", table: Any) -> np.ndarray:
 def _drawn(space: "Space", cells: int, count: int, seed: int) -> Any:
     count = count if space.size is None else min(count, space.size)
     parts = [space.sample(count, seed + 1_000_003 * cell).replace_columns({}) for cell in range(cells)]
-    return parts[0] if cells == 1 else CellPairTable(*parts)
+    return parts[0] if cells == 1 else CellPairTable(parts[0], parts[1])
 
 
 def _first_rows(hashes: np.ndarray, known: set[str]) -> np.ndarray:
@@ -198,7 +198,7 @@ def _parents(
 
 
 def _order(scores: np.ndarray, missed: np.ndarray) -> np.ndarray:
-    """Rows, the best first: those that meet the conditions, by fronts, and those of a front that are far from others."""
+    """Rows, the best first: those that meet the conditions, by fronts; in a front those that are far from others."""
     if scores.shape[1] == 1:
         return np.lexsort((-scores[:, 0], missed))
     front = np.full(len(scores), len(scores))

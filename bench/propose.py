@@ -26,7 +26,7 @@ from cate_hf.search.propose import _drawn
 def known(benchmark, table) -> np.ndarray:
     """(N,) accuracies, NaN where there is none."""
     if hasattr(table, "parts"):
-        return np.array([benchmark.query(pair) for pair in table])
+        return np.array([benchmark.query(pair, benchmark.default_field) for pair in table])
     return benchmark.query_many(table, benchmark.default_field, missing="nan")
 
 

@@ -32,8 +32,10 @@ _PUBLIC = {
     "load_encoder": "cate_hf.encodings.cate",
     "load_pairs": "cate_hf.data",
     "load_predictor": "cate_hf.predictor",
+    "propose": "cate_hf.search.propose",
     "register_encoding": "cate_hf.encodings.registry",
     "register_space": "cate_hf.spaces",
+    "suggest_measurements": "cate_hf.predictor",
 }
 
 __all__ = sorted([*_PUBLIC, "__version__"])

@@ -38,6 +38,14 @@ def finetune(
             help="Statistics that trees see with the encoding: structure, both (adds those at initialisation) or none."
         ),
     ] = "structure",
+    auxiliary: Annotated[
+        str | None,
+        typer.Option(
+            help="File of architectures with columns of numbers that may help, such as latencies on other devices; "
+            "those named as a label are left out.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the labels.", show_default="depends on their number")
     ] = None,
@@ -62,6 +70,9 @@ def finetune(
 
       cate finetune --space nasbench101 --table cells.parquet --train-size 424 --output-dir accuracy-101
 
+      cate finetune --space nasbench201 --table table=latency.parquet --field pixel3 --train-size 20 --output-dir pixel3
+          --auxiliary latency.parquet
+
       cate finetune --space my_space.yaml --table results.csv --model my-encoder --train-size 50 --output-dir mine
     """
     from cate_hf.predictor.finetune import finetune_to_folder
@@ -75,6 +86,7 @@ def finetune(
         fields=field or (),
         members=members,
         statistics=statistics,
+        auxiliary=auxiliary,
         epochs=epochs,
         seed=seed,
         test_size=test_size,
@@ -89,4 +101,7 @@ def finetune(
             f"{name}: Kendall tau {'undefined' if tau is None else f'{tau:.4f}'}, RMSE {measured['rmse']:.4g}, on "
             f"{measured['rows']:,} held-out architectures; {100 * measured['coverage_90']:.0f} % within 90 % intervals"
         )
+    for name, columns in (facts.get("auxiliary") or {}).items():
+        best = sorted(columns, key=lambda column: -abs(columns[column]["share"]))[:5]
+        typer.echo(f"{name} follows " + ", ".join(f"{column} ({columns[column]['share']:.0%})" for column in best))
     typer.echo(f"wrote {output_dir}: {facts['labels']:,} labels, {facts['seconds']:.1f} s to fit")

@@ -12,7 +12,7 @@ _ENSEMBLE_GAIN = 0.02  # of Kendall τ: what all members together have over each
 _PRIOR_LABELS = 100
 _NEAR = 0.5  # standard errors of a part's quality behind the best within which it counts as good
 _ERROR_OF_TAU = 0.7  # standard error of Kendall τ, times the root of the number of labels
-_SPREAD_OF_STARTS = 0.1  # of Kendall τ, how far head starts are to be trusted
+SPREAD_OF_STARTS = 0.1  # of Kendall τ, how far head starts are to be trusted
 _SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _KEPT = 200
 NORMAL = 0.6826894921370859
@@ -44,6 +44,7 @@ class Combination:
         true: np.ndarray,
         ensemble: bool = False,
         head_starts: Sequence[float] | None = None,
+        spreads: Sequence[float] | None = None,
     ) -> "Combination":
         """From labels that were held out.
 
@@ -53,16 +54,20 @@ class Combination:
             ensemble: whether the first part is an ensemble, each of whose predictions here is of one member alone: all
                 of them together are better than they look here, and so shares are drawn towards more of them.
             head_starts: (P,) Kendall τ that each part is expected to be ahead of others; 0 for all when None.
+            spreads: (P,) how far these are to be trusted; 0.1 for all when None.
         """
         scales = np.maximum(parts.std(1), 1e-6)
         starts = np.zeros(len(parts)) if head_starts is None else np.asarray(head_starts)
-        share = _shares(parts / scales[:, None], wanted, starts, ensemble)
+        trusted = np.full(len(parts), SPREAD_OF_STARTS) if spreads is None else np.asarray(spreads)
+        share = _shares(parts / scales[:, None], wanted, starts, trusted, ensemble)
         mixed = share @ (parts / scales[:, None])
         # Of few labels the slope is drawn towards the one that keeps the spread of the labels.
         slope = _slope(mixed, wanted)
         shift = float(np.mean(wanted - slope * mixed))
         residuals = true - (shift + slope * mixed)
         noise, spread = _spread(np.clip(residuals, -4, 4), deviations)
+        # Shares, slope and shift were fitted to the same labels: of few the residuals are too small.
+        residuals = residuals * np.sqrt((len(true) + 1) / max(len(true) - 2, 1))
         scaled = np.sort(np.abs(residuals) / np.sqrt(noise**2 + (spread * deviations) ** 2))
         if len(scaled) > _KEPT:  # ranks that a conformal quantile needs are kept closely enough
             scaled = np.quantile(scaled, (np.arange(_KEPT) + 1) / _KEPT)
@@ -74,10 +79,17 @@ class Combination:
 
     def factor(self, level: float) -> float:
         """Deviations on either side of the mean that hold a label with this probability: the conformal quantile
-        (Papadopoulos et al. 2002) of the labels held out; of few labels for a high level their largest."""
+        (Papadopoulos et al. 2002) of the labels held out. Where they are too few for the level, their largest, further
+        out by as much as the level is in Student's distribution.
+        """
+        from scipy.stats import t
+
         count = len(self.held_out)
         rank = int(np.ceil(level * (count + 1))) - 1
-        return float(self.held_out[min(max(rank, 0), count - 1)])
+        if rank < count or count < 2:
+            return float(self.held_out[min(max(rank, 0), count - 1)])
+        ends = [t.ppf((1 + share) / 2, count - 1) for share in (level, count / (count + 1))]
+        return float(self.held_out[-1] * ends[0] / ends[1])
 
     def arrays(self) -> dict[str, np.ndarray]:
         numbers = np.array([self.shift, self.noise, self.spread])
@@ -96,7 +108,9 @@ class Combination:
         return cls(found["weights"], shift, noise, spread, found["held_out"])
 
 
-def _shares(scaled: np.ndarray, wanted: np.ndarray, head_starts: np.ndarray, ensemble: bool) -> np.ndarray:
+def _shares(
+    scaled: np.ndarray, wanted: np.ndarray, head_starts: np.ndarray, spreads: np.ndarray, ensemble: bool
+) -> np.ndarray:
     """(P,) shares of the parts (P, m), each of spread 1: non-negative least squares, drawn towards equal shares of the
     good parts by as much as `_PRIOR_LABELS` labels weigh.
 
@@ -108,8 +122,8 @@ def _shares(scaled: np.ndarray, wanted: np.ndarray, head_starts: np.ndarray, ens
         return np.ones(1)
     taus = np.array([measures(part, wanted)["kendall_tau"] for part in scaled])
     taus[0] += _ENSEMBLE_GAIN if ensemble else 0.0
-    known, measured = _SPREAD_OF_STARTS**-2, len(wanted) / _ERROR_OF_TAU**2
-    expected = np.mean(taus - head_starts) + head_starts
+    known, measured = spreads**-2.0, len(wanted) / _ERROR_OF_TAU**2
+    expected = np.average(taus - head_starts, weights=known) + head_starts
     quality = (measured * taus + known * expected) / (measured + known)
     behind = (quality.max() - quality) * np.sqrt(measured + known)  # in standard errors
     good = np.exp(-0.5 * (behind / _NEAR) ** 2)

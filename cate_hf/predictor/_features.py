@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cate_hf.encodings.cate import Encoder
     from cate_hf.encodings.universal import UniversalEncoder
     from cate_hf.graphs.table import ArchitectureTable
+    from cate_hf.predictor._auxiliary import Auxiliary
     from cate_hf.spaces import Space
 
 STATISTICS = ("none", "structure", "both")
@@ -37,6 +38,7 @@ class Features:
         wiring: whether the canonical adjacency is added (`cate_hf.graphs.node_order`), in a space where it has at most
             1,024 numbers.
         cells: how many an architecture has, whose features stand side by side.
+        auxiliary: what else is known of architectures; None for nothing.
     """
 
     space: "Space"
@@ -45,6 +47,7 @@ class Features:
     initialisations: int = 1
     wiring: bool = False
     cells: int = 1
+    auxiliary: "Auxiliary | None" = None
 
     def __post_init__(self):
         """Raises ValueError for an unknown kind of statistics, or for no features at all."""
@@ -68,7 +71,8 @@ class Features:
         found = found + ([] if self.encoder is None else [f"encoding:{i}" for i in range(self.encoder.dim)])
         if self.cells > 1:
             found = [f"{name} of cell {cell}" for cell in range(1, self.cells + 1) for name in found]
-        return found + ([f"wiring:{i}" for i in range(self._wiring_dim)] if self.has_wiring else [])
+        found += [f"wiring:{i}" for i in range(self._wiring_dim)] if self.has_wiring else []
+        return found + ([] if self.auxiliary is None else [f"auxiliary:{name}" for name in self.auxiliary.names])
 
     @property
     def _wiring_dim(self) -> int:
@@ -82,19 +86,32 @@ class Features:
     @property
     def plain_dim(self) -> int:
         """The number of columns before those of the canonical adjacency."""
-        return self.dim - (self._wiring_dim if self.has_wiring else 0)
+        return self.own_dim - (self._wiring_dim if self.has_wiring else 0)
 
-    def __call__(self, table: "ArchitectureTable", progress: bool = False) -> np.ndarray:
+    @property
+    def own_dim(self) -> int:
+        """The number of columns before the auxiliary ones."""
+        return self.dim - (0 if self.auxiliary is None else len(self.auxiliary.names))
+
+    def __call__(self, table: "ArchitectureTable", progress: bool = False, labelled: bool = False) -> np.ndarray:
         """(N, F) float32 of architectures of the space.
+
+        Args:
+            table: the architectures; a column "text" may tell isomorphic ones apart in the auxiliary columns.
+            progress: draw a progress bar.
+            labelled: whether these are the architectures that a predictor is fitted to.
 
         Raises:
             ValueError: an architecture of another space, or one whose network cannot be built.
         """
         cells = getattr(table, "parts", (table,))
+        auxiliary = []
         parts = [part for cell in cells for part in self._plain(cell, progress)]
+        if self.auxiliary is not None:
+            auxiliary = [self.auxiliary(self.space, table, np.column_stack(parts), labelled)]
         if self.has_wiring:
             parts += [canonical_wiring(cell.widen(self.space.max_nodes), self.space.num_inputs) for cell in cells]
-        return np.column_stack(parts).astype(np.float32)
+        return np.column_stack(parts + auxiliary).astype(np.float32)
 
     def _plain(self, table: "ArchitectureTable", progress: bool) -> list[np.ndarray]:
         parts = [] if self.statistics == "none" else [structure(self.space, table)]

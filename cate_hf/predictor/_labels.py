@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cate_hf.spaces import Space
 
 LEAST_LABELS = 5
+TEXT = "text"
+"""The column of what an architecture was given as, where that was text: isomorphic ones may be told apart by it."""
+_TEXT_COLUMNS = (TEXT, "architecture", "cell")
 _NO_SEQUENCES = (ArchitectureTable, CellPairTable, Architecture, Mapping, str)
 
 
@@ -30,11 +33,13 @@ class Labels:
         table: an `ArchitectureTable`, or a `CellPairTable` of pairs of cells.
         columns: name -> (n,) float64.
         merged: rows that were merged into an earlier one of an isomorphic architecture.
+        group: of each row that was given, which of the n it is.
     """
 
     table: Any
     columns: dict[str, np.ndarray]
     merged: int = 0
+    group: np.ndarray = field(default_factory=lambda: np.empty(0, np.intp))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -56,7 +61,7 @@ def as_labels(
         ValueError: an architecture of another space, numbers that are none, too few labels, or labels that are all the
             same; it names the row or the column.
     """
-    table = as_table(space, architectures, "labelled architectures")
+    table = with_texts(space, architectures, "labelled architectures")
     columns = as_columns(values, len(table))
     hashes = space.hash_many(table)
     unique, first, group, counts = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
@@ -77,8 +82,29 @@ def as_labels(
     for name, numbers in columns.items():
         if least > 1 and np.ptp(numbers) == 0:
             raise ValueError(f"labels {name!r}: all {len(rows)} are {numbers[0]:g}; there is nothing to learn")
-    kept = table[rows].replace_columns({"hash": hashes[rows]})
-    return Labels(kept, columns, merged)
+    kept = {"hash": hashes[rows]}
+    if TEXT in table.columns:  # of merged ones no single text
+        kept[TEXT] = np.where(counts[order] > 1, "", table.columns[TEXT][rows])
+    return Labels(table[rows].replace_columns(kept), columns, merged, np.argsort(order)[group])
+
+
+def with_texts(space: "Space", architectures: Any, what: str = "architectures") -> Any:
+    """As `as_table`, with a column `TEXT` where architectures were given as text, or with their text in a column."""
+    if not isinstance(architectures, _NO_SEQUENCES) and held_columns(architectures) is None:
+        architectures = list(architectures)
+        texts = architectures if architectures and isinstance(architectures[0], str) else None
+    elif (held := held_columns(architectures)) is not None:
+        name = next((name for name in _TEXT_COLUMNS if name in held.column_names), None)
+        texts = None if name is None else held[name].to_pylist()
+    else:
+        texts = [architectures] if isinstance(architectures, str) else None
+        columns = getattr(architectures, "columns", {})
+        name = next((name for name in _TEXT_COLUMNS if name in columns), None)
+        texts = texts if name is None else columns[name]
+    table = as_table(space, architectures, what)
+    if texts is None or not all(isinstance(text, str) for text in texts):
+        return table
+    return table.with_columns(**{TEXT: np.array([text.strip() for text in texts], dtype=object)})
 
 
 def as_table(space: "Space", architectures: Any, what: str = "architectures") -> Any:

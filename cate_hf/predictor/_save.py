@@ -52,7 +52,9 @@ def save_predictor(
         tensors |= {f"{name}.{key}": value for key, value in model.arrays().items()}
     for i, combination in enumerate(predictor.combinations):
         tensors |= {f"combination.{i}.{name}": value for name, value in combination.arrays().items()}
-    encoder = predictor.features.encoder
+    encoder, auxiliary = predictor.features.encoder, predictor.features.auxiliary
+    if auxiliary is not None:
+        tensors |= {f"auxiliary.{name}": value for name, value in auxiliary.arrays().items()}
     if encoder is not None and not isinstance(encoder, UniversalEncoder) and predictor.simple and predictor.models:
         tensors |= {f"encoder.{k}": v.float().cpu().numpy() for k, v in encoder.model.state_dict().items()}
     about = {
@@ -67,6 +69,7 @@ def save_predictor(
         "parts": [name for name in predictor.simple if name not in ("process", "trees")],
         "members": len(predictor.models),
         **({"encoder": encoder.fingerprint()} if isinstance(encoder, UniversalEncoder) else {}),
+        "auxiliary": [] if auxiliary is None else auxiliary.about(),
         "facts": {k: v for k, v in predictor.facts.items() if keep_labels or k not in _OF_LABELS},
     }
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}

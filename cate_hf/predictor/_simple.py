@@ -1,21 +1,26 @@
 """The simple parts of a predictor: what is fitted to features of architectures, beside the fine-tuned members."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from cate_hf.predictor._combine import SPREAD_OF_STARTS
 from cate_hf.predictor._features import Features
 from cate_hf.surrogates.multi_target import MultiTargetGaussianProcess
 from cate_hf.surrogates.ridge import Ridge
+from cate_hf.surrogates.shares import Shares, SharesAndRidge
 from cate_hf.surrogates.trees import Trees
 
 MOST_LABELS = 5000  # of a Gaussian process, whose time grows with their cube
 _TREES, _FOLD_TREES = 200, 60
+_SPREAD_OF_AUXILIARY = 0.2
+_MUCH = 0.02  # of Kendall τ: an auxiliary part so far behind the best of them is left out
 
 
 class Kind(NamedTuple):
-    """What a part is, and which features it sees: "plain" (statistics and encoding), "encoding", "wiring", or "all".
+    """What a part is, and which features it sees: "plain" (statistics and encoding), "encoding", "wiring", "all" (of
+    these), "auxiliary", or "plain and auxiliary".
 
     The head start is how far, in Kendall τ, it is expected to be ahead: with an encoder, and without. Chosen on
     16 to 424 labels of NAS-Bench-101, 201, 301, Macro and a space of chains with skips.
@@ -40,6 +45,19 @@ KINDS = {
     "all_ridge": Kind(Ridge, "all", "ridge regression on all features", (-0.06, 0.0)),
     "all_process": Kind(MultiTargetGaussianProcess, "all", "a Gaussian process on all features", (-0.01, 0.0)),
     "all_trees": Kind(Trees, "all", "trees on all features", (-0.06, -0.05)),
+    "auxiliary_shares": Kind(Shares, "auxiliary", "a weighted mean of the auxiliary columns", (0.0, 0.0)),
+    "auxiliary_ridge": Kind(
+        SharesAndRidge,
+        "plain and auxiliary",
+        "a weighted mean of the auxiliary columns, and ridge regression of what it leaves",
+        (0.0, 0.0),
+    ),
+    "auxiliary_process": Kind(
+        MultiTargetGaussianProcess,
+        "plain and auxiliary",
+        "a Gaussian process on statistics, encoding and auxiliary columns",
+        (0.0, 0.0),
+    ),
 }
 """Name -> kind, in the order in which a predictor has them."""
 MEMBERS_HEAD_START = -0.04  # of few labels fine-tuning is behind a Gaussian process on the encoding
@@ -47,10 +65,35 @@ MEMBERS_HEAD_START = -0.04  # of few labels fine-tuning is behind a Gaussian pro
 
 def chosen_kinds(features: Features, labels: int, gp: bool, trees: bool) -> list[str]:
     """Return the names of the parts that a predictor of so many labels has; ridge regressions come with any other."""
-    wanted = {MultiTargetGaussianProcess: gp and labels <= MOST_LABELS, Trees: trees, Ridge: gp or trees}
-    return [
-        name for name, kind in KINDS.items() if wanted[kind.model] and (kind.features == "plain" or features.has_wiring)
-    ]
+    wanted = {MultiTargetGaussianProcess: gp and labels <= MOST_LABELS, Trees: trees}
+    wanted |= dict.fromkeys((Ridge, Shares, SharesAndRidge), gp or trees)
+    needs = {"wiring": features.has_wiring, "all": features.has_wiring, "encoding": features.encoder is not None}
+    needs |= dict.fromkeys(("auxiliary", "plain and auxiliary"), features.auxiliary is not None)
+    names = [name for name, kind in KINDS.items() if wanted[kind.model] and needs.get(kind.features, True)]
+    gains = _auxiliary_gains(features)
+    return [name for name in names if name not in gains or gains[name] > max(gains.values()) - _MUCH]
+
+
+def _auxiliary_gains(features: Features) -> dict[str, float]:
+    """What is known of the parts on auxiliary columns from these columns themselves: `Auxiliary.head_starts`."""
+    measured = None if features.auxiliary is None else features.auxiliary.head_starts
+    names = [name for name, kind in KINDS.items() if "auxiliary" in kind.features]
+    return {} if measured is None else dict(zip(names, measured, strict=True))
+
+
+def head_starts(names: Sequence[str], features: Features) -> tuple[list[float], list[float]]:
+    """Return of each part how far it is expected to be ahead, and how far that is to be trusted (`Combination.fit`)."""
+    column = 0 if features.encoder is not None else 1
+    gains = _auxiliary_gains(features)
+    starts, spreads = [], []
+    for name in names:
+        start, spread = KINDS[name].head_start[column], SPREAD_OF_STARTS
+        if "auxiliary" in KINDS[name].features:
+            spread = _SPREAD_OF_AUXILIARY
+            start = gains.get(name, 0.0) + KINDS["ridge"].head_start[column]
+        starts.append(start)
+        spreads.append(spread)
+    return starts, spreads
 
 
 def seen_by(name: str, features: Features, values: np.ndarray) -> np.ndarray:
@@ -60,20 +103,25 @@ def seen_by(name: str, features: Features, values: np.ndarray) -> np.ndarray:
 
 def _columns(name: str, features: Features) -> Any:
     """A slice, or of the encoding, which may lie between statistics, the numbers of its columns."""
-    plain = features.plain_dim
+    plain, own = features.plain_dim, features.own_dim
     if KINDS[name].features == "encoding":
         return [i for i, column in enumerate(features.names) if column.startswith("encoding:")]
-    return {"plain": slice(plain), "wiring": slice(plain, None), "all": slice(None)}[KINDS[name].features]
+    if KINDS[name].features == "plain and auxiliary":
+        return np.r_[:plain, own : features.dim]
+    parts = {"plain": (0, plain), "wiring": (plain, own), "all": (0, own), "auxiliary": (own, None)}
+    return slice(*parts[KINDS[name].features])
 
 
-def fit_part(name: str, inputs: np.ndarray, targets: np.ndarray, seed: int) -> Any:
+def fit_part(name: str, inputs: np.ndarray, targets: np.ndarray, seed: int, features: Features) -> Any:
     """Fit a part to its features (n, F) and standardised targets (n, T)."""
     model = KINDS[name].model
+    if model is SharesAndRidge:
+        return model.fit(inputs, targets, features.plain_dim)
     return model.fit(inputs, targets, seed, _TREES) if model is Trees else model.fit(inputs, targets)
 
 
 def held_out_predictions(
-    name: str, fitted: Any, inputs: np.ndarray, targets: np.ndarray, absent: np.ndarray, seed: int
+    name: str, fitted: Any, inputs: np.ndarray, targets: np.ndarray, absent: np.ndarray, seed: int, features: Features
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what the part predicts for each held-out label from the others, fold after fold, and the deviations.
 
@@ -83,6 +131,8 @@ def held_out_predictions(
     """
     refit: Callable[..., Any] = KINDS[name].model.fit
     options: dict[str, Any] = {"seed": seed, "trees": _FOLD_TREES} if isinstance(fitted, Trees) else {}
+    if isinstance(fitted, SharesAndRidge):
+        options = {"first": features.plain_dim}
     if isinstance(fitted, MultiTargetGaussianProcess):
         options = {"logs": fitted.logs}
     found = [predict_part(refit(inputs[~fold], targets[~fold], **options), inputs[fold]) for fold in absent]

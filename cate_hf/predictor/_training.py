@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.core.progress import progress_bar
-from cate_hf.predictor._combine import NORMAL, Combination
-from cate_hf.predictor._labels import Labels, as_labels
-from cate_hf.predictor._simple import KINDS, MEMBERS_HEAD_START, chosen_kinds, fit_part, held_out_predictions, seen_by
+from cate_hf.predictor._combine import NORMAL, SPREAD_OF_STARTS, Combination
+from cate_hf.predictor._labels import TEXT, Labels, as_labels
+from cate_hf.predictor._simple import (
+    MEMBERS_HEAD_START,
+    chosen_kinds,
+    fit_part,
+    head_starts,
+    held_out_predictions,
+    seen_by,
+)
 from cate_hf.predictor.members import (
     MemberSettings,
     batches,
@@ -58,11 +65,15 @@ def update_predictor(
     for name, numbers in old.columns.items():
         relabelled = np.where(again >= 0, new.columns[name][again], numbers)
         columns[name] = np.concatenate([relabelled, new.columns[name][fresh]])
-    hashes = [table.columns["hash"] for table in (old.table, new.table[fresh])]
-    table = type(old.table).concatenate([t.replace_columns({}) for t in (old.table, new.table[fresh])])
+    tables = (old.table, new.table[fresh])
+    kept = {"hash": np.concatenate([table.columns["hash"] for table in tables])}
+    if any(TEXT in table.columns for table in tables):
+        texts = [table.columns.get(TEXT, np.full(len(table), "", dtype=object)) for table in tables]
+        kept[TEXT] = np.concatenate(texts)
+    table = type(old.table).concatenate([t.replace_columns({}) for t in tables])
     changed = copy.copy(predictor)  # an interruption leaves the predictor as it was
     changed.models, changed.facts = copy.deepcopy(predictor.models), dict(predictor.facts)
-    changed.labels = Labels(table.with_columns(hash=np.concatenate(hashes)), columns)
+    changed.labels = Labels(table.with_columns(**kept), columns)
     absent = folds_of(len(table), members, seed, predictor.facts["folds"], len(old))
     training = checked_training(predictor.facts.get("training", {}))
     settings = MemberSettings(members=members, **training).for_labels(len(table))
@@ -93,7 +104,7 @@ def train_parts(
     columns = [labels.columns[target.name] for target in targets]
     wanted = np.column_stack([t.forward(v) for t, v in zip(targets, columns, strict=True)])
     true = np.column_stack([t.standardised(v) for t, v in zip(targets, columns, strict=True)])
-    table = labels.table.replace_columns({})
+    table = labels.table
     held_out = [np.flatnonzero(row) for row in absent]
     where = np.concatenate(held_out)
     parts = []
@@ -108,19 +119,21 @@ def train_parts(
     deviations = np.zeros((len(where), len(targets)))
     predictor.simple = {}
     names = chosen_kinds(predictor.features, len(table), *kinds)
-    features = predictor.features(table, progress) if names else np.empty((len(table), 0))
+    features = predictor.features(table, progress, labelled=True) if names else np.empty((len(table), 0))
     for name in names:
         inputs = seen_by(name, predictor.features, features)
-        predictor.simple[name] = fit_part(name, inputs, wanted, seed)
-        mean, spread = held_out_predictions(name, predictor.simple[name], inputs, wanted, absent, seed)
+        fitted = fit_part(name, inputs, wanted, seed, predictor.features)
+        mean, spread = held_out_predictions(name, fitted, inputs, wanted, absent, seed, predictor.features)
+        predictor.simple[name] = fitted
         parts.append(mean)
         if spread.any():
             deviations = spread
     stacked = np.stack(parts)
-    ensemble, encoded = bool(predictor.models), predictor.features.encoder is not None
-    starts = [MEMBERS_HEAD_START] * ensemble + [KINDS[name].head_start[0 if encoded else 1] for name in names]
+    ensemble = bool(predictor.models)
+    starts, spreads = head_starts(names, predictor.features)
+    starts, spreads = [MEMBERS_HEAD_START] * ensemble + starts, [SPREAD_OF_STARTS] * ensemble + spreads
     predictor.combinations = [
-        Combination.fit(stacked[..., i], deviations[:, i], wanted[where, i], true[where, i], ensemble, starts)
+        Combination.fit(stacked[..., i], deviations[:, i], wanted[where, i], true[where, i], ensemble, starts, spreads)
         for i in range(len(targets))
     ]
     alone = [
@@ -135,6 +148,25 @@ def train_parts(
         "lines": [(float(c.weights[0]), c.shift) for c in alone] if predictor.models else [],
     }
     _note_held_out(predictor, where, stacked, deviations, columns)
+    if "auxiliary_shares" in predictor.simple or "auxiliary_ridge" in predictor.simple:
+        predictor.facts["auxiliary"] = _of_auxiliary(predictor, features, wanted)
+
+
+def _of_auxiliary(predictor: "Predictor", features: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
+    """Target -> auxiliary column -> its share in their weighted mean, and Kendall τ with the labels."""
+    auxiliary, first = predictor.features.auxiliary, predictor.features.own_dim
+    assert auxiliary is not None
+    name = next(name for name in ("auxiliary_shares", "auxiliary_ridge") if name in predictor.simple)
+    weights = predictor.simple[name].weights[-len(auxiliary.names) :]
+    shares = weights / np.maximum(np.abs(weights).sum(0), 1e-9)
+    found: dict[str, Any] = {}
+    for i, target in enumerate(predictor.targets):
+        taus = [measures(column, wanted[:, i])["kendall_tau"] for column in features[:, first:].T]
+        found[target.name] = {
+            name: {"share": round(float(share), 4), "kendall_tau": round(tau, 4)}
+            for name, share, tau in zip(auxiliary.names, shares[:, i], taus, strict=True)
+        }
+    return found
 
 
 def _note_held_out(

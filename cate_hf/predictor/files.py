@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files as resource_files
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import numpy as np
 from cate_hf.core.files import check_fetched
 from cate_hf.graphs.io import read_parquet
 from cate_hf.predictor._assemble import take_apart
+from cate_hf.predictor._auxiliary import Auxiliary
 from cate_hf.predictor._combine import Combination
 from cate_hf.predictor._features import Features
-from cate_hf.predictor._labels import Labels
+from cate_hf.predictor._labels import TEXT, Labels
 from cate_hf.predictor._save import EXTRA_FILES, FORMAT, LABELS_FILE, PICTURE_FILE, PREDICTOR_FILE
 from cate_hf.predictor._simple import KINDS, part_from_arrays
 from cate_hf.predictor.model import Predictor
@@ -75,6 +77,12 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
     features = Features(space, about["statistics"], encoder, about["initialisations"], wiring, about.get("cells", 1))
     if wiring and not features.has_wiring:
         raise ValueError(f"{source}: parts on the adjacency of {space.name}, which is too large for it")
+    if about.get("auxiliary"):
+        arrays = _part(tensors, "auxiliary.")
+        found = Auxiliary.from_arrays(about["auxiliary"], arrays, features.plain_dim, source)
+        features = replace(features, auxiliary=found)
+    if features.auxiliary is None and any("auxiliary" in KINDS[name].features for name in names):
+        raise ValueError(f"{source}: parts on auxiliary columns, of which there are none")
     count = len(about["targets"])
     simple = {name: part_from_arrays(name, _part(tensors, f"{name}."), features, count, source) for name in names}
     try:
@@ -166,6 +174,7 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
 _OPTIONAL: dict[str, Callable[[Any], bool]] = {  # not in predictors of before
     "cells": lambda value: _is_count(value, 2) and value > 0,
     "encoder": lambda value: isinstance(value, str),
+    "auxiliary": lambda value: isinstance(value, list) and len(value) <= 10_000 and all(map(_is_target, value)),
     "parts": lambda value: isinstance(value, list) and all(isinstance(name, str) and name in KINDS for name in value),
 }
 
@@ -203,5 +212,5 @@ def _labels(folder: Path, space: Any, targets: list[Target]) -> Labels | None:
     if missing := [t.name for t in targets if f"label:{t.name}" not in table.columns]:
         raise ValueError(f"{file}: no column 'label:{missing[0]}'")
     columns = {t.name: np.asarray(table.columns[f"label:{t.name}"], np.float64) for t in targets}
-    hashes = space.hash_many(table)
-    return Labels(table.replace_columns({"hash": hashes}), columns)
+    kept = {name: table.columns[name] for name in (TEXT,) if name in table.columns}
+    return Labels(table.replace_columns({"hash": space.hash_many(table), **kept}), columns)

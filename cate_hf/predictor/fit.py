@@ -3,10 +3,12 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cate_hf.encodings.universal import UniversalEncoder
+from cate_hf.predictor._auxiliary import read_auxiliary
 from cate_hf.predictor._features import Features
 from cate_hf.predictor._labels import as_labels
 from cate_hf.predictor._training import folds_of, train_parts
@@ -42,6 +44,7 @@ def fit_predictor(
     batch: int | None = None,
     training: Mapping[str, float] | None = None,
     initialisations: int = 1,
+    auxiliary: Any = None,
     device: str | None = None,
     progress: bool = False,
 ) -> Predictor:
@@ -75,6 +78,9 @@ def fit_predictor(
         training: other settings of the members' training than theirs by name: learning rates, weights of the losses
             (`cate_hf.predictor.members.MemberSettings`).
         initialisations: of statistics "both", networks an architecture.
+        auxiliary: what else is known: a file or table of architectures, labelled or others, with columns of numbers
+            (NaN where unknown), such as latencies on other devices; or name -> (n,) numbers of the labelled ones. Which
+            columns help is decided by the labels that were left out.
         device: where members are trained; where the encoder is when None.
         progress: draw a progress bar.
 
@@ -111,6 +117,8 @@ def fit_predictor(
     targets = [Target.of(name, values, transforms.get(name)) for name, values in labels.columns.items()]
     settings = MemberSettings(members=members, epochs=epochs or 0, batch=batch or 0, **training)
     features = Features(search_space, statistics, loaded, initialisations, wiring, cells)
+    if auxiliary is not None:
+        features = replace(features, auxiliary=read_auxiliary(search_space, auxiliary, labels, features, seed))
     device = device or (str(model.device) if model is not None else "cpu")
     models = make_members(model, members, len(targets), seed) if members and model is not None else []
     predictor = Predictor(search_space, targets, models, tokenizer, features, labels=labels)

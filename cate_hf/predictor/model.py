@@ -11,7 +11,7 @@ from cate_hf.core.progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor._combine import NORMAL, Combination
 from cate_hf.predictor._features import Features
-from cate_hf.predictor._labels import Labels, as_table
+from cate_hf.predictor._labels import Labels, as_table, with_texts
 from cate_hf.predictor._save import save_predictor
 from cate_hf.predictor._simple import KINDS, predict_part, seen_by
 from cate_hf.predictor._training import update_predictor
@@ -163,17 +163,24 @@ class Predictor:
         if screened is not None and self.simple and self.models and max(screened, k) < len(among):
             if features is None:
                 features = self.features(among, progress)
-            weights = self.combinations[which].weights[1:]
-            score = np.zeros(len(among))
-            for (name, model), weight in zip(self.simple.items(), weights, strict=True):
-                if weight or not weights.any():
-                    inputs = seen_by(name, self.features, features)
-                    score += (weight or 1.0) * sign * predict_part(model, inputs)[0][:, which]
+            score = sign * self.by_simple(features)[:, which]
             rows = np.sort(np.argsort(-score, kind="stable")[: max(screened, k)])
             among, features = among[rows], features[rows]
         mean, deviation = self.predict(among, self.targets[which].name, features, progress)
         best = np.argsort(-sign * mean, kind="stable")[:k]
         return among[best].with_columns(predicted=mean[best], deviation=deviation[best])
+
+    def by_simple(self, features: np.ndarray) -> np.ndarray:
+        """(N, T) what the simple parts alone make of features (N, F), up to scale and shift of each target: fast, and
+        enough to say which architectures are worth the members' look.
+        """
+        used = np.array([c.weights[bool(self.models) :] for c in self.combinations]).T  # (parts, T)
+        used = np.where(used.any(axis=0), used, 1.0)
+        score = np.zeros((len(features), len(self.targets)))
+        for (name, model), weights in zip(self.simple.items(), used, strict=True):
+            if weights.any():
+                score += weights * predict_part(model, seen_by(name, self.features, features))[0]
+        return score
 
     def by_members(self, architectures: Architectures, progress: bool = False) -> np.ndarray:
         """(N, T) float64 predictions of the members alone, in the units of the labels: what the checkpoint's model
@@ -199,7 +206,9 @@ class Predictor:
         Returns:
             target -> {"carried_by": the part with the largest share, "labels": how many, "parts": name -> {"what": the
             part in words, "share": of the prediction, "kendall_tau": on labels that were held out of it, None of a
-            predictor that does not know it}, "note": what is missing, such as an encoder, or None}.
+            predictor that does not know it}, "note": what is missing, such as an encoder, or None}; with auxiliary
+            columns also "auxiliary": name -> {"share": in their weighted mean, negative where the label falls with it,
+            "kendall_tau": with the labels}.
         """
         found = {}
         for target, combination in zip(self.targets, self.combinations, strict=True):
@@ -217,6 +226,8 @@ class Predictor:
                 "parts": parts,
                 "note": self.facts.get("missing"),
             }
+            if columns := (self.facts.get("auxiliary") or {}).get(target.name):
+                found[target.name]["auxiliary"] = columns
         return found
 
     def save(self, directory: "str | os.PathLike", overwrite: bool = False, keep_labels: bool = True) -> "Path":
@@ -237,7 +248,7 @@ class Predictor:
             ValueError: an architecture of another space (the row is named), or pairs of cells where the predictor is of
                 single cells.
         """
-        table = as_table(self.space, architectures)
+        table = (as_table if self.features.auxiliary is None else with_texts)(self.space, architectures)
         if self.features.cells == 1 and isinstance(table, CellPairTable):
             raise ValueError("pairs of cells given; this predictor is of single cells")
         if self.features.cells == 2 and isinstance(table, ArchitectureTable):

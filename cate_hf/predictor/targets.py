@@ -44,7 +44,9 @@ class Target:
         Args:
             name: of the column.
             values: (n,) labels.
-            transform: one of `TRANSFORMS`; by the name of the column and its values when None.
+            transform: one of `TRANSFORMS`; by the name of the column and its values when None: accuracies as
+                log-error, what is above 0 as its logarithm where it is a latency, a time and the like by its name, or
+                where its logarithms are less skewed by more than chance.
 
         Raises:
             ValueError: an unknown transform, or values that it is not defined for.
@@ -52,8 +54,9 @@ class Target:
         low, high = float(values.min()), float(values.max())
         if transform is None:
             transform = "log-error" if low >= 0 and high <= 100 and "accuracy" in name else "identity"
-            if any(word in name for word in _LOG_NAMES) and low > 0:
-                transform = "log"
+            if transform == "identity" and low > 0:
+                skewed = abs(_skewness(values)) - abs(_skewness(np.log(values))) > 2 * np.sqrt(6 / len(values))
+                transform = "log" if skewed or any(word in name for word in _LOG_NAMES) else "identity"
         if transform not in TRANSFORMS:
             raise unknown("transform", transform, TRANSFORMS)
         if transform == "log" and low <= 0:
@@ -91,6 +94,11 @@ class Target:
         if self.transform == "log-error":
             return (1 - np.exp(-np.maximum(plain, 0.0))) * self.unit
         return np.exp(plain) if self.transform == "log" else plain
+
+
+def _skewness(values: np.ndarray) -> float:
+    centred = values - values.mean()
+    return float(np.mean(centred**3) / max(float(np.mean(centred**2)) ** 1.5, 1e-30))
 
 
 def check_values(name: str, values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:

@@ -1,13 +1,17 @@
 """Figures of searches."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cate_hf.core.files import atomic_output
 
-__all__ = ["draw_regret"]
+if TYPE_CHECKING:
+    from cate_hf.predictor import Predictor
+
+__all__ = ["draw_front", "draw_regret"]
 
 # Told apart by colour-blind readers, and in grey by their dashes; where there are more, colour and dashes pair anew.
 _COLOURS = ("#1b6ca8", "#d1495b", "#5b8c5a", "#8d5a97", "#c98a1b", "#3aa6a6", "#6b4f3a")
@@ -68,3 +72,39 @@ def draw_regret(
     axis.legend(frameon=False, fontsize=8 if beside else 9, **place)
     with atomic_output(file, overwrite) as temporary:
         figure.savefig(temporary, dpi=160)
+
+
+def draw_front(
+    predictor: "Predictor", proposals: Any, targets: Sequence[str], file: str | os.PathLike, overwrite: bool = False
+) -> None:
+    """Two predicted labels of what `propose` gave, with their deviations, and of the architectures that were labelled
+    the labels.
+
+    Raises:
+        FileExistsError, OSError: the file exists and `overwrite` is false, or cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axis = figure.add_subplot()
+    first, second = targets
+    if predictor.labels is not None:
+        labels = predictor.labels.columns
+        axis.scatter(labels[second], labels[first], s=12, color="#b0b0b0", label="labelled")
+    mean, deviation = ([proposals.columns[f"{kind}:{name}"] for name in targets] for kind in ("predicted", "deviation"))
+    axis.errorbar(
+        mean[1],
+        mean[0],
+        deviation[0],
+        deviation[1],
+        "o",
+        color=_COLOURS[0],
+        markersize=4,
+        linewidth=0.8,
+        label="proposed",
+    )
+    axis.set_xlabel(second)
+    axis.set_ylabel(first)
+    axis.legend()
+    with atomic_output(file, overwrite) as temporary:
+        figure.savefig(temporary, dpi=130)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cate_hf.spaces import Space
 
-__all__ = ["UniversalEncoder"]
+__all__ = ["UniversalEncoder", "as_table"]
 
 NAME, VERSION = "universal", 1  # the version changes when an encoding would
 WIRING = 128

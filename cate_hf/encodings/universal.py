@@ -116,11 +116,7 @@ class UniversalEncoder(VectorMethods):
         return self.encode(table)
 
     def _as_table(self, architectures: Any) -> ArchitectureTable:
-        """Architectures in any form of `to_table` over the operations that they have. Raises ValueError by row."""
-        if isinstance(architectures, ArchitectureTable):
-            return architectures.replace_columns({})
-        table = to_table(architectures)
-        return table.recode(sorted(table.vocabulary))
+        return as_table(architectures)
 
     def _map(self, names: tuple[str, ...]) -> "tuple[torch.Tensor, torch.Tensor]":
         """Of a vocabulary: the map of the counts (counts, WIRING), and the kinds (V,)."""
@@ -156,6 +152,14 @@ class UniversalEncoding(BaseEncoding):
         """(N, D) float32, standardised."""
         mean, spread = self._scale
         return ((self._encoder.encode(self.own_table(table)) - mean) / spread).astype(np.float32)
+
+
+def as_table(architectures: Any) -> ArchitectureTable:
+    """Architectures in any form of `to_table` over the operations that they have. Raises ValueError by row."""
+    if isinstance(architectures, ArchitectureTable):
+        return architectures.replace_columns({})
+    table = to_table(architectures)
+    return table.recode(sorted(table.vocabulary))
 
 
 def _map_of(names: Sequence[str]) -> "tuple[torch.Tensor, torch.Tensor]":

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -49,7 +50,8 @@ def table_digest(table: ArchitectureTable) -> str:
     """16 hexadecimal characters of a table's vocabulary and graphs, in their order."""
     table = table.widen(int(table.num_nodes.max(initial=2)))
     digest = hashlib.sha256(json.dumps(table.vocabulary).encode())
-    for array in (table.num_nodes, table.operation_codes, table.edge_bits):
+    few = np.uint8 if table.max_nodes < 255 else np.uint16  # as bundled models were digested
+    for array in (table.num_nodes.astype(few), table.operation_codes, table.edge_bits):
         digest.update(str(array.shape).encode() + array.tobytes())
     return digest.hexdigest()[:16]
 

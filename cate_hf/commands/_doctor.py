@@ -12,6 +12,7 @@ from cate_hf.commands._options import Json
 EXTRAS = {
     "graphs": "architectures from ONNX files and networkx graphs",
     "nb101": "NAS-Bench-101's published .tfrecord files, without TensorFlow",
+    "nasbench-graph": "the space and benchmark nasbench-graph",
     "nb301": "NAS-Bench-301's ONNX surrogate and official ensembles",
     "onnx": 'encoders as ONNX files: load_encoder(..., backend="onnx")',
     "ray": "cate compare --backend ray: trials on a cluster",

@@ -1,6 +1,7 @@
 """One architecture, one vector: dead nodes and another numbering change nothing, through every entrance."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from cate_hf.encodings import get_encoding
 from cate_hf.encodings.neighbours import nearest_architectures
 from cate_hf.graphs.pruning import prune_many
 from cate_hf.hub.layout import checkpoint_names
+from cate_hf.spaces.custom import CustomSpace
 from tests.strategies import architectures
 
 DEAD = Architecture(
@@ -118,7 +120,7 @@ def test_a_predictor_predicts_one_number():
 def test_of_a_space_in_a_file():
     from cate_hf import fit_predictor
 
-    space, rng = get_space("docs/enas_like.yaml"), np.random.default_rng(3)
+    space, rng = CustomSpace.from_file(Path(__file__).parents[2] / "docs" / "enas_like.yaml"), np.random.default_rng(3)
     cells = list(space.sample(30, seed=3))
     drawn = [redrawn(with_dead_node(cell, rng), rng) for cell in cells]
     assert [space.hash(cell) for cell in drawn] == space.hash_many(space.table(cells)).tolist()

@@ -18,7 +18,7 @@ from tests.hub.conftest import Failed
 from tests.hub_stub import READER_TOKEN, WRITER_TOKEN, Fault, File
 
 CHECKPOINT = Path(__file__).with_name("frozen") / "format_1"
-DOCUMENT = Path(__file__).parents[2] / "docs" / "hub_faults.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "hub_faults.md"
 REPO = "someone/enc"
 WEIGHTS = "lfs-download"  # where the stub keeps large files
 FETCH = "from cate_hf.hub.download import download_checkpoint; result = str(download_checkpoint(repo, revision))"

@@ -56,8 +56,8 @@ def _once(function: Callable) -> Callable:
 
 
 def known_spaces() -> list[str]:
-    """Names of the spaces that the app knows, the one with results of its own first."""
-    return sorted(space_names(), key=lambda name: (name not in _with_results(), name))
+    """Names of the spaces that the app knows, the one with results and a checkpoint of its own first."""
+    return sorted(space_names(), key=lambda name: (name not in _with_results(), name not in checkpoint_names(), name))
 
 
 def _with_results() -> set[str]:

@@ -32,13 +32,14 @@ def check_width(page):
 
 
 def upload(page, path):
-    """Give a file to the tab of tables; again where the page was not ready to take it."""
+    """Give a file to the tab of tables; again where the page was not ready to take it, until its field is gone."""
     from playwright.sync_api import TimeoutError
 
-    name = page.get_by_text(path.name).first
-    for _ in range(6):
-        page.set_input_files("#table-file input[type=file]", path)
+    name, field = page.get_by_text(path.name).first, page.locator("#table-file input[type=file]")
+    for _ in range(10):
         try:
+            if field.count():
+                field.set_input_files(path, timeout=5_000)
             return name.wait_for(timeout=10_000)
         except TimeoutError:
             continue
@@ -134,6 +135,8 @@ def test_a_race_is_drawn_while_it_runs_stopped_and_downloaded(visitor):
     assert "Stopped." in page.locator("#race-problem").inner_text()
 
 
+# Given to the page by a driver, a file is sometimes never taken on a busy machine.
+@pytest.mark.slow
 def test_two_visitors_at_once(visitor, results):
     """Each sees the answer to what it asked, and nothing of the other's."""
     first, second = visitor(), visitor()
@@ -150,6 +153,7 @@ def test_two_visitors_at_once(visitor, results):
     assert second.locator("#table-shown").inner_text().strip() == ""
 
 
+@pytest.mark.slow
 def test_bad_tables_are_told_in_a_line(visitor, tmp_path):
     page = visitor(PHONE)
     open_tab(page, "Your table")

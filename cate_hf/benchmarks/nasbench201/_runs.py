@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cate_hf.benchmarks._pickles import load_pickle, reason
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
 from cate_hf.spaces.nasbench201 import costs as nasbench201_network
 
@@ -116,13 +117,7 @@ def read_package(folder: str | os.PathLike | None = None) -> dict[str, DatasetRu
 
 
 def _read(path: Path, dataset: str) -> DatasetRuns:
-    try:
-        with open(path, "rb") as file:
-            content = PlainUnpickler(file).load()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # a damaged pickle may raise nearly anything
-        raise ValueError(f"{path}: not the results of NAS-Bench-201: {_reason(error)}") from None
+    content = load_pickle(path, PlainUnpickler, "the results of NAS-Bench-201")
     rows = _rows(path, content)
     metrics = {name: np.full((CELLS, RUNS), np.nan) for name in _METRICS}
     for name, (least, most) in _METRICS.items():
@@ -135,7 +130,7 @@ def _read(path: Path, dataset: str) -> DatasetRuns:
             if not ((flat >= least) & (flat <= most)).all():
                 raise ValueError(f"expected numbers from {least} to {most}")
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {name} of its cells: {_reason(error)}") from None
+            raise ValueError(f"{path}: {name} of its cells: {reason(error)}") from None
         number = np.arange(len(flat)) - np.repeat(counts.cumsum() - counts, counts)
         metrics[name][np.repeat(rows, counts), number] = flat
     parameters = parameters_of_cells(dataset)
@@ -168,7 +163,3 @@ def _rows(path: Path, content: object) -> np.ndarray:
 
 def _is_key(key: object) -> bool:
     return isinstance(key, str) and len(key) == 6 and set(key) <= set("01234")
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from cate_hf.benchmarks._pickles import load_pickle
 from cate_hf.benchmarks.base import Benchmark
 from cate_hf.core.names import unknown
 from cate_hf.graphs.graph_hash import graph_hashes
@@ -128,14 +129,7 @@ class _Unpickler(pickle.Unpickler):
 
 def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the cells (N,) and the fields (N, F) of a file."""
-    try:
-        with open(file, "rb") as opened:
-            content = _Unpickler(opened).load()
-    except OSError as error:
-        raise ValueError(f"{file}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # a damaged pickle may raise nearly anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{file}: not results of NAS-Bench-Graph: {reason}") from None
+    content = load_pickle(file, _Unpickler, "results of NAS-Bench-Graph")
     try:
         if not content or not all(type(number) is int for number in content):
             raise ValueError("expected a dictionary of cells by number")

@@ -36,6 +36,15 @@ def search(
     report_field: Annotated[
         str | None, typer.Option(help="Field that regret is measured by.", show_default="the guide's")
     ] = None,
+    fidelities: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure cheaply first (successive halving): fields from the cheapest to the one that counts, such as "
+            "validation_accuracy_12,validation_accuracy=108, with their costs after = or at the end of their names. "
+            "--queries is then the budget in measurements of the last.",
+            show_default=False,
+        ),
+    ] = None,
     trust_pickle: Annotated[
         bool,
         typer.Option("--trust-pickle", help="Unpickle files of NAS-Bench-301 ensembles that cannot be read otherwise."),
@@ -56,23 +65,36 @@ def search(
     """
     from cate_hf.search.run import SearchSettings, in_words, search_to_file
 
+    def spent(count: int | str) -> str:
+        return f"the cost of {count} queries" if fidelities else f"{count} queries"
+
     def report(trial: dict) -> None:
         name = "best_so_far" if trial["regret"] is None else "regret"
         end = in_words(name, trial["report_field"], trial[name][-1])
-        line = f"seed {trial['seed']}: {end} after {len(trial[name])} queries"
+        line = f"seed {trial['seed']}: {end} after {spent(len(trial[name]))}"
         typer.echo(f"{line}, {trial['seconds']:.1f} s", err=True)
         if trial["warning"]:
             typer.echo(f"seed {trial['seed']}: warning: {trial['warning']}", err=True)
 
     options = {"trust_pickle": True} if trust_pickle else {}
     settings = SearchSettings(
-        space, algorithm, queries, trials, seed, benchmark, options, encoding, guide_field, report_field
+        space,
+        algorithm,
+        queries,
+        trials,
+        seed,
+        benchmark,
+        options,
+        encoding,
+        guide_field,
+        report_field,
+        fidelities,
     )
     result = search_to_file(settings, output, overwrite, report, progress=True)
     name = "regret" if "regret" in result["summary"] else "best_so_far"
     for count, number in result["summary"].get(name, {}).items():
         end = in_words(name, result["report_field"], number["mean"], number["standard_error"])
-        typer.echo(f"after {count} queries, mean {end}")
+        typer.echo(f"after {spent(count)}, mean {end}")
     count = f"{len(result['trials'])} trials" if result["complete"] else f"the {len(result['trials'])} finished trials"
     typer.echo(f"wrote {output}: {count} of {algorithm} on {result['space']}, guided by {result['guide_field']}")
     if not result["complete"]:

@@ -32,6 +32,8 @@ class Oracle:
 def find_oracle(benchmark: Benchmark, text: str | None = None) -> Oracle:
     """The number of a benchmark that a text names: one of its fields, or of `ORACLES`; its default field when None.
 
+    Of a benchmark with several numbers of epochs, `validation_accuracy_12` is its validation_accuracy after 12.
+
     Of a benchmark that knows its runs, "one-run-validation" is the first run; a table with a number a cell has those
     that its description says.
 
@@ -40,6 +42,11 @@ def find_oracle(benchmark: Benchmark, text: str | None = None) -> Oracle:
     """
     if text not in ORACLES:
         name = text or benchmark.default_field
+        field_, _, number = name.rpartition("_")
+        if name not in benchmark.fields and field_ in benchmark.fields and number.isdecimal():
+            if int(number) in getattr(benchmark, "epochs", ()):
+                of_epochs: Any = benchmark.oracle
+                return Oracle(field_, of_epochs(field_, epochs=int(number)), {"epochs": int(number)})
         return Oracle(name, benchmark.oracle(name))
     name, run = ORACLES[text]
     if name not in benchmark.fields:

@@ -116,7 +116,7 @@ class Optimizer(ABC):
         rows: list[int] = []
         small, arrays = self.small_state(), self.state_arrays()
         try:
-            while len(rows) < n and (self._status == _UNSEEN).any():
+            while len(rows) < n and self.num_unseen():
                 proposed = self._propose(n - len(rows))
                 self._status[proposed] = _ASKED
                 self._pending.update(dict.fromkeys(proposed))
@@ -168,8 +168,7 @@ class Optimizer(ABC):
         Raises:
             ValueError: it is not among the candidates, or as `tell_row`.
         """
-        row = self._row_of_asked.get(architecture)
-        self.tell_row(self._find(architecture) if row is None else row, value)
+        self.tell_row(self.row_of(architecture), value)
 
     def fail(self, architecture: "Architecture") -> None:
         """The evaluation of an architecture failed: `tell` of NaN."""
@@ -250,6 +249,11 @@ class Optimizer(ABC):
         for name in self._arrays:
             setattr(self, name, arrays.get(name))
 
+    def row_of(self, architecture: "Architecture") -> int:
+        """The row of an architecture, in any isomorphic drawing. Raises ValueError where it is no candidate."""
+        row = self._row_of_asked.get(architecture)
+        return self._find(architecture) if row is None else row
+
     def _find(self, architecture: "Architecture") -> int:
         wanted = self.space.hash(architecture)
         row = int(self._rows_of(np.array([wanted]))[0])
@@ -275,6 +279,10 @@ class Optimizer(ABC):
         self.candidates = ArchitectureTable.concatenate(plain)
         self._status = np.concatenate([self._status, np.zeros(len(table), dtype=np.uint8)])
         self._added |= {str(h): first + i for i, h in enumerate(table.columns["hash"])}
+
+    def num_unseen(self) -> int:
+        """How many candidates were neither asked for nor told."""
+        return int((self._status == _UNSEEN).sum())
 
     def _is_free(self) -> np.ndarray:
         """(N,) bool: neither asked for nor told."""

@@ -1,5 +1,7 @@
 """What candidates score by a benchmark, for a search that is told one field and judged by another."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cate_hf.benchmarks import Benchmark
@@ -17,6 +19,7 @@ class Evaluation:
         candidates: N architectures with a hash column. Of a table of results, those without a value are left out.
         guide, report: what the search is told, and what it is judged by, as `find_oracle` reads them; by default the
             benchmark's own, and what guides.
+        lower: cheaper numbers than the guide, the cheapest first.
 
     Attributes:
         guided_by, judged_by: the `Oracle` of each; guide_field, report_field: their fields.
@@ -26,21 +29,26 @@ class Evaluation:
     """
 
     def __init__(
-        self, benchmark: Benchmark, candidates: ArchitectureTable, guide: str | None = None, report: str | None = None
+        self,
+        benchmark: Benchmark,
+        candidates: ArchitectureTable,
+        guide: str | None = None,
+        report: str | None = None,
+        lower: Sequence[str] = (),
     ):
         self.benchmark = benchmark
         self.guided_by = find_oracle(benchmark, guide)  # an unknown one is refused before any work
         self.judged_by = self.guided_by if report is None else find_oracle(benchmark, report)
+        self._oracles = [self.guided_by, self.judged_by, *(find_oracle(benchmark, name) for name in lower)]
         self.guide_field, self.report_field = self.guided_by.field, self.judged_by.field
         self.known: np.ndarray = np.ones(len(candidates), dtype=bool)
         self.best_possible: float | None = None
-        self._tables: list[np.ndarray] = []  # of the guide, and of the report
+        self._tables: list[np.ndarray] = []  # of each oracle
         if benchmark.tabular:
-            oracles = (self.guided_by, self.judged_by)
-            tables = [benchmark.query_many(candidates, o.field, missing="nan", **o.options) for o in oracles]
+            tables = [benchmark.query_many(candidates, o.field, missing="nan", **o.options) for o in self._oracles]
             self.known = ~np.isnan(np.stack(tables)).any(axis=0)
             if not self.known.any():
-                fields = " and ".join(repr(name) for name in dict.fromkeys((self.guide_field, self.report_field)))
+                fields = " and ".join(repr(name) for name in dict.fromkeys(o.field for o in self._oracles))
                 raise ValueError(f"{benchmark.name}: no candidate has {fields}")
             if not self.known.all():
                 candidates = candidates[self.known]
@@ -55,6 +63,10 @@ class Evaluation:
         """
         return self._values(rows, 0, candidates)
 
+    def at(self, level: int, rows: list[int], candidates: ArchitectureTable | None = None) -> np.ndarray:
+        """(n,) values by a fidelity: the position among the lower ones, or the one after them for the guide."""
+        return self._values(rows, level + 2 if level < len(self._oracles) - 2 else 0, candidates)
+
     def report(self, rows: list[int], candidates: ArchitectureTable | None = None) -> np.ndarray:
         """(n,) values that it is judged by."""
         return self._values(rows, 1, candidates)
@@ -62,6 +74,6 @@ class Evaluation:
     def _values(self, rows: list[int], which: int, candidates: ArchitectureTable | None) -> np.ndarray:
         if self._tables:
             return self._tables[which][rows]
-        oracle = (self.guided_by, self.judged_by)[which]
+        oracle = self._oracles[which]
         candidates = self.candidates if candidates is None else candidates
         return self.benchmark.query_many(candidates[np.asarray(rows)], oracle.field, **oracle.options)

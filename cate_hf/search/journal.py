@@ -2,7 +2,8 @@
 
 journal.jsonl holds one JSON object a line, each with a checksum: what the search is (as `identity` says) and the state
 that it starts from; then {"ask": rows, "hash": hashes, "state": what else changed} before an ask returns, and
-{"tell": row, "value": number or null} before a tell returns. Each line is on disk (fsync) before anything else happens.
+{"tell": row, "value": number or null} before a tell returns; a tell of `SuccessiveHalving` at another fidelity than the
+cheapest has its position, "level", too. Each line is on disk (fsync) before anything else happens.
 Killed while it writes a line, a process leaves one without an end: what it says has not happened, and is dropped.
 
 Going on from a journal needs no computation: the state after the last ask stands in its line. What was asked and not
@@ -50,6 +51,10 @@ class Journal:
         folder: where the journal is; made where it is missing.
         about: what else must be the same, such as settings of the evaluation; as JSON can hold it.
 
+    Attributes:
+        measured: (position of the fidelity, row, value) of what was told beside the search's own values, by
+            `SuccessiveHalving`.
+
     Raises:
         ValueError: the journal is of another search (the message says what differs), damaged or in use; or there is
             one and this search is not a new one.
@@ -69,10 +74,11 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.path)
         self._file = open(self.path, "a+b")
+        self.measured: list[tuple[int, int, float]] = []
         _open[key] = self
         try:
             if lines := self._lines():
-                self._arrays = _replay(optimizer, own, lines, self.path)
+                self._arrays = _replay(optimizer, own, lines, self)
             else:
                 arrays = self._write_arrays(optimizer)
                 self._write({**own, "state": optimizer.state_dict(), "arrays": arrays})
@@ -93,6 +99,11 @@ class Journal:
     def told(self, row: int, value: float) -> None:
         """Note a tell."""
         self._write({"tell": row, "value": None if math.isnan(value) else value})
+
+    def measured_at(self, level: int, row: int, value: float) -> None:
+        """Note a tell at another fidelity than the one that the search learns from."""
+        self._write({"tell": row, "level": level, "value": None if math.isnan(value) else value})
+        self.measured.append((level, row, value))
 
     def close(self) -> None:
         """Stop keeping the search, and let others have the file."""
@@ -139,8 +150,9 @@ class Journal:
             raise
 
 
-def _replay(optimizer: "Optimizer", own: dict[str, Any], lines: list[bytes], path: Path) -> str | None:
+def _replay(optimizer: "Optimizer", own: dict[str, Any], lines: list[bytes], journal: Journal) -> str | None:
     """Bring a new search to the end of a journal; the name of its file of arrays."""
+    path = journal.path
     if optimizer.rows or optimizer.pending_rows():
         raise ValueError(f"{path} is there already; only a search that nothing was asked or told can go on from it")
     header = from_line(lines[0], f"{path}, line 1")
@@ -154,8 +166,12 @@ def _replay(optimizer: "Optimizer", own: dict[str, Any], lines: list[bytes], pat
                 optimizer.extend_candidates(event["state"])
                 optimizer.mark_asked(event["ask"])
                 small, arrays = event["state"], event["arrays"]
+                continue
+            value = math.nan if event["value"] is None else event["value"]
+            if "level" in event:
+                journal.measured.append((event["level"], event["tell"], value))
             else:
-                optimizer.tell_row(event["tell"], math.nan if event["value"] is None else event["value"])
+                optimizer.tell_row(event["tell"], value)
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
     optimizer.restore(small, read_arrays(path.parent, arrays))

@@ -13,6 +13,7 @@ import numpy as np
 from cate_hf.benchmarks import Benchmark, find_benchmark
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.graphs.table import ArchitectureTable
+from cate_hf.search._fidelities import measure_by_halving, parse_fidelities
 from cate_hf.search._registry import parse_algorithm
 from cate_hf.search.evaluation import Evaluation
 from cate_hf.search.runner import check_budget
@@ -20,6 +21,7 @@ from cate_hf.spaces import Space, get_space
 
 if TYPE_CHECKING:
     from cate_hf.encodings import Encoding
+    from cate_hf.search.base import Optimizer
 
 __all__ = [
     "SearchSettings",
@@ -47,6 +49,9 @@ class SearchSettings:
         encoding: "adjacency"; "cate", the space's bundled checkpoint, or "universal" where it has none; the name or
             folder of another; or a Parquet file made by `cate encode`.
         guide_field, report_field: what the search is told, and what it is judged by, as `find_oracle` reads them.
+        fidelities: of `SuccessiveHalving`, in the place of guide_field: fields of the benchmark from the cheapest to
+            the one that counts, with their costs, or a text such as "validation_accuracy_12,validation_accuracy=108",
+            where a cost may be the number at the end of the name; queries is then the budget in those of the last.
     """
 
     space: str | os.PathLike | Space
@@ -59,9 +64,14 @@ class SearchSettings:
     encoding: str = "cate"
     guide_field: str | None = None
     report_field: str | None = None
+    fidelities: Mapping[str, float] | str | None = None
 
     def __post_init__(self) -> None:
         parse_algorithm(self.algorithm)
+        if self.fidelities and self.guide_field:
+            raise ValueError("fidelities: the last one guides the search; leave out the guide's field")
+        if isinstance(self.fidelities, str):
+            object.__setattr__(self, "fidelities", parse_fidelities(self.fidelities))
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
 
@@ -80,6 +90,7 @@ def run_trial(
     encodings: np.ndarray | None = None,
     encoding: "Encoding | None" = None,
     settings: Mapping[str, Any] | None = None,
+    fidelities: Mapping[str, float] | None = None,
 ) -> dict:
     """Run one trial.
 
@@ -91,11 +102,14 @@ def run_trial(
         encodings: (N, D) of the candidates, where the algorithm uses them.
         encoding: what made them, where it has steps of its own.
         settings: of the algorithm, besides those that its name gives.
+        fidelities: as `SearchSettings` has them; the last one is the evaluation's guide.
 
     Returns:
         {"seed", "seconds", "report_field", "warning", "queries": [{"hash", "value", "reported"}], "best_so_far",
         "regret"}; best_so_far is the reported value of the query that the search itself thinks best, regret its
-        distance to the best possible (None where that is not known).
+        distance to the best possible (None where that is not known). With fidelities each query has "fidelity" and
+        "cost" too; there are as many queries as the budget paid for, and best_so_far and regret are those after the
+        cost of 1, 2, … full measurements.
     """
     candidates = evaluation.candidates
     check_budget(queries, len(candidates), "queries")
@@ -107,33 +121,40 @@ def run_trial(
         raise ValueError(f"{algorithm}: open steps need a benchmark that computes its results; {name} is a table")
     space = evaluation.benchmark.space
     optimizer = optimizer_class(space, candidates, seed, encodings if looks else None, encoding, **settings)
-    while len(optimizer.rows) < queries:
-        rows = optimizer.ask_rows(1)
-        for row, value in zip(rows, evaluation.guide(rows, optimizer.candidates), strict=True):
-            optimizer.tell_row(row, value)
+    if fidelities:
+        told, values, leading, about = measure_by_halving(optimizer, evaluation, queries, fidelities)
+    else:
+        told, values, leading = _measure(optimizer, evaluation, queries)
+        about = [{} for _ in told]
     candidates = optimizer.candidates
     seconds = time.perf_counter() - start
-    told, values = np.array(optimizer.rows), np.array(optimizer.values)
-    reported = evaluation.report(optimizer.rows, candidates)
-    leader = np.maximum.accumulate(values)
-    # The first query that reached each running maximum.
-    leading = np.where(values > np.concatenate([[-np.inf], leader[:-1]]), np.arange(len(values)), 0)
-    leading = np.maximum.accumulate(leading)
+    reported = evaluation.report(told, candidates)
     best_so_far = reported[leading]
     best = evaluation.best_possible
     hashes = candidates.columns["hash"][told]
+    seen = zip(hashes, values, reported, about, strict=True)
     return {
         "seed": seed,
         "seconds": seconds,
         "report_field": evaluation.report_field,
-        "queries": [
-            {"hash": str(h), "value": float(v), "reported": float(r)}
-            for h, v, r in zip(hashes, values, reported, strict=True)
-        ],
+        "queries": [{"hash": str(h), "value": float(v), "reported": float(r), **more} for h, v, r, more in seen],
         "best_so_far": best_so_far.tolist(),
         "regret": None if best is None else (best - best_so_far).tolist(),
         "warning": evaluation.benchmark.check_best(candidates[int(told[leading[-1]])]),
     }
+
+
+def _measure(optimizer: "Optimizer", evaluation: Evaluation, queries: int) -> tuple[list[int], list[float], np.ndarray]:
+    """Rows and values of so many queries, and after each of them (queries,) the position of the best one."""
+    while len(optimizer.rows) < queries:
+        rows = optimizer.ask_rows(1)
+        for row, value in zip(rows, evaluation.guide(rows, optimizer.candidates), strict=True):
+            optimizer.tell_row(row, value)
+    values = np.array(optimizer.values)
+    leader = np.maximum.accumulate(values)
+    # The first query that reached each running maximum.
+    leading = np.where(values > np.concatenate([[-np.inf], leader[:-1]]), np.arange(len(values)), 0)
+    return optimizer.rows, optimizer.values, np.maximum.accumulate(leading)
 
 
 def run_search(
@@ -161,7 +182,8 @@ def run_search(
     candidates = benchmark.candidates() if candidates is None else candidates
     if encodings is not None and len(encodings) != len(candidates):
         raise ValueError(f"{len(encodings)} encodings for {len(candidates)} candidates")
-    evaluation = Evaluation(benchmark, candidates, settings.guide_field, settings.report_field)
+    *lower, guide = settings.fidelities or [settings.guide_field]
+    evaluation = Evaluation(benchmark, candidates, guide, settings.report_field, lower)
     if encodings is not None and not evaluation.known.all():
         encodings = encodings[evaluation.known]
     settings.check_budget(len(evaluation.candidates))
@@ -176,13 +198,16 @@ def run_search(
         "report_field": evaluation.report_field,
         "guided_by": evaluation.guided_by.words,
         "reported": evaluation.judged_by.words,
+        "fidelities": dict(settings.fidelities) if settings.fidelities else None,
         "best_possible": evaluation.best_possible,
         "complete": True,
         "trials": [],
     }
     try:
         for seed in range(settings.seed, settings.seed + settings.trials):
-            trial = run_trial(evaluation, settings.algorithm, settings.queries, seed, encodings)
+            trial = run_trial(
+                evaluation, settings.algorithm, settings.queries, seed, encodings, fidelities=settings.fidelities
+            )
             result["trials"].append(trial)
             if on_trial:
                 on_trial(trial)

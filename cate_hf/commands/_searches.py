@@ -63,6 +63,7 @@ def search(
 
       cate search --space nasbench101 --benchmark cells.parquet --algorithm random --trials 100 --output random.json
     """
+    from cate_hf.search.halving import SuccessiveHalving
     from cate_hf.search.run import SearchSettings, in_words, search_to_file
 
     def spent(count: int | str) -> str:
@@ -88,7 +89,7 @@ def search(
         encoding,
         guide_field,
         report_field,
-        fidelities,
+        SuccessiveHalving.parse(fidelities) if fidelities else None,
     )
     result = search_to_file(settings, output, overwrite, report, progress=True)
     name = "regret" if "regret" in result["summary"] else "best_so_far"

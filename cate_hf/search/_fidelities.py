@@ -1,6 +1,5 @@
 """Searches on a benchmark by successive halving: cheap measurements first, the budget in full ones."""
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,31 +10,6 @@ from cate_hf.search.halving import SuccessiveHalving
 if TYPE_CHECKING:
     from cate_hf.search.base import Optimizer
     from cate_hf.search.evaluation import Evaluation
-
-
-def parse_fidelities(text: str) -> dict[str, float]:
-    """Fields and costs of a text such as "validation_accuracy_12,validation_accuracy=108".
-
-    A cost that is not given is the number at the end of the field's name.
-
-    Raises:
-        ValueError: no cost, one that is no number, or a field twice.
-    """
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, cost = (piece.strip() for piece in part.partition("="))
-        if not cost and (number := re.search(r"_(\d+)$", name)):
-            cost = number[1]
-        try:
-            value = float(cost)
-        except ValueError:
-            raise ValueError(
-                f"fidelities: {part.strip()!r}: expected FIELD=COST, or a field that ends in its cost"
-            ) from None
-        if name in found:
-            raise ValueError(f"fidelities: {name} is there twice")
-        found[name] = value
-    return found
 
 
 def measure_by_halving(

@@ -5,6 +5,7 @@ for a whole round. Where the cheap measurements come from is the user's: fewer e
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,31 @@ class SuccessiveHalving:
             if level >= len(self.names):
                 raise ValueError(f"the journal has measurements of {level + 1} fidelities, expected {len(self.names)}")
             self._note(row, level, value)
+
+    @staticmethod
+    def parse(text: str) -> dict[str, float]:
+        """Fidelities and costs of a text such as "validation_accuracy_12,validation_accuracy=108".
+
+        A cost that is not given is the number at the end of the name.
+
+        Raises:
+            ValueError: no cost, one that is no number, or a name twice.
+        """
+        found: dict[str, float] = {}
+        for part in text.split(","):
+            name, _, cost = (piece.strip() for piece in part.partition("="))
+            if not cost and (number := re.search(r"_(\d+)$", name)):
+                cost = number[1]
+            try:
+                value = float(cost)
+            except ValueError:
+                raise ValueError(
+                    f"fidelities: {part.strip()!r}: expected FIELD=COST, or a field that ends in its cost"
+                ) from None
+            if name in found:
+                raise ValueError(f"fidelities: {name} is there twice")
+            found[name] = value
+        return found
 
     def ask(self) -> "tuple[Architecture, str]":
         """The next architecture, and the fidelity to measure it at.

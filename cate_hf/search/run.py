@@ -13,7 +13,7 @@ import numpy as np
 from cate_hf.benchmarks import Benchmark, find_benchmark
 from cate_hf.core.files import atomic_output, check_output
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.search._fidelities import measure_by_halving, parse_fidelities
+from cate_hf.search._fidelities import measure_by_halving
 from cate_hf.search._registry import parse_algorithm
 from cate_hf.search.evaluation import Evaluation
 from cate_hf.search.runner import check_budget
@@ -50,8 +50,7 @@ class SearchSettings:
             folder of another; or a Parquet file made by `cate encode`.
         guide_field, report_field: what the search is told, and what it is judged by, as `find_oracle` reads them.
         fidelities: of `SuccessiveHalving`, in the place of guide_field: fields of the benchmark from the cheapest to
-            the one that counts, with their costs, or a text such as "validation_accuracy_12,validation_accuracy=108",
-            where a cost may be the number at the end of the name; queries is then the budget in those of the last.
+            the one that counts, with their costs; queries is then the budget in measurements of the last.
     """
 
     space: str | os.PathLike | Space
@@ -64,14 +63,12 @@ class SearchSettings:
     encoding: str = "cate"
     guide_field: str | None = None
     report_field: str | None = None
-    fidelities: Mapping[str, float] | str | None = None
+    fidelities: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         parse_algorithm(self.algorithm)
         if self.fidelities and self.guide_field:
             raise ValueError("fidelities: the last one guides the search; leave out the guide's field")
-        if isinstance(self.fidelities, str):
-            object.__setattr__(self, "fidelities", parse_fidelities(self.fidelities))
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
 
@@ -182,8 +179,9 @@ def run_search(
     candidates = benchmark.candidates() if candidates is None else candidates
     if encodings is not None and len(encodings) != len(candidates):
         raise ValueError(f"{len(encodings)} encodings for {len(candidates)} candidates")
-    *lower, guide = settings.fidelities or [settings.guide_field]
-    evaluation = Evaluation(benchmark, candidates, guide, settings.report_field, lower)
+    names = list(settings.fidelities or ())
+    guide = names[-1] if names else settings.guide_field
+    evaluation = Evaluation(benchmark, candidates, guide, settings.report_field, names[:-1])
     if encodings is not None and not evaluation.known.all():
         encodings = encodings[evaluation.known]
     settings.check_budget(len(evaluation.candidates))

@@ -122,7 +122,9 @@ def table(tmp_path_factory):
 
 def test_a_search_by_fidelities_spends_its_budget(table):
     text = "validation_accuracy_4,validation_accuracy_12,validation_accuracy=36"
-    settings = SearchSettings("nasbench101", "random", 20, 3, report_field="test_accuracy", fidelities=text)
+    settings = SearchSettings(
+        "nasbench101", "random", 20, 3, report_field="test_accuracy", fidelities=SuccessiveHalving.parse(text)
+    )
     result = run_search(settings, table, None, CANDIDATES)
     assert result["fidelities"] == {"validation_accuracy_4": 4, "validation_accuracy_12": 12, "validation_accuracy": 36}
     assert result["guide_field"] == "validation_accuracy"
@@ -139,10 +141,10 @@ def test_a_search_by_fidelities_spends_its_budget(table):
     at_end = [np.mean([trial["regret"][-1] for trial in found["trials"]]) for found in (result, plain)]
     assert at_end[0] < at_end[1]  # five times as many seen for the same cost
     with pytest.raises(ValueError, match="leave out the guide's field"):
-        SearchSettings("nasbench101", guide_field="test_accuracy", fidelities=text)
+        SearchSettings("nasbench101", guide_field="test_accuracy", fidelities=SuccessiveHalving.parse(text))
     for wrong in ("validation_accuracy,test_accuracy=3", "a=1,a=2", "a=x,b=2"):
         with pytest.raises(ValueError, match="fidelities: "):
-            SearchSettings("nasbench101", fidelities=wrong)
+            SuccessiveHalving.parse(wrong)
 
 
 def test_epochs_of_a_published_file_are_fidelities(tmp_path):
@@ -151,7 +153,7 @@ def test_epochs_of_a_published_file_are_fidelities(tmp_path):
     file.write_file(tmp_path / "nasbench_full.tfrecord", few, runs)
     bench = load_benchmark("nasbench101", tmp_path / "nasbench_full.tfrecord")
     text = ",".join(f"validation_accuracy_{epochs}" for epochs in runs)
-    result = run_search(SearchSettings("nasbench101", "random", 5, 1, fidelities=text), bench)
+    result = run_search(SearchSettings("nasbench101", "random", 5, 1, fidelities=SuccessiveHalving.parse(text)), bench)
     row = {name: row for row, name in enumerate(bench.candidates().columns["hash"])}
     for query in result["trials"][0]["queries"]:
         epochs = int(query["fidelity"].rpartition("_")[2])

@@ -178,22 +178,24 @@ class Pretraining:
         two parts: (3,).
         """
         settings, accelerator = self.settings, self.accelerator
+        processes = accelerator.num_processes
         masked = sum(int((batch[key] != IGNORED_LABEL).sum()) for key in ("labels", "pair_labels") if key in batch)
         known = int((~np.isnan(batch["statistics_labels"])).sum()) if "statistics_labels" in batch else 0
         # DDP averages gradients over processes: dividing by the global count / processes makes that the global mean.
         totals = {"num_items_in_batch": masked, "num_statistics_in_batch": known}
-        counts = {name: max(total, 1) / accelerator.num_processes for name, total in totals.items()}
+        # Tensors: numbers would be constants of a compiled graph, and each step a graph of its own.
+        counts = {name: self._to_device(np.float32(max(total, 1)) / processes) for name, total in totals.items()}
         torch.manual_seed((settings.seed * 1_000_003 + self.step) * 4096 + accelerator.process_index)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate_at(self.step, self.total_steps)
-        shares = accelerator.num_processes * settings.gradient_accumulation_steps
+        shares = processes * settings.gradient_accumulation_steps
         share = torch.zeros(3, device=accelerator.device)
         for part in range(settings.gradient_accumulation_steps):
             index = accelerator.process_index * settings.gradient_accumulation_steps + part
             inputs = {}
             for name, values in batch.items():
                 micro = len(values) // shares
-                inputs[name] = torch.from_numpy(values[index * micro : (index + 1) * micro]).to(accelerator.device)
+                inputs[name] = self._to_device(values[index * micro : (index + 1) * micro])
             last = part + 1 == settings.gradient_accumulation_steps
             with nullcontext() if last else accelerator.no_sync(self.wrapped):  # gradients are averaged once a step
                 outputs = self._forward(inputs, counts)
@@ -201,7 +203,7 @@ class Pretraining:
             for output in outputs:
                 for i, loss in enumerate((output.loss, output.masked_loss, output.statistics_loss)):
                     if loss is not None:
-                        share[i] += loss.detach() / accelerator.num_processes
+                        share[i] += loss.detach() / processes
         bad = ~share[0].isfinite() & (self.first_bad == _NEVER)
         self.first_bad = torch.where(bad, self.step + 1, self.first_bad)
         if settings.max_grad_norm:
@@ -214,7 +216,14 @@ class Pretraining:
             torch_xla.sync()  # the end of a step's graph, which a loader of XLA's own would set
         return share
 
-    def _forward(self, inputs: dict[str, torch.Tensor], counts: dict[str, float]) -> list:
+    def _to_device(self, values: np.ndarray | np.floating) -> torch.Tensor:
+        """The device's copy, which a GPU makes while the processor goes on to the next batch."""
+        tensor = torch.from_numpy(np.asarray(values))
+        if self.accelerator.device.type == "cuda":
+            return tensor.pin_memory().to(self.accelerator.device, non_blocking=True)
+        return tensor.to(self.accelerator.device)
+
+    def _forward(self, inputs: dict[str, torch.Tensor], counts: dict[str, torch.Tensor]) -> list:
         """The model's outputs: one, or one of the pairs and one of the statistics where they differ in length."""
         statistics = {name: values for name, values in inputs.items() if name.startswith("statistics_")}
         pairs = {name: values for name, values in inputs.items() if name not in statistics}

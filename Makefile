@@ -1,4 +1,4 @@
-# make demo | test | test-slow | fuzz | lint | bench; each builds the environment first when it is missing or setup.cfg
+# make demo | test | test-long | test-slow | fuzz | lint | bench; each builds the environment first when it is missing or setup.cfg
 # changed: .venv, or .venv-python3.12 with PYTHON=python3.12.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -7,12 +7,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 HOUSE := build/house
 
-.PHONY: help venv demo docs house test test-slow fuzz lint types format bench clean
+.PHONY: help venv demo docs house test test-long test-slow fuzz lint types format bench clean
 
 help:
 	@echo "make demo       see the package at work, a few minutes; files in demo-output/"
 	@echo "make docs       the site, in build/site"
-	@echo "make test       the tests; make test-slow: those of over a minute"
+	@echo "make test       the quick tests; make test-long: those of 5 seconds to a minute; make test-slow: longer ones"
 	@echo "make test PYTHON=python3.12   the same in an environment of its own"
 	@echo "make fuzz       damaged files for every reader, MINUTES=5 of them; finds in fuzz-output/"
 	@echo "make lint       ruff, the order of the rooms (import-linter), types (mypy); make format: apply ruff"
@@ -40,8 +40,13 @@ docs: $(VENV)/.docs house
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --clean
 
 # One thread for each of the test processes, and none that spins while it waits: they get into each other's way.
+PYTEST = OMP_NUM_THREADS=1 CATE_HF_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10
+
 test: $(READY)
-	OMP_NUM_THREADS=1 CATE_HF_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 -m "not slow"
+	$(PYTEST) -m "not slow and not long"
+
+test-long: $(READY)
+	$(PYTEST) -m long
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -279,6 +279,7 @@ def test_neighbours_of_an_encoded_space(checkpoint, jsonl, tmp_path, capsys, mon
 # Ctrl-C
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_one_line_and_no_output(checkpoint, tmp_path):
     output = tmp_path / "out.parquet"
     command = [sys.executable, "-m", "cate_hf.cli", "encode", "--space", "nasbench101", "--model", checkpoint]

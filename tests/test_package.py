@@ -68,6 +68,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel):
     assert {name.split("/")[0] for name in names} == {"cate_hf", wheel.name.split("-py3")[0] + ".dist-info"}
 
 
+@pytest.mark.long
 def test_the_wheel_works_elsewhere(wheel, tmp_path):
     folder = tmp_path / "installed"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder)]

@@ -23,6 +23,7 @@ GUIDES = sorted(
     if path.parent.name not in ("decisions", "results")
 )
 TESTED = [page for page in GUIDES if any(block.mark == "tested" for block in blocks(page))]
+QUICK = ("README.md", "docs/quickstart.md")
 OWN_SPACE, PUBLISH = "docs/tutorials/own_space.md", "docs/how_to/publish.md"
 
 
@@ -54,7 +55,9 @@ def test_every_example_says_whether_it_is_tested():
     assert all(page_before(page) in (None, *TESTED) for page in TESTED)
 
 
-@pytest.mark.parametrize("page", TESTED)
+@pytest.mark.parametrize(
+    "page", [page if page in QUICK else pytest.param(page, marks=pytest.mark.long) for page in TESTED]
+)
 def test_examples(pages, page):
     if page == "docs/how_to/transformers.md":
         pytest.importorskip("onnxscript")
@@ -64,6 +67,7 @@ def test_examples(pages, page):
 # A space of one's own: docs/tutorials/own_space.md, docs/reference/space_file.md
 
 
+@pytest.mark.long
 def test_the_file_beside_the_page_is_the_one_in_it(pages):
     written = (pages.ran(OWN_SPACE).folder / "enas_like.yaml").read_text()
     assert written == (ROOT / "docs" / "enas_like.yaml").read_text(encoding="utf-8")
@@ -74,6 +78,7 @@ def test_the_page_tells_every_field():
     assert re.findall(r"^\| `(\w+)` \|", text, re.M) == [*FIELD_NAMES[:2], "nodes", *FIELD_NAMES[3:]]
 
 
+@pytest.mark.long
 def test_from_the_file_to_neighbours(pages):
     ran = pages.ran(OWN_SPACE)
     folder = ran.folder
@@ -105,6 +110,7 @@ def test_from_the_file_to_neighbours(pages):
     assert shown[2] == sample["hash"][int(np.argsort(distances)[1])].as_py()
 
 
+@pytest.mark.long
 def test_search_on_a_table_of_ones_own(pages):
     folder = pages.ran(OWN_SPACE).folder
     result = json.loads((folder / "search.json").read_text())
@@ -123,6 +129,7 @@ def test_search_on_a_table_of_ones_own(pages):
 # Publishing: docs/how_to/publish.md, which goes on from the tutorial
 
 
+@pytest.mark.long
 def test_what_is_published(pages, hub):
     own, ran = pages.ran(OWN_SPACE), pages.ran(PUBLISH)
     folder = ran.folder
@@ -176,6 +183,7 @@ result = list(get_encoding("someone/enas-encoder", space).transform(space.sample
     assert not (folder / "o.parquet").exists()
 
 
+@pytest.mark.long
 def test_a_model_that_is_pushed_by_transformers(pages, hub):
     code = """
 from transformers import AutoModelForPreTraining, AutoTokenizer

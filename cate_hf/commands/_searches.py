@@ -23,7 +23,8 @@ def search(
         str,
         typer.Option(
             help="<algorithms>. With /encoding an evolution or a local search takes steps in the "
-            "encoding; cate-predictor/trees and /ensemble choose its predictors."
+            "encoding; cate-predictor/trees and /ensemble choose its predictors, /mean what it thinks best "
+            "where the guide is noisy."
         ),
     ] = "cate-dngo-ls",
     queries: Annotated[int, typer.Option(min=1, help="Architectures that each trial queries.")] = 150,

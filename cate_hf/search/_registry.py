@@ -44,8 +44,8 @@ def parse_algorithm(text: str) -> "tuple[type[Optimizer], dict[str, Any], bool]"
 
     Args:
         text: `NAME`; `NAME/encoding` for steps or draws in the encoding instead of the space
-            (`cate_hf.search._steps`, `cate_hf.search._random_search`); or `NAME/trees` for its predictors
-            (`cate_hf.search._cate_predictor`).
+            (`cate_hf.search._steps`, `cate_hf.search._random_search`); or `NAME/trees` for its predictors,
+            `NAME/mean` for what it thinks best in the end (`cate_hf.search._cate_predictor`).
 
     Returns:
         The class, its settings, and whether it uses encodings.
@@ -57,7 +57,7 @@ def parse_algorithm(text: str) -> "tuple[type[Optimizer], dict[str, Any], bool]"
     algorithm = get_algorithm(name)
     if not slash:
         return algorithm, {}, algorithm.needs_encodings
-    for setting in ("perturb", "sample", "predictors"):
+    for setting in ("perturb", "sample", "predictors", "leader"):
         if steps in algorithm.choices.get(setting, ()):
             return algorithm, {setting: steps}, algorithm.needs_encodings or steps == "encoding"
     raise ValueError(f"search algorithm {text!r}: {name} has no steps {steps!r} to choose")

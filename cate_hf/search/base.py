@@ -280,6 +280,17 @@ class Optimizer(ABC):
         self._status = np.concatenate([self._status, np.zeros(len(table), dtype=np.uint8)])
         self._added |= {str(h): first + i for i, h in enumerate(table.columns["hash"])}
 
+    def best_row(self) -> int:
+        """The row of the candidate that the search thinks best: that of the highest value, the first of equal ones.
+
+        Raises:
+            ValueError: nothing was told, or all evaluations failed.
+        """
+        rows, values = self._observed()
+        if not len(rows):
+            raise ValueError("nothing has been told yet")
+        return int(rows[np.argmax(values)])
+
     def num_unseen(self) -> int:
         """How many candidates were neither asked for nor told."""
         return int((self._status == _UNSEEN).sum())

@@ -142,16 +142,16 @@ def run_trial(
 
 
 def _measure(optimizer: "Optimizer", evaluation: Evaluation, queries: int) -> tuple[list[int], list[float], np.ndarray]:
-    """Rows and values of so many queries, and after each of them (queries,) the position of the best one."""
+    """Rows and values of so many queries, and after each of them (queries,) the position of the one thought best."""
+    leading: list[int] = []
+    positions: dict[int, int] = {}
     while len(optimizer.rows) < queries:
         rows = optimizer.ask_rows(1)
         for row, value in zip(rows, evaluation.guide(rows, optimizer.candidates), strict=True):
             optimizer.tell_row(row, value)
-    values = np.array(optimizer.values)
-    leader = np.maximum.accumulate(values)
-    # The first query that reached each running maximum.
-    leading = np.where(values > np.concatenate([[-np.inf], leader[:-1]]), np.arange(len(values)), 0)
-    return optimizer.rows, optimizer.values, np.maximum.accumulate(leading)
+            positions[row] = len(leading)
+            leading.append(0 if np.isnan(optimizer.values).all() else positions[optimizer.best_row()])
+    return optimizer.rows, optimizer.values, np.array(leading)
 
 
 def run_search(

@@ -69,6 +69,7 @@ def test_the_examples(visitor):
         page.locator("#look-shown", has_text=space).wait_for()
 
 
+@pytest.mark.long
 def test_bad_input_is_a_line_in_place_and_goes_again(visitor):
     page = visitor()
     for text, said in (("rubbish", "expected JSON"), ("|none~0|+|nor", "expected |op~0|"), ("{", "not valid JSON")):
@@ -97,6 +98,7 @@ def test_the_canvas(visitor):
     assert "nasbench201" in page.locator("#look-shown").inner_text()
 
 
+@pytest.mark.long
 def test_neighbours_map_and_prediction_on_a_phone(visitor):
     page = visitor(PHONE)
     act(page, "#look-go", "#look-shown img")

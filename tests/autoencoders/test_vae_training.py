@@ -49,6 +49,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_trained_long_enough_comes_back(kind, small, tmp_path):
     """Few cells, learned by heart: the loss, the decoder and the figures agree on them."""
@@ -73,6 +74,7 @@ def test_what_is_trained_long_enough_comes_back(kind, small, tmp_path):
     assert len(np.unique(encoding.transform(table).round(4), axis=0)) == len(table)
 
 
+@pytest.mark.long
 def test_the_figures_are_those_of_decoding_one_by_one(small, tmp_path):
     from cate_hf.autoencoders._graphs import GraphBatch
 
@@ -199,6 +201,7 @@ def stop_at(process, state, number):
     return process.returncode, error
 
 
+@pytest.mark.long
 def test_kill_9_and_ctrl_c_then_resume_give_the_weights_of_an_uninterrupted_run(tmp_path):
     space = tmp_path / "tiny.yaml"
     space.write_text(TINY)
@@ -282,6 +285,7 @@ def test_fit_works_without_a_cache_folder_and_goes_on_where_it_was_interrupted(s
     assert get_encoding("d-vae", space, max_steps=3).fit(table).facts["steps"] == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["two-inputs", "chain", "darts"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_space_can_be_learned(kind, name, small, tmp_path):

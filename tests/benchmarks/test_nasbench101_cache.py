@@ -181,6 +181,7 @@ SECONDS = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=50)  # each writes a file
 @given(st.data())
 def test_stored_runs_are_the_same_numbers_bit_for_bit(tmp_path_factory, data):

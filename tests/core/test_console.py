@@ -38,6 +38,7 @@ def test_any_character_can_be_written():
             assert "\\udcff" in shown
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ["ascii", "cp437", "cp1252"])
 def test_cate_evaluate_shows_its_table(tmp_path, encoding):
     options = ["--space", "nasbench201", "--encodings", "path", "--labels", "30", "--seeds", "1", "--pool", "1200"]

@@ -139,6 +139,7 @@ def test_a_changed_byte_in_the_files_is_seen(small, cache):
     assert list(load_pairs(small, streaming=True)["train"]) == rows
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc to measure memory")
 def test_memory_does_not_grow_with_the_pairs(small, tmp_path, cache):
     write_pairs(small, tmp_path / "warm")

@@ -35,6 +35,7 @@ def collisions(encoding, table):
     return len(counts), int(counts[counts > 1].sum()), int(counts.max())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NASBENCH101)
 def test_all_cells_of_nasbench101(name):
     encoding = encoding_of(name, "nasbench101")

@@ -60,6 +60,7 @@ def test_anybody_can_read_the_file(encoder, path):
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["encoder.onnx"]  # the weights are in it
 
 
+@pytest.mark.long
 def test_a_checkpoint_is_exported_once(encoder, tmp_path, monkeypatch):
     monkeypatch.setenv("CATE_HF_CACHE", str(tmp_path / "cache"))
     folder = save_tiny(tmp_path / "tiny")
@@ -72,6 +73,7 @@ def test_a_checkpoint_is_exported_once(encoder, tmp_path, monkeypatch):
     assert file.stat().st_mtime_ns == written
 
 
+@pytest.mark.long
 def test_a_space_of_ones_own_goes_along(tmp_path):
     from cate_hf.spaces.custom.custom_space import CustomSpace
 

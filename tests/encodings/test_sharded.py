@@ -255,6 +255,7 @@ def kill_all(process):
     process.communicate(timeout=60)
 
 
+@pytest.mark.long
 def test_two_processes_killed_go_on(checkpoint, source, expected, tmp_path):
     output = tmp_path / "out.parquet"
     arguments = ("--input", source, "--model", checkpoint, "--output", output, "--batch-size", 16, "--shard-rows", 16)

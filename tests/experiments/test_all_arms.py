@@ -52,6 +52,7 @@ def test_the_lists_are_whole():
     assert len(ALGORITHMS) >= 13
 
 
+@pytest.mark.long
 def test_all_encodings_run_under_all_algorithms(folder):
     path, settings = folder
     assert len(settings.arms()) >= len(ENCODINGS) * 10

@@ -51,6 +51,7 @@ def test_algorithms_that_look_at_vectors_run_with_every_encoding():
     assert SMALL.arms() == [("random", NO_ENCODING), ("cate-dngo-ls", "adjacency"), ("cate-dngo-ls", "path")]
 
 
+@pytest.mark.long
 def test_steps_in_the_encoding_are_an_arm_of_their_own(tmp_path):
     settings = CompareSettings(
         space="nasbench201",
@@ -158,6 +159,7 @@ def test_another_comparison_is_refused(folder, tmp_path):
         check_folder(tmp_path, SMALL)
 
 
+@pytest.mark.long
 def test_encodings_and_algorithms_are_added_to_a_folder(tmp_path):
     one = CompareSettings(
         space="nasbench201", encodings=("path",), algorithms=("random", "mlp-predictor"), queries=20, trials=2, pool=300
@@ -321,6 +323,7 @@ def test_the_summary_by_hand():
     assert best["cate"]["measure"] == "best_so_far"
 
 
+@pytest.mark.long
 def test_a_killed_grid_goes_on(tmp_path):
     """kill -9 in the middle leaves whole files only; the same command then ends as if nothing had happened."""
     command = ["compare", "--space", "nasbench201", "--encodings", "adjacency", "--algorithms", "random,cate-dngo-ls"]

@@ -115,6 +115,7 @@ def test_redrawings_are_isomorphic(cells):
     assert drawn > 5
 
 
+@pytest.mark.long
 def test_the_command(tmp_path, capsys):
     folder = tmp_path / "evaluation"
     command = ["evaluate", "--space", "nasbench201", "--labels", "30", "--seeds", "2", "--predictors", "ridge,knn"]

@@ -64,20 +64,36 @@ FORMS = {
 }
 
 
+LABELS = pd.Series(np.linspace(0, 1, 10) ** 2, index=range(3, 13))
+
+
 @pytest.fixture(scope="module")
 def encoder():
     return load_encoder("nasbench201")
 
 
+@pytest.fixture(scope="module")
+def expected(encoder):
+    """What the functions give for the table."""
+    predictor = fit_predictor(TABLE, LABELS.to_numpy(), space=SPACE, members=0, gp=False)
+    return {
+        "encoding": encoder.encode(TABLE),
+        "structure": get_encoding("structure", SPACE).transform(TABLE),
+        "cate": get_encoding("cate", SPACE).transform(TABLE),
+        "similarity": encoder.similarity(TABLE),
+        "prediction": predictor.predict(TABLE)[0],
+    }
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_every_function_takes_every_form(form, encoder):
+def test_every_function_takes_every_form(form, encoder, expected):
     made, hashes = FORMS[form], SPACE.hash_many(TABLE)
     assert SPACE.hash_many(SPACE.table(made())).tolist() == hashes.tolist()
-    np.testing.assert_allclose(encoder.encode(made()), encoder.encode(TABLE), atol=1e-5)
+    np.testing.assert_allclose(encoder.encode(made()), expected["encoding"], atol=1e-5)
     for name in ("structure", "cate"):
         encoding = get_encoding(name, SPACE)
-        np.testing.assert_allclose(encoding.transform(made()), encoding.transform(TABLE), atol=1e-5)
-    np.testing.assert_allclose(encoder.similarity(made()), encoder.similarity(TABLE), atol=1e-4)
+        np.testing.assert_allclose(encoding.transform(made()), expected[name], atol=1e-5)
+    np.testing.assert_allclose(encoder.similarity(made()), expected["similarity"], atol=1e-4)
     np.testing.assert_array_equal(SPACE.parameters_many(made()), SPACE.parameters_many(TABLE))
     benchmark = load_benchmark("nasbench201")
     if form != "numbers" and "text" not in form:  # these name cells, not graphs: with other results
@@ -85,11 +101,9 @@ def test_every_function_takes_every_form(form, encoder):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_predictors_take_every_form(form):
-    labels = pd.Series(np.linspace(0, 1, 10) ** 2, index=range(3, 13))
-    fitted = fit_predictor(FORMS[form](), labels, space=SPACE, members=0, gp=False)
-    expected = fit_predictor(TABLE, labels.to_numpy(), space=SPACE, members=0, gp=False)
-    np.testing.assert_allclose(fitted.predict(FORMS[form]())[0], expected.predict(TABLE)[0])
+def test_predictors_take_every_form(form, expected):
+    fitted = fit_predictor(FORMS[form](), LABELS, space=SPACE, members=0, gp=False)
+    np.testing.assert_allclose(fitted.predict(FORMS[form]())[0], expected["prediction"])
 
 
 def test_single_items(encoder):

@@ -33,6 +33,7 @@ def checkpoint(tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp("auto") / "tiny")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "first",
     [

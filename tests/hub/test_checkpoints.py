@@ -158,6 +158,7 @@ def test_a_checkpoint_saved_without_code(tmp_path):
         np.testing.assert_allclose(load_encoder(either).encode(CELLS), load_encoder(folder).encode(CELLS))
 
 
+@pytest.mark.long
 def test_remote_code_loads_where_the_package_is_not(checkpoint, tmp_path):
     result = load_without_the_package(checkpoint, tmp_path)
     np.testing.assert_allclose(result["encodings"], load_encoder(checkpoint).encode(CELLS), atol=1e-6)

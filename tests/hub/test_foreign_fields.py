@@ -54,6 +54,7 @@ def remarks(caught) -> list[str]:
     return [str(w.message) for w in caught if "fields" in str(w.message)]
 
 
+@pytest.mark.long
 def test_a_model_that_a_trainer_saved(folder, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)

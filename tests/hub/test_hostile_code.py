@@ -86,6 +86,7 @@ def test_no_way_of_the_package_runs_a_folders_code(poisoned, tmp_path):
     assert not marker.exists()
 
 
+@pytest.mark.long
 def test_the_command_does_not_run_it(poisoned, tmp_path):
     folder, marker = poisoned
     cate = Path(sys.executable).with_name("cate")

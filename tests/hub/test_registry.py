@@ -54,6 +54,7 @@ def ask(client, tmp_path, entry: dict, asked: str):
     return client.run(WITH_REGISTRY, file=str(file), asked=asked)
 
 
+@pytest.mark.long
 def test_a_name_is_downloaded_checked_and_listed(hub, client, tmp_path, entry):
     commit = hub.repository("someone/cate-named").upload(CHECKPOINT)
     hub.repository("someone/cate-named").commit({}, "something else")

@@ -64,6 +64,7 @@ def folder(tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp("published") / "tiny")
 
 
+@pytest.mark.long
 def test_tokens_are_nowhere(planted, hub, folder, tmp_path):
     client, token = planted
     said = []

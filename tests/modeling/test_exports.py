@@ -51,6 +51,7 @@ def test_torch_export_with_any_number_of_architectures_and_nodes(preset, attenti
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.long
 @PRESETS
 @ATTENTION
 @pytest.mark.parametrize("dynamo", [True, False])

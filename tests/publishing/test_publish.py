@@ -56,6 +56,7 @@ def publish(client, folder: Path, repo: str = REPO, **options) -> dict:
     return client.run(PUBLISH, folder=str(folder), repo=repo, options=options)
 
 
+@pytest.mark.long
 def test_a_checkpoint_there_and_back(hub, client, checkpoint, tmp_path):
     first = publish(client, checkpoint)
     assert first["changed"]
@@ -114,6 +115,7 @@ result = [vectors.tolist() for vectors in found] + [str(checkpoint_path(repo)), 
     assert client.home in Path(folder).parents
 
 
+@pytest.mark.long
 def test_where_the_package_is_not(hub, client, checkpoint, tmp_path):
     """By the code of the repository, in a process that cannot import this package; then without the Hub."""
     hub.repository(REPO).upload(checkpoint)
@@ -294,6 +296,7 @@ result = cate_hf.load_encoder(repo).encode(cells).tolist()
     assert not marker.exists()
 
 
+@pytest.mark.long
 def test_a_predictor_there_and_back(hub, client, checkpoint, tmp_path):
     from cate_hf import fit_predictor, get_space
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cate_hf.search import parse_algorithm
 from cate_hf.search._cate_predictor import normal_scores
 from cate_hf.surrogates.gp import GaussianProcess, screening_means
 from tests.search.searches import ENCODINGS, go_on, optimizer, synthetic
@@ -19,6 +20,7 @@ def test_it_finds_better_candidates_than_chance_does(predictors):
     assert len(set(search.rows)) == 24
 
 
+@pytest.mark.long
 def test_fine_tuned_encoders_change_what_is_asked_and_equal_seeds_ask_the_same():
     def asked(predictors):
         return go_on(optimizer("cate-predictor", SMALL | {"predictors": predictors}), 16).rows
@@ -101,3 +103,17 @@ def test_structural_statistics_are_computed_once_for_trials_of_the_same_candidat
     second.candidates = first.candidates
     np.testing.assert_array_equal(first._seen(), second._seen())
     assert calls == [300]
+
+
+def test_the_mean_leads_where_a_value_was_lucky():
+    search = optimizer("cate-predictor", SMALL | {"leader": "mean"})
+    with pytest.raises(ValueError, match="nothing has been told"):
+        search.best_row()
+    search._features = np.linspace(-1, 1, 300, dtype=np.float32)[:, None]
+    search._logs = [[0.0, 0.0, np.log(0.3)]] * 2
+    for row in range(0, 300, 5):
+        search.tell_row(row, 0.9 - 0.1 * abs(row - 200) / 300 + 0.2 * (row == 30))
+    assert abs(search.best_row() - 200) <= 15
+    search.settings["leader"] = "value"
+    assert search.best_row() == 30
+    assert parse_algorithm("cate-predictor/mean")[1] == {"leader": "mean"}

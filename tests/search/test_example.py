@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from cate_hf.search.journal import JOURNAL_FILE
@@ -15,6 +16,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "search_digits.py"
 SMALL = ["--images", "250", "--epochs", "1", "--channels", "4", "--algorithm", "regularized-evolution"]
 
 
+@pytest.mark.long
 def test_networks_are_trained_and_none_twice(tmp_path, monkeypatch, capsys):
     folder = str(tmp_path / "search")
     command = [sys.executable, str(EXAMPLE), "--output", folder, *SMALL]

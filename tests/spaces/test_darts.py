@@ -188,6 +188,7 @@ def test_genotypes_are_drawn_uniformly(sample):
         assert counts / 20_000 == pytest.approx(np.full(number, 1 / number), abs=5 / np.sqrt(4 * 20_000))
 
 
+@pytest.mark.long
 def test_the_pool_its_cache_and_its_pairs(monkeypatch, tmp_path):
     monkeypatch.setenv("CATE_HF_CACHE", str(tmp_path))
     pool = SPACE.pool()

@@ -92,6 +92,7 @@ def test_parameters_are_those_of_the_built_network(normal, reduction, stem, **si
     assert analytic((normal, reduction), stem=stem, image_size=image_size, **sizes)[0] == counted_parameters(network)
 
 
+@pytest.mark.long
 def test_flops_are_those_that_torch_counts():
     rng = np.random.default_rng(0)
     for i in range(50):

@@ -23,6 +23,7 @@ def cells():
     return get_space("nasbench101").enumerate()
 
 
+@pytest.mark.long
 def test_structure_of_all_cells(cells):
     encoding = get_encoding("structure", "nasbench101")
     vectors = encoding.transform(cells)

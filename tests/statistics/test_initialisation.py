@@ -92,6 +92,7 @@ def test_the_mean_over_initialisations_reuses_those_that_are_there(cache, spaces
     assert networks_to_measure(space, four, InitialisationSettings(5, 3, 5, 8)) == 12  # of other settings none is there
 
 
+@pytest.mark.long
 def test_processes_give_what_this_process_gives(cache, spaces, table, own, monkeypatch):
     monkeypatch.setattr(workers, "_FEW", 0)
     monkeypatch.setattr(module, "_TASK", 3)
@@ -183,6 +184,7 @@ def run(tmp_path, name: str) -> subprocess.Popen:
     return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
+@pytest.mark.long
 def test_killed_and_beside_another(cache, spaces, tmp_path):
     space = spaces["nasbench201"]
     codes = np.random.default_rng(3).integers(1, 5, (80, 6)).astype(np.uint8)

@@ -20,7 +20,7 @@ READS = ("_local_scalar_dense", "item", "equal", "nonzero", "masked_select", "un
 
 
 class Traffic(TorchDispatchMode):
-    """Counts tensors that a device's work leaves on the CPU, reads of a device's numbers, and shapes that hang on them."""
+    """Counts copies to a device, tensors made on the CPU, and reads of a device's numbers, by shapes too."""
 
     def __init__(self):
         super().__init__()

@@ -78,6 +78,7 @@ def test_a_column_with_a_missing_cost_names_the_row(measured, tmp_path, accelera
         Pretraining(settings, RunOptions(tmp_path / "run"), accelerator)
 
 
+@pytest.mark.long
 def test_graphs_of_two_hundred_nodes(tmp_path, accelerator):
     (tmp_path / "long.yaml").write_text(LONG)
     settings = PretrainSettings(

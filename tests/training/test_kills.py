@@ -30,6 +30,7 @@ def whole(tmp_path_factory):
     return output
 
 
+@pytest.mark.long
 def test_kills_at_random_moments_leave_the_weights_to_the_bit(whole, tmp_path):
     counts = killed_until_done(tmp_path / "run", 2, np.random.default_rng(0), *OPTIONS, "--max-steps", "30")
     assert counts["kills"] == 2
@@ -53,6 +54,7 @@ def test_twenty_kills(tmp_path, processes):
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_what_is_there_is_not_overwritten_and_not_resumed_with_other_settings(whole):
     code, error = finish(launch(whole, *OPTIONS, "--max-steps", "30"))
     assert code != 0
@@ -62,12 +64,14 @@ def test_what_is_there_is_not_overwritten_and_not_resumed_with_other_settings(wh
     assert "seed is 5 here and 0 there" in error
 
 
+@pytest.mark.long
 def test_another_number_of_processes_is_refused(whole):
     code, error = finish(launch(whole, *OPTIONS, "--max-steps", "30", "--resume", processes=2))
     assert code != 0
     assert "processes is 2 here and 1 there" in error
 
 
+@pytest.mark.long
 def test_a_full_disk_is_told_and_what_was_there_is_kept(tmp_path):
     code, error = finish(launch(tmp_path / "run", *OPTIONS, "--max-steps", "30", limit=200_000))
     assert code != 0
@@ -97,6 +101,7 @@ def test_a_lost_process_ends_the_run_and_it_can_be_resumed(tmp_path):
     assert same_bits(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.long
 def test_a_loss_that_is_not_finite_names_step_and_last_good_state(tmp_path):
     options = (*OPTIONS, "--max-steps", "30", "--warmup-steps", "20", "--learning-rate", "1e20", "--log-every", "50")
     code, error = finish(launch(tmp_path / "run", *options))

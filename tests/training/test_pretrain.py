@@ -88,6 +88,7 @@ def test_a_run_leaves_a_whole_checkpoint(one_process):
     assert encodings.std(0) == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.long
 def test_two_processes_give_the_curve_of_one(one_process, tmp_path):
     launch(tmp_path / "two", "--max-steps", "20", "--batch-size", "32", "--save-every", "0", processes=2)
     one, two = losses(one_process)[0], losses(tmp_path / "two")[0]
@@ -95,6 +96,7 @@ def test_two_processes_give_the_curve_of_one(one_process, tmp_path):
     assert max(abs(one[s] - two[s]) for s in one) < 1e-3
 
 
+@pytest.mark.long
 def test_accumulation_gives_the_same_curve(one_process, tmp_path):
     options = ("--max-steps", "20", "--batch-size", "32", "--gradient-accumulation-steps", "4", "--save-every", "0")
     launch(tmp_path / "four", *options)

@@ -120,6 +120,7 @@ def test_batches_are_a_function_of_the_step(tokens, plain):
     assert np.array_equal(first["statistics_input_ids"], whole[0]["statistics_input_ids"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "fields", [{}, {"masked_weight": 0.0}, {"statistics_weight": 0.0}, {"preset": "paper"}], ids=str
 )

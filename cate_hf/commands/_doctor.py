@@ -15,6 +15,7 @@ EXTRAS = {
     "nasbench-graph": "the space and benchmark nasbench-graph",
     "nb301": "NAS-Bench-301's ONNX surrogate and official ensembles",
     "onnx": 'encoders as ONNX files: load_encoder(..., backend="onnx")',
+    "optuna": "Optuna studies that search architectures",
     "ray": "cate compare --backend ray: trials on a cluster",
     "tensorboard": "pre-training with --log-with tensorboard",
     "umap": "cate evaluate --map umap",

@@ -43,7 +43,8 @@ class ModelCardFacts:
         losses: the last entries of the training log, each with step and loss (per masked node).
         validation_loss, validation_accuracy: per masked node of the validation pairs, accuracy in [0, 1]; `_x` and `_y`
             for the first and the second architecture of the pairs apart.
-        seconds: duration of the training; machine: where it ran, such as "2-core CPU".
+        processor_seconds: processor time of the training, of all its processes and runs; workers that measure networks
+            are not in it. machine: where it ran, such as "2-core CPU".
         kendall_tau: {encoding: {number of labelled cells: tau}} of frozen encodings on unseen cells; the first encoding
             is this checkpoint's. tau_protocol: one sentence on how they were measured.
         probes: {encoding: {figure: value}} of made-up labels and linear probes, this one's first; probe_protocol:
@@ -80,7 +81,7 @@ class ModelCardFacts:
     validation_accuracy: float | None = None
     validation_accuracy_x: float | None = None
     validation_accuracy_y: float | None = None
-    seconds: float | None = None
+    processor_seconds: float | None = None
     machine: str | None = None
     kendall_tau: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     tau_protocol: str | None = None

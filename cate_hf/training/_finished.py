@@ -40,6 +40,7 @@ def write_checkpoint(run: "Pretraining", results: dict[str, float]) -> None:
         "machine": _machine(run.accelerator.device),
         "mixed_precision": settings.mixed_precision,
         "processes": settings.processes,
+        "processor_seconds": run.log.last("processor_seconds"),
         "pairs": run.pair_facts,
         "masked_weight": settings.masked_weight,
         "statistics_weight": settings.statistics_weight,

@@ -35,6 +35,10 @@ class RunLog:
         with atomic_output(self.path, overwrite=True) as temporary:
             temporary.write_text("".join(json.dumps(entry) + "\n" for entry in self.entries), encoding="utf-8")
 
+    def last(self, name: str) -> float | None:
+        """The value of a name in the last entry that has it; None where none has."""
+        return next((entry[name] for entry in reversed(self.entries) if name in entry), None)
+
     def append(self, entry: dict) -> None:
         """Add an entry with a key step.
 

@@ -71,6 +71,7 @@ class Pretraining:
             self.model, optimizer
         )  # DDP where there are several processes
         self.step = 0
+        self.spent_before = 0.0  # seconds of processor time, of the run that this one goes on from
         self.first_bad = torch.full((), _NEVER, device=accelerator.device)  # step of the first loss that is not finite
         self.log = RunLog(options.work / "log.jsonl" if accelerator.is_main_process else None)
         self.stop = StopRequest()
@@ -88,6 +89,7 @@ class Pretraining:
         self.step = progress["step"]
         load_state(folder, self.model, self.optimizer)
         self.log.rewind(self.step, evaluated=self.step < self.total_steps)
+        self.spent_before = self.log.last("processor_seconds") or 0.0
 
     def run(self) -> dict[str, float]:
         """Train to the end of the schedule; returns the last evaluation.
@@ -123,12 +125,14 @@ class Pretraining:
             self.step += 1
             last = self.step == self.total_steps
             if self.step % options.log_every == 0 or last:
-                loss, *parts = accelerator.reduce(loss, "sum").tolist()
+                numbers = torch.cat([loss, loss.new_tensor([time.process_time()])])
+                loss, *parts, spent = accelerator.reduce(numbers, "sum").tolist()
                 self._check_finite()
                 speed = (self.step - counted) * settings.batch_size / (time.perf_counter() - clock)
                 clock, counted = time.perf_counter(), self.step
                 both = {"masked_loss": parts[0], "statistics_loss": parts[1]} if all(parts) else {}
-                self._log({"step": self.step, "loss": loss, **both, "pairs_per_second": speed})
+                entry = {"step": self.step, "loss": loss, **both, "pairs_per_second": speed}
+                self._log(entry | {"processor_seconds": self.spent_before + spent})
             stop = self._agree_to_stop()
             if (options.save_every and self.step % options.save_every == 0) or last or stop:
                 self._check_finite(weights=True)
@@ -242,7 +246,8 @@ class Pretraining:
         if not self.accelerator.is_main_process:
             return
         self.accelerator.log({k: v for k, v in entry.items() if k != "step"}, step=entry["step"])
-        numbers = "  ".join(f"{k} {v:,.4g}" for k, v in entry.items() if k != "step")
+        shown = {k: v for k, v in entry.items() if k not in ("step", "processor_seconds")}
+        numbers = "  ".join(f"{k} {v:,.4g}" for k, v in shown.items())
         self._report(f"step {entry['step']:,}/{self.total_steps:,}  {numbers}")
 
     def _report(self, line: str) -> None:

@@ -30,7 +30,7 @@ FULL = {
     "validation_accuracy": 0.75,
     "validation_accuracy_x": 0.76,
     "validation_accuracy_y": 0.74,
-    "seconds": 1600.4,
+    "processor_seconds": 1600.4,
     "machine": "2-core CPU",
     "kendall_tau": {"CATE, frozen": {50: 0.44, 150: 0.51}, "one-hot adjacency": {50: 0.48, 424: 0.65}},
     "tau_protocol": "Mean of 5 seeds over 4,000 cells.",

@@ -115,11 +115,12 @@ class PredictorRegressor(RegressorMixin, _OfArchitectures):
         training: Mapping[str, float] | None = None,
         initialisations: int = 1,
         device: str | None = None,
+        auxiliary: Any = None,
     ):
         self.encoder, self.space, self.seed, self.members, self.statistics = encoder, space, seed, members, statistics
         self.trees, self.gp, self.wiring, self.transforms = trees, gp, wiring, transforms
         self.epochs, self.batch, self.training = epochs, batch, training
-        self.initialisations, self.device = initialisations, device
+        self.initialisations, self.device, self.auxiliary = initialisations, device, auxiliary
 
     def fit(self, X: Any, y: Any) -> "PredictorRegressor":
         """Fit to labels: (n,) accuracies, or what the name of a `Series` says; several in a data frame or dict.

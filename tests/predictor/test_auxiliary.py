@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
-from cate_hf import fit_predictor, get_space, load_predictor
+from cate_hf import PredictorRegressor, fit_predictor, get_space, load_predictor
 from cate_hf.commands._finetune import finetune
 from cate_hf.graphs.io import write_parquet
 from cate_hf.predictor import suggest_measurements
@@ -63,6 +64,16 @@ def test_other_devices_help_and_noise_does_not(fitted_device):
     assert columns["device3"]["share"] > 0.2
     assert abs(columns["noise"]["share"]) < 0.1
     assert "auxiliary" in report["carried_by"]
+
+
+def test_scikit_learns_estimator_takes_them_too(fitted_device, devices):
+    predictor, tested, _ = fitted_device
+    rows = np.random.default_rng(3).permutation(len(devices))[:20]
+    others = devices.drop(columns="device4")
+    regressor = PredictorRegressor(space="nasbench201", members=0, gp=False, auxiliary=others)
+    labels = pd.Series(devices.device4.to_numpy()[rows], name="latency")
+    regressor = clone(regressor).fit(devices.architecture.to_numpy()[rows].tolist(), labels)
+    np.testing.assert_allclose(regressor.predict(tested), predictor.predict(tested)[0])
 
 
 def test_it_comes_back_with_its_columns(fitted_device, tmp_path):

@@ -27,7 +27,7 @@ def measure_by_halving(
     values: list[float] = []
     about: list[dict] = []
     position: dict[tuple[int, int], int] = {}
-    leading = np.zeros(queries, dtype=np.intp)
+    leading, known = np.zeros(queries, dtype=np.intp), False
     while halving.unfinished():
         row, level = halving.ask_row()
         if halving.spent + halving.costs[level] > queries * full:
@@ -39,6 +39,7 @@ def measure_by_halving(
         values.append(value)
         about.append({"fidelity": halving.names[level], "cost": halving.costs[level]})
         after = -int(-halving.spent // full)  # the first whole number of full measurements that covers it
-        if np.isfinite(values).any():
+        known = known or not np.isnan(value)
+        if known:
             leading[after - 1 :] = position[halving.best_row()]
     return rows, values, leading, about

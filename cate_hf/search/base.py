@@ -80,6 +80,7 @@ class Optimizer(ABC):
             self.longest = float(self.squared_norms.max()) ** 0.5 * (1 + 1e-5)
         self.rows: list[int] = []
         self.values: list[float] = []
+        self._leader: int | None = None  # position in `rows` of the highest value, the first of equal ones
         self._status = np.zeros(len(candidates), dtype=np.uint8)
         self._pending: dict[int, None] = {}  # rows that were asked and not told, in that order
         self._row_of_asked: dict[Architecture, int] = {}
@@ -138,6 +139,15 @@ class Optimizer(ABC):
             ValueError: no such row, no number or an infinite one, or another value was told before.
             OSError: a journal is attached and cannot be written; nothing was told then.
         """
+        number = self.checked_value(row, value)
+        if self._status[row] == _TOLD:
+            raise ValueError(f"tell: candidate {row} has been told already")
+        if self.journal is not None:
+            self.journal.told(int(row), number)
+        self._note(int(row), number)
+
+    def checked_value(self, row: int, value: float) -> float:
+        """A value that a candidate may have. Raises ValueError for no such row, no number or an infinite one."""
         if not 0 <= row < len(self.candidates):
             raise ValueError(f"tell: row {row} of {len(self.candidates)} candidates")
         try:
@@ -146,15 +156,13 @@ class Optimizer(ABC):
             raise ValueError(f"tell: the value of candidate {row} is {value!r}; expected a number") from None
         if math.isinf(number):
             raise ValueError(f"tell: the value of candidate {row} is {value}; expected a number, or NaN for a failure")
-        if self._status[row] == _TOLD:
-            raise ValueError(f"tell: candidate {row} has been told already")
-        if self.journal is not None:
-            self.journal.told(int(row), number)
-        self._note(int(row), number)
+        return number
 
     def _note(self, row: int, value: float) -> None:
         self._status[row] = _TOLD
         self._pending.pop(row, None)
+        if not math.isnan(value) and (self._leader is None or value > self.values[self._leader]):
+            self._leader = len(self.rows)
         self.rows.append(row)
         self.values.append(value)
 
@@ -230,12 +238,12 @@ class Optimizer(ABC):
         seen = [*state["rows"], *state["pending"]]
         if len(state["values"]) != len(state["rows"]) or len(set(seen)) != len(seen):
             raise ValueError("search state: expected a value for each row, and each row once")
-        self.rows = list(state["rows"])
-        self.values = [math.nan if value is None else float(value) for value in state["values"]]
         self._pending = dict.fromkeys(state["pending"])
         self._status[:] = _UNSEEN
         self._status[state["pending"]] = _ASKED
-        self._status[self.rows] = _TOLD
+        self.rows, self.values, self._leader = [], [], None
+        for row, value in zip(state["rows"], state["values"], strict=True):
+            self._note(row, math.nan if value is None else float(value))
         self.restore(state, arrays or {})
 
     def extend_candidates(self, small: Mapping[str, Any]) -> None:  # noqa: B027, most searches have none
@@ -286,10 +294,9 @@ class Optimizer(ABC):
         Raises:
             ValueError: nothing was told, or all evaluations failed.
         """
-        rows, values = self._observed()
-        if not len(rows):
+        if self._leader is None:
             raise ValueError("nothing has been told yet")
-        return int(rows[np.argmax(values)])
+        return self.rows[self._leader]
 
     def num_unseen(self) -> int:
         """How many candidates were neither asked for nor told."""

@@ -22,8 +22,9 @@ class SuccessiveHalving:
     Whatever is new is proposed by a search, which learns from the cheapest measurements alone, as these are of one
     scale. Of all that was measured at one fidelity the best part, one in `reduction`, is measured at the next one.
 
-    With a journal (`Journal(optimizer, folder)`, made before) each measurement is on disk before `tell` returns, and
-    a killed search goes on as it was: nothing is measured again at a fidelity whose value was told.
+    With a journal (`Journal(optimizer, folder, about={...})`, made before, about what the fidelities are) each
+    measurement is on disk before `tell` returns, and a killed search goes on as it was: nothing is measured again at a
+    fidelity whose value was told.
 
     Args:
         optimizer: the search that proposes.
@@ -124,15 +125,14 @@ class SuccessiveHalving:
 
     def tell_row(self, row: int, level: int, value: float) -> None:
         """As `tell`, by the candidate's row and the fidelity's position."""
+        number = self.optimizer.checked_value(row, value)
         if level and row in self._values[level]:
             raise ValueError(f"tell: candidate {row} has been told already at {self.names[level]}")
-        if math.isinf(value):
-            raise ValueError(f"tell: the value of candidate {row} is {value}; expected a number, or NaN for a failure")
         if not level:
-            self.optimizer.tell_row(row, value)
+            self.optimizer.tell_row(row, number)
         elif self.optimizer.journal is not None:
-            self.optimizer.journal.measured_at(level, row, value)
-        self._note(row, level, value)
+            self.optimizer.journal.measured_at(level, row, number)
+        self._note(row, level, number)
 
     def best(self) -> "tuple[Architecture, str, float]":
         """The best architecture of those measured at the highest fidelity that any was, that fidelity and the value.
@@ -152,7 +152,7 @@ class SuccessiveHalving:
 
     def _note(self, row: int, level: int, value: float) -> None:
         self._asked[level].pop(row, None)
-        self._values[level][row] = float(value)
+        self._values[level][row] = value
         self.spent += self.costs[level]
 
     def _ranked(self, level: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Trials of a search on a benchmark, and their results as JSON."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -69,6 +70,10 @@ class SearchSettings:
         parse_algorithm(self.algorithm)
         if self.fidelities and self.guide_field:
             raise ValueError("fidelities: the last one guides the search; leave out the guide's field")
+        if self.fidelities and parse_algorithm(self.algorithm)[1].get("leader", "value") != "value":
+            raise ValueError(
+                f"fidelities: the best is the highest value of the last one; {self.algorithm} takes another"
+            )
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, not {self.seed}")
 
@@ -150,7 +155,8 @@ def _measure(optimizer: "Optimizer", evaluation: Evaluation, queries: int) -> tu
         for row, value in zip(rows, evaluation.guide(rows, optimizer.candidates), strict=True):
             optimizer.tell_row(row, value)
             positions[row] = len(leading)
-            leading.append(0 if np.isnan(optimizer.values).all() else positions[optimizer.best_row()])
+            failed = math.isnan(value) and (not leading or math.isnan(optimizer.values[leading[-1]]))
+            leading.append(0 if failed else positions[optimizer.best_row()])  # failed: all of them so far
     return optimizer.rows, optimizer.values, np.array(leading)
 
 

@@ -103,6 +103,12 @@ def test_what_cannot_be_is_refused():
         halving.tell(architecture, "long", 0.5)
     with pytest.raises(ValueError, match="expected a number, or NaN"):
         halving.tell(architecture, "full", float("inf"))
+    with pytest.raises(ValueError, match="is 'good'; expected a number"):
+        halving.tell(architecture, "full", "good")
+    with pytest.raises(ValueError, match="row 8 of 8 candidates"):
+        halving.tell_row(8, 1, 0.5)
+    with pytest.raises(ValueError, match="cate-predictor/mean takes another"):
+        SearchSettings("nasbench101", "cate-predictor/mean", fidelities=FIDELITIES)
     halving.tell(architecture, "full", 0.5)
     with pytest.raises(ValueError, match="told already at full"):
         halving.tell(architecture, "full", 0.5)

@@ -50,7 +50,7 @@ class Traffic(TorchDispatchMode):
 
 @pytest.fixture
 def run(request, tmp_path, monkeypatch):
-    """A run of 64 cells whose accelerator is the meta device."""
+    """A run of 150 cells whose accelerator is the meta device."""
     monkeypatch.setattr(Accelerator, "device", property(lambda self: torch.device("meta")))
     return make_run(tmp_path, **request.param)
 

@@ -52,8 +52,9 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
         space: search space, a name, a YAML file or a `Space`.
         algorithm: as `cate search --algorithm` names it. Open steps are not for studies, whose candidates are fixed.
         encoding: as `cate search --encoding` names it, where the algorithm uses one.
-        candidates: N architectures to search among. When None those of the space; of one that cannot be listed, or has
-            more than 100,000, as many drawn at random.
+        candidates: architectures to search among, in any form that `space.table` takes; isomorphic ones count once.
+            When None those of the space; of one that cannot be listed, or has more than 100,000, as many drawn at
+            random.
         seed: of the search and of the drawing of candidates.
         independent: sampler of all other parameters; Optuna's TPE when None.
         name: of the architecture's parameter in the study; a second sampler's study may have another.
@@ -63,7 +64,7 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
         space, candidates: as above, the latter with a hash column.
 
     Raises:
-        ValueError: an unknown space, algorithm, encoding or setting.
+        ValueError: an unknown space, algorithm, encoding or setting, or a candidate of another space; names the row.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
         space: "str | Space",
         algorithm: str = "cate-predictor",
         encoding: "str | Encoding" = "cate",
-        candidates: "ArchitectureTable | None" = None,
+        candidates: Any = None,
         seed: int = 0,
         independent: "BaseSampler | None" = None,
         name: str = "architecture",
@@ -82,7 +83,7 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
         self._settings = self._algorithm.checked({**(settings or {}), **named})
         if "open" in self._settings.values():
             raise ValueError(f"{algorithm}: a study has fixed candidates, so steps cannot be open")
-        self.candidates = _with_hash(self.space, _candidates(self.space, seed) if candidates is None else candidates)
+        self.candidates: ArchitectureTable = _candidates(self.space, candidates, seed)
         self._encodings = encode_candidates(encoding, self.space, self.candidates) if looks else None
         self._independent = independent or optuna.samplers.TPESampler(seed=seed)
         self._digest = digest_of(np.array(self.candidates.columns["hash"], dtype="S32"))
@@ -193,11 +194,12 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
         return optimizer
 
 
-def _candidates(space: "Space", seed: int) -> "ArchitectureTable":
-    if space.size is not None and space.size <= _MOST_CANDIDATES:
-        return space.pool()
-    return space.sample(_MOST_CANDIDATES, seed)
-
-
-def _with_hash(space: "Space", table: "ArchitectureTable") -> "ArchitectureTable":
-    return table if "hash" in table.columns else table.with_columns(hash=space.hash_many(table))
+def _candidates(space: "Space", given: Any, seed: int) -> "ArchitectureTable":
+    """Unique architectures with a hash column."""
+    if given is None:
+        listed = space.size is not None and space.size <= _MOST_CANDIDATES
+        return space.pool() if listed else space.sample(_MOST_CANDIDATES, seed)
+    table = space.validate_many(space.table(given, "candidates"), "candidates")
+    hashes = space.hash_many(table)
+    unique = np.sort(np.unique(hashes, return_index=True)[1])
+    return table.with_columns(hash=hashes)[unique]

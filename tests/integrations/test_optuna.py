@@ -119,6 +119,12 @@ def test_what_cannot_be_is_told():
         sampler("local-search", settings={"perturb": "open"})
     with pytest.raises(ValueError, match="unknown search algorithm"):
         sampler("annealing")
+    with pytest.raises(ValueError, match="did you mean 'nasbench201'"):
+        ArchitectureSampler("nasbench20l")
+    with pytest.raises(ValueError, match="row 1"):
+        ArchitectureSampler(SPACE, "random", candidates=[SPACE.native(CANDIDATES[0]), "|none~0|"])
+    as_texts = ArchitectureSampler(SPACE, "random", candidates=[SPACE.native(CANDIDATES[row]) for row in (0, 1, 0)])
+    assert list(as_texts.candidates.columns["hash"]) == list(CANDIDATES.columns["hash"][:2])
     search = sampler("random")
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=search)
     with pytest.raises(ValueError, match="2 objectives"):

@@ -28,9 +28,10 @@ EDGES = "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|"
 OPERATIONS = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
 
 
-def by_categories(trial) -> str:
+def by_categories(trial):
     """A cell of NAS-Bench-201 by an operation for each of its six edges."""
-    return EDGES.format(*(trial.suggest_categorical(f"edge{i}", OPERATIONS) for i in range(6)))
+    text = EDGES.format(*(trial.suggest_categorical(f"edge{i}", OPERATIONS) for i in range(6)))
+    return get_space("nasbench201").parse(text)
 
 
 def main(space_name: str, trials: int, seeds: int) -> None:

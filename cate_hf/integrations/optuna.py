@@ -167,9 +167,9 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
 
     def _optimizer(self, study: "Study", trial: "FrozenTrial", taken: set[int]) -> "Optimizer":
         """A search that has been told what the study knows."""
-        optimizer = self._algorithm(
-            self.space, self.candidates, self._seed + trial.number, self._encodings, **self._settings
-        )
+        # Not the sum of the two: studies of neighbouring seeds would draw the same.
+        seed = int(np.random.default_rng([self._seed, trial.number]).integers(2**31))
+        optimizer = self._algorithm(self.space, self.candidates, seed, self._encodings, **self._settings)
         sign = 1.0 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1.0
         told: dict[int, float] = {}
         pruned: list[int] = []

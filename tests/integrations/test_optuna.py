@@ -79,6 +79,16 @@ def test_failed_pruned_and_running_trials_are_not_asked_again():
             assert np.isnan(value) if trial.state == optuna.trial.TrialState.FAIL else value == trial.value
 
 
+def test_studies_of_neighbouring_seeds_draw_differently():
+    drawn = []
+    for seed in range(4):
+        search = sampler("random", seed=seed)
+        study = optuna.create_study(sampler=search)
+        study.optimize(objective_of(search), n_trials=20)
+        drawn.append(set(rows_of(study)))
+    assert all(len(drawn[i] & drawn[j]) < 10 for i in range(4) for j in range(i))  # of 200, 2 by chance
+
+
 WORKER = """
 import sys, optuna
 from tests.integrations.test_optuna import objective_of, sampler

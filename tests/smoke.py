@@ -9,7 +9,7 @@ from pathlib import Path
 import cate_hf
 from cate_hf import get_encoding, get_space, load_benchmark
 
-LEFT_OUT = ("torch", "accelerate", "networkx", "onnx", "onnxruntime")
+LEFT_OUT = ("torch", "accelerate", "networkx", "onnx", "onnxruntime", "optuna")
 """torch, whose pinned build is for Python 3.11 alone, what comes with it, and extras."""
 
 

@@ -20,7 +20,8 @@ try:
     from optuna.distributions import IntDistribution
     from optuna.trial import TrialState
 except ImportError as error:
-    raise ImportError("cate_hf.integrations.optuna needs Optuna: pip install 'cate_hf[optuna]'") from error
+    message = "cate_hf.integrations.optuna needs Optuna: pip install 'cate_hf[optuna]'"
+    raise ModuleNotFoundError(message, name="optuna") from error
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from bundle_checkpoint import tau_facts
 
-from cate_hf.hub.layout import CARD_FACTS, SPACE_FILE
+from cate_hf.hub._layout import CARD_FACTS, SPACE_FILE
 from cate_hf.hub.load import load_model, load_tokenizer, resolve_checkpoint
 from cate_hf.hub.save import save_checkpoint
 from cate_hf.modeling import CateForPreTraining

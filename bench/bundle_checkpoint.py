@@ -25,7 +25,7 @@ def bundle(run: Path, output: Path, tau_files: Sequence[Path] = (), overwrite: b
     Raises:
         ValueError: `run` is not a finished run, or a file of τ was measured otherwise than the first of its space.
     """
-    from cate_hf.hub.layout import SPACE_FILE
+    from cate_hf.hub._layout import SPACE_FILE
     from cate_hf.hub.load import load_model, load_tokenizer
     from cate_hf.hub.save import save_checkpoint
     from cate_hf.modeling import CateForPreTraining

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.core.files import check_output
-from cate_hf.hub.layout import OWN_FILES
+from cate_hf.core._files import check_output
+from cate_hf.hub._layout import OWN_FILES
 from cate_hf.predictor import fit_predictor
 from cate_hf.predictor.files import EXTRA_FILES
 from cate_hf.predictor.report import report

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.core.files import atomic_output, check_output
+from cate_hf.core._files import atomic_output, check_output
 from cate_hf.experiments._prediction import TEST_SIZE, check_labels, mean_and_spread, predict, split, to_target
 from cate_hf.search.run import encode_candidates
 

@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.core.files import check_output
+from cate_hf.core._files import check_output
 from cate_hf.graphs import write_parquet
 from cate_hf.spaces import get_space
 from cate_hf.statistics.initialisation import initialisation

@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from cate_hf.core.files import atomic_output, sha256_of
-from cate_hf.core.names import unknown
-from cate_hf.hub.layout import CARD, add_remote_code, bundled_path, checkpoint_names
-from cate_hf.hub.registry import REGISTRY_FILE, registered_encoders
+from cate_hf.core._files import atomic_output, sha256_of
+from cate_hf.core._names import unknown
+from cate_hf.hub._layout import CARD, add_remote_code, bundled_path, checkpoint_names
+from cate_hf.hub._registry import REGISTRY_FILE, registered_encoders
 
 
 def published_digests(name: str) -> dict[str, str]:

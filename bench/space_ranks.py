@@ -26,10 +26,10 @@ from wiring_tau import SPACE as CHAIN
 from wiring_tau import chains, labels
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.core.files import atomic_output
+from cate_hf.core._files import atomic_output
 from cate_hf.experiments._prediction import to_target
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.hub.layout import checkpoint_names
+from cate_hf.hub._layout import checkpoint_names
 from cate_hf.search.run import encode_candidates
 from cate_hf.spaces import Space, get_space
 from cate_hf.spaces.custom.custom_space import CustomSpace

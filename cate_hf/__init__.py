@@ -1,12 +1,12 @@
 """CATE: computation-aware Transformer encodings of neural architectures, as a Hugging Face package.
 
-`import cate_hf` makes transformers' Auto classes know CATE (see cate_hf/hub/auto.py) and nothing else: every public
+`import cate_hf` makes transformers' Auto classes know CATE (see cate_hf/hub/_auto.py) and nothing else: every public
 name below is imported when it is first used, so that the import itself needs neither torch nor transformers.
 """
 
 import importlib
 
-from cate_hf.hub.auto import register_when_imported
+from cate_hf.hub._auto import register_when_imported
 
 __version__ = "0.2.0"
 

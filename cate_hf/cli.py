@@ -12,9 +12,9 @@ from typing import Any
 import typer
 
 from cate_hf.commands import VERBS, Verb
-from cate_hf.core.console import any_console
-from cate_hf.core.interruption import INTERRUPTED, Interrupted
-from cate_hf.core.names import one_line, printable
+from cate_hf.core._console import any_console
+from cate_hf.core._interruption import INTERRUPTED, Interrupted
+from cate_hf.core._names import one_line, printable
 
 __all__ = ["main"]
 

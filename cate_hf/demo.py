@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.core.console import any_console
+from cate_hf.core._console import any_console
 from cate_hf.encodings.cate import load_encoder
 from cate_hf.encodings.files import encode_to_parquet, read_encodings
 from cate_hf.encodings.neighbours import neighbours_in, print_neighbours

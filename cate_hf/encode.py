@@ -12,9 +12,9 @@ import signal
 import sys
 from datetime import timedelta
 
-from cate_hf.core.console import any_console
-from cate_hf.core.interruption import INTERRUPTED
-from cate_hf.core.launching import LineParser, check_launch, check_sharding, share_threads
+from cate_hf.core._console import any_console
+from cate_hf.core._interruption import INTERRUPTED
+from cate_hf.core._launching import LineParser, check_launch, check_sharding, share_threads
 
 __all__ = ["main"]
 
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs
 
-    from cate_hf.core.names import one_line
+    from cate_hf.core._names import one_line
     from cate_hf.encodings.sharded import encode_sharded
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a launcher ends its processes by it

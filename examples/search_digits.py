@@ -18,8 +18,8 @@ from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 
 from cate_hf import Architecture, get_space
-from cate_hf.core.console import any_console
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._console import any_console
+from cate_hf.core._progress import progress_bar
 from cate_hf.encodings import get_encoding
 from cate_hf.search import Journal, algorithm_names, get_algorithm
 from cate_hf.search.runner import run

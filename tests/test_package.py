@@ -18,7 +18,7 @@ import sys
 sys.meta_path = [f for f in sys.meta_path if "Editable" not in getattr(f, "__name__", type(f).__name__)]
 folder, checkpoint, output = sys.argv[1:]
 import cate_hf
-from cate_hf.hub import cards, layout, load, save
+from cate_hf.hub import cards, _layout as layout, load, save
 from cate_hf.modeling import modeling_cate
 from cate_hf.tokenization import tokenization_cate
 for module in (cate_hf, cards, modeling_cate, tokenization_cate):

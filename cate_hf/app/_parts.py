@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cate_hf.core.names import one_line
+from cate_hf.core._names import one_line
 from cate_hf.graphs.drawing import draw, operation_colour
 
 if TYPE_CHECKING:

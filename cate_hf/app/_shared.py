@@ -13,7 +13,7 @@ import numpy as np
 from cate_hf.benchmarks import CATALOG, Benchmark, benchmark_names, find_benchmark
 from cate_hf.encodings import get_encoding
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.hub.layout import checkpoint_names
+from cate_hf.hub._layout import checkpoint_names
 from cate_hf.predictor import fit_predictor, load_predictor
 from cate_hf.predictor.explain import explain
 from cate_hf.predictor.files import predictor_names

@@ -13,9 +13,9 @@ import numpy as np
 from cate_hf.app import _parts as parts
 from cate_hf.app import _shared as shared
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-from cate_hf.graphs.columns import TABLE_SUFFIXES, read_columns
+from cate_hf.graphs._columns import TABLE_SUFFIXES, read_columns
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.hub.layout import checkpoint_names
+from cate_hf.hub._layout import checkpoint_names
 from cate_hf.predictor import fit_predictor
 from cate_hf.predictor.model import Predictor
 from cate_hf.predictor.report import report

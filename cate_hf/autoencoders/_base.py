@@ -10,12 +10,12 @@ import torch
 
 from cate_hf.autoencoders._files import bundled_model, load_model, read_facts, table_digest
 from cate_hf.autoencoders._graphs import GraphBatch, GraphShape
-from cate_hf.core.batches import run_on_cores
-from cate_hf.core.interruption import Interrupted
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._batches import run_on_cores
+from cate_hf.core._interruption import Interrupted
+from cate_hf.core._progress import progress_bar
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.encodings.folders import CONFIG
-from cate_hf.graphs.cache import cache_folder
+from cate_hf.graphs._cache import cache_folder
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from cate_hf.autoencoders._graphs import GraphBatch, as_architectures
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 

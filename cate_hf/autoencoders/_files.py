@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cate_hf.autoencoders._graphs import GraphShape
-from cate_hf.core.files import check_fetched
+from cate_hf.core._files import check_fetched
 from cate_hf.encodings.folders import CONFIG, FORMAT
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space

@@ -19,10 +19,10 @@ import torch
 from cate_hf.autoencoders._files import OWN_NAMES, table_digest, write_model
 from cate_hf.autoencoders._graphs import GraphBatch, GraphShape
 from cate_hf.autoencoders.settings import EncodingSettings, encoding_class
-from cate_hf.core.files import check_run_folder, clear_folder
-from cate_hf.core.interruption import Interrupted, StopRequest
-from cate_hf.core.progress import progress_bar
-from cate_hf.core.run_state import load_state, save_state, state_to_resume
+from cate_hf.core._files import check_run_folder, clear_folder
+from cate_hf.core._interruption import Interrupted, StopRequest
+from cate_hf.core._progress import progress_bar
+from cate_hf.core._run_state import load_state, save_state, state_to_resume
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from cate_hf.benchmarks.base import Benchmark
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-from cate_hf.core.files import check_fetched
-from cate_hf.core.names import Catalog, unknown
-from cate_hf.graphs.columns import TABLE_SUFFIXES
+from cate_hf.core._files import check_fetched
+from cate_hf.core._names import Catalog, unknown
+from cate_hf.graphs._columns import TABLE_SUFFIXES
 from cate_hf.spaces import Space, get_space
 
 CATALOG = Catalog.of_folders("cate_hf.benchmarks", "benchmark", "BENCHMARK", "benchmark")

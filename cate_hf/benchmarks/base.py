@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from cate_hf.graphs._hashes import HashIndex, hash_text
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.hashes import HashIndex, hash_text
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
 

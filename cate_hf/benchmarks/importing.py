@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from cate_hf.benchmarks import load_benchmark
-from cate_hf.core.files import atomic_output, check_fetched, check_output
-from cate_hf.core.names import unknown
-from cate_hf.core.progress import progress_bar
-from cate_hf.graphs.columns import CSV_SUFFIXES
-from cate_hf.graphs.hashes import HashIndex
+from cate_hf.core._files import atomic_output, check_fetched, check_output
+from cate_hf.core._names import unknown
+from cate_hf.core._progress import progress_bar
+from cate_hf.graphs._columns import CSV_SUFFIXES
+from cate_hf.graphs._hashes import HashIndex
 from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space

@@ -28,7 +28,7 @@ from cate_hf.commands import (
     _tables,
 )
 from cate_hf.commands._options import Silent
-from cate_hf.core.progress import no_progress
+from cate_hf.core._progress import no_progress
 
 __all__ = ["VERBS", "Verb"]
 

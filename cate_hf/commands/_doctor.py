@@ -49,10 +49,10 @@ def facts() -> dict[str, Any]:
     from huggingface_hub import constants
 
     from cate_hf import __version__
-    from cate_hf.core.parallel import available_processors, num_threads
-    from cate_hf.core.precision import has_bfloat16
-    from cate_hf.graphs.cache import cache_folder
-    from cate_hf.hub.registry import namespace
+    from cate_hf.core._parallel import available_processors, num_threads
+    from cate_hf.core._precision import has_bfloat16
+    from cate_hf.graphs._cache import cache_folder
+    from cate_hf.hub._registry import namespace
     from cate_hf.publishing.cache import cache_entries
 
     entries = cache_entries()

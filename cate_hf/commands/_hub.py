@@ -141,8 +141,8 @@ def download(
 
       cate download someone/my-encoder --revision v2 --output my_encoder
     """
-    from cate_hf.core.files import check_output
-    from cate_hf.hub.layout import PUBLISHED_FILES
+    from cate_hf.core._files import check_output
+    from cate_hf.hub._layout import PUBLISHED_FILES
     from cate_hf.hub.load import fetch_encoder
     from cate_hf.hub.save import export_checkpoint
 
@@ -174,8 +174,8 @@ def export(
 
       cate export my_encoder my_copy --overwrite
     """
-    from cate_hf.core.files import check_output
-    from cate_hf.hub.layout import PUBLISHED_FILES
+    from cate_hf.core._files import check_output
+    from cate_hf.hub._layout import PUBLISHED_FILES
     from cate_hf.hub.save import export_checkpoint
     from cate_hf.publishing.models import known_folder
 
@@ -233,7 +233,7 @@ def _print_entries(entries: list) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from cate_hf.graphs.cache import cache_folder
+    from cate_hf.graphs._cache import cache_folder
 
     table = Table("name", "kind", title=f"{cache_folder()} and the cache of huggingface_hub", title_justify="left")
     table.add_column("MB", justify="right")

@@ -46,7 +46,7 @@ def show(
 
       cate show my_network.onnx --output network.png
     """
-    from cate_hf.core.files import check_output
+    from cate_hf.core._files import check_output
     from cate_hf.graphs import draw
     from cate_hf.graphs.drawing import check_picture
     from cate_hf.graphs.formats.read import read_architecture

@@ -15,7 +15,7 @@ def spaces(json: Json = False, quiet: Quiet = False) -> None:
       cate spaces
     """
     from cate_hf.benchmarks import CATALOG, benchmark_names
-    from cate_hf.hub.layout import checkpoint_names
+    from cate_hf.hub._layout import checkpoint_names
     from cate_hf.spaces import get_space, space_names
 
     bundled = checkpoint_names()

@@ -31,7 +31,7 @@ def enumerate_space(
 
       cate enumerate darts --sample 10000 --output cells.parquet
     """
-    from cate_hf.core.files import check_output
+    from cate_hf.core._files import check_output
     from cate_hf.graphs.io import write_parquet
     from cate_hf.spaces import get_space
     from cate_hf.spaces.sampling import different

@@ -15,9 +15,9 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cate_hf.graphs._table_arrow import GRAPH_COLUMNS, to_arrow
 from cate_hf.graphs.io import read_parquet, readable_parquet
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, to_arrow
 
 _JOINED_ROWS = 2_048  # pairs that get their architectures at a time
 _SIDES = {"first": "", "second": "pair_"}  # a pair's column → prefix of its architecture's columns, as the model's

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from cate_hf.core.files import atomic_output, sha256_of
+from cate_hf.core._files import atomic_output, sha256_of
 from cate_hf.data._facts import architecture_facts
 from cate_hf.data.pairs import (
     ARCHITECTURES_FILE,
@@ -22,8 +22,8 @@ from cate_hf.data.pairs import (
     default_settings,
     write_splits,
 )
-from cate_hf.graphs.cache import cache_folder
-from cate_hf.graphs.hashes import hash_bytes
+from cate_hf.graphs._cache import cache_folder
+from cate_hf.graphs._hashes import hash_bytes
 from cate_hf.graphs.io import write_parquet
 from cate_hf.spaces import space_names
 from cate_hf.spaces.base import Space

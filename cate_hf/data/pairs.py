@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output, check_output
-from cate_hf.core.names import printable
+from cate_hf.core._files import atomic_output, check_output
+from cate_hf.core._names import printable
 from cate_hf.data._facts import architecture_facts, pair_facts
 from cate_hf.data._pairing import (
     PairSettings,

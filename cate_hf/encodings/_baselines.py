@@ -5,9 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from cate_hf.core.numbers import splitmix64
+from cate_hf.core._numbers import splitmix64
 from cate_hf.encodings.base import BaseEncoding
-from cate_hf.graphs.hashes import hash_bytes
+from cate_hf.graphs._hashes import hash_bytes
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 

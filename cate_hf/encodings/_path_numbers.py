@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from cate_hf.core.compiled import compiled
+from cate_hf.core._compiled import compiled
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 from cate_hf.encodings._nearest import nearest
+from cate_hf.graphs._json_forms import GRAPH_NAMES
+from cate_hf.graphs._table_arrow import column_from_arrow
 from cate_hf.graphs.forms import held_columns
-from cate_hf.graphs.json_forms import GRAPH_NAMES
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.graphs.table_arrow import column_from_arrow
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cate_hf.core.parallel import num_threads
+from cate_hf.core._parallel import num_threads
 from cate_hf.encodings._structure import mean_and_spread
 from cate_hf.encodings.base import BaseEncoding
 from cate_hf.graphs.table import ArchitectureTable

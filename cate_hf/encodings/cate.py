@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.batches import run_on_cores
-from cate_hf.core.names import unknown
-from cate_hf.core.precision import has_bfloat16
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._batches import run_on_cores
+from cate_hf.core._names import unknown
+from cate_hf.core._precision import has_bfloat16
+from cate_hf.core._progress import progress_bar
 from cate_hf.encodings._vectors import VectorMethods, finished
 from cate_hf.graphs.forms import to_table
 from cate_hf.graphs.table import ArchitectureTable
@@ -202,7 +202,7 @@ class Encoder(VectorMethods):
         """
         import tempfile
 
-        from cate_hf.hub.layout import PUBLISHED_FILES
+        from cate_hf.hub._layout import PUBLISHED_FILES
         from cate_hf.hub.upload import upload_folder
 
         with tempfile.TemporaryDirectory(prefix="cate-push-") as temporary:
@@ -287,7 +287,7 @@ def load_encoder(
         raise unknown("backend", backend, BACKENDS)
     import torch
 
-    from cate_hf.hub.layout import SPACE_FILE
+    from cate_hf.hub._layout import SPACE_FILE
     from cate_hf.hub.load import load_model, load_tokenizer, resolve_checkpoint
     from cate_hf.spaces.custom.custom_space import CustomSpace
 

@@ -4,7 +4,7 @@ import os
 import warnings
 
 from cate_hf.encodings.cate import UNIVERSAL
-from cate_hf.hub.layout import checkpoint_names
+from cate_hf.hub._layout import checkpoint_names
 
 __all__ = ["default_encoder"]
 

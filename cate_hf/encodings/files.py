@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from cate_hf.core.files import atomic_output, check_output
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._files import atomic_output, check_output
+from cate_hf.core._progress import progress_bar
 from cate_hf.encodings.defaults import default_encoder
 from cate_hf.encodings.inputs import rows_for
-from cate_hf.graphs.hashes import HashIndex
+from cate_hf.graphs._hashes import HashIndex
+from cate_hf.graphs._table_arrow import GRAPH_COLUMNS, column_from_arrow, to_arrow
 from cate_hf.graphs.io import write_groups
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, column_from_arrow, to_arrow
 from cate_hf.spaces import get_space
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def read_encoded(
     """
     import pyarrow.parquet as pq
 
-    from cate_hf.graphs.table_arrow import from_arrow
+    from cate_hf.graphs._table_arrow import from_arrow
 
     hashes, encodings = _encoding_columns(path)
     names = set(pq.read_schema(path).names)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cate_hf.core.files import sha256_of
+from cate_hf.core._files import sha256_of
 from cate_hf.encodings.universal import as_table
+from cate_hf.graphs._hashes import check_hashes, hash_bytes, hash_text, is_hash
 from cate_hf.graphs.graph_hash import graph_hashes
-from cate_hf.graphs.hashes import check_hashes, hash_bytes, hash_text, is_hash
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces.mixed import MixedSpace
 
@@ -48,7 +48,7 @@ class TableRows:
     cells = 1
 
     def __init__(self, table: ArchitectureTable, understood: str = ""):
-        from cate_hf.graphs.table_arrow import object_types
+        from cate_hf.graphs._table_arrow import object_types
 
         self.understood = understood
         self.table = table
@@ -67,7 +67,7 @@ class TableRows:
 
     def parts(self, start: int, stop: int, size: int) -> Iterator[Part]:
         """Rows start .. stop - 1, `size` at a time; one part without rows where there are none."""
-        from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, to_arrow
+        from cate_hf.graphs._table_arrow import GRAPH_COLUMNS, to_arrow
 
         for first in range(start, max(stop, start + 1), size):
             rows = slice(first, min(first + size, stop))
@@ -176,8 +176,8 @@ class PairRows:
 
 def holds_pairs(path: str | os.PathLike) -> bool:
     """Whether a Parquet file has the two columns of cells, and none of single architectures."""
+    from cate_hf.graphs._table_arrow import GRAPH_COLUMNS
     from cate_hf.graphs.io import readable_parquet
-    from cate_hf.graphs.table_arrow import GRAPH_COLUMNS
 
     with readable_parquet(path) as file:
         names = file.schema_arrow.names
@@ -260,7 +260,7 @@ def _check_vocabulary(vocabulary: tuple[str, ...], own: "Space", model: str | os
 
 
 def given_hashes(others: "pa.Table") -> np.ndarray | None:
-    from cate_hf.graphs.table_arrow import column_from_arrow
+    from cate_hf.graphs._table_arrow import column_from_arrow
 
     return column_from_arrow(others["hash"]) if "hash" in others.column_names else None
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output, check_fetched, check_output
-from cate_hf.core.names import printable
-from cate_hf.core.parallel import num_threads
-from cate_hf.graphs.cache import cache_folder
+from cate_hf.core._files import atomic_output, check_fetched, check_output
+from cate_hf.core._names import printable
+from cate_hf.core._parallel import num_threads
+from cate_hf.graphs._cache import cache_folder
 
 if TYPE_CHECKING:
     from cate_hf.encodings.cate import Encoder

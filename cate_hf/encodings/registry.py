@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cate_hf.core.names import Catalog, unknown
+from cate_hf.core._names import Catalog, unknown
 from cate_hf.encodings.base import Encoding
 from cate_hf.spaces import Space, get_space
 
@@ -23,8 +23,8 @@ _OWN = {
     "path-categorical-truncated": "cate_hf.encodings._paths:TruncatedCategoricalPathEncoding",
     "path-continuous": "cate_hf.encodings._paths:ContinuousPathEncoding",
     "path-continuous-truncated": "cate_hf.encodings._paths:TruncatedContinuousPathEncoding",
-    "d-vae": "cate_hf.autoencoders.dvae:DVaeEncoding",
-    "arch2vec": "cate_hf.autoencoders.arch2vec:Arch2VecEncoding",
+    "d-vae": "cate_hf.autoencoders._dvae:DVaeEncoding",
+    "arch2vec": "cate_hf.autoencoders._arch2vec:Arch2VecEncoding",
     "cate": "cate_hf.encodings._checkpoint:default_encoding",
     "structure": "cate_hf.encodings._structure:StructureEncoding",
     "zero-cost": "cate_hf.encodings._zero_cost:ZeroCostEncoding",
@@ -85,8 +85,8 @@ def _find(name: str | os.PathLike) -> Callable[..., Encoding] | None:
     if name in CATALOG.names():
         return CATALOG.get(str(name))
     from cate_hf.encodings.folders import saved_encoding
+    from cate_hf.hub._layout import checkpoint_names
     from cate_hf.hub.download import is_repo_id
-    from cate_hf.hub.layout import checkpoint_names
 
     if kind := saved_encoding(name):
         return partial(CATALOG.get(kind), model=name)

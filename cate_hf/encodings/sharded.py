@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cate_hf.core.files import atomic_output, check_output
-from cate_hf.core.launching import main_process_first, on_main_process, wait_for_all
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._files import atomic_output, check_output
+from cate_hf.core._launching import main_process_first, on_main_process, wait_for_all
+from cate_hf.core._progress import progress_bar
 from cate_hf.encodings.files import ROW_GROUP, encoded_parts, encoder_and_rows
 from cate_hf.graphs.io import PARQUET_SUFFIXES, readable_parquet, write_groups
 

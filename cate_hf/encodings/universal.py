@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.names import unknown
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._names import unknown
+from cate_hf.core._progress import progress_bar
 from cate_hf.encodings._operation_names import KINDS, NUM_NUMBERS, describe_all, kind_of
 from cate_hf.encodings._structure import mean_and_spread
 from cate_hf.encodings._vectors import VectorMethods, finished

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 from cate_hf.surrogates.measures import measures as common_measures
 
 SPLIT_SEED = 20210218  # of the test architectures, the same for every encoding

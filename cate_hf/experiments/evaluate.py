@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.core.files import atomic_output
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._files import atomic_output
+from cate_hf.core._progress import progress_bar
 from cate_hf.experiments._geometry import HEADINGS, geometry
 from cate_hf.experiments._prediction import NAMES, TEST_SIZE, best, check_labels, mean_and_spread, predict, to_target
 from cate_hf.experiments.grid import slug

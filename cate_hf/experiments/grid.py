@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.core.files import atomic_output
-from cate_hf.core.parallel import num_threads
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._files import atomic_output
+from cate_hf.core._parallel import num_threads
+from cate_hf.core._progress import progress_bar
 from cate_hf.encodings import Encoding, encoding_names, get_encoding
 from cate_hf.experiments._ray_tasks import check_ray, run_on_ray
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings, check_folder, select

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output
-from cate_hf.core.names import unknown
+from cate_hf.core._files import atomic_output
+from cate_hf.core._names import unknown
 from cate_hf.graphs.table import ArchitectureTable
 
 __all__ = ["principal_map"]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._files import atomic_output
+from cate_hf.core._progress import progress_bar
 from cate_hf.experiments._prediction import best, check_labels, predict, split
-from cate_hf.graphs.node_order import canonical_wiring
+from cate_hf.graphs._node_order import canonical_wiring
 from cate_hf.graphs.table import PADDING, ArchitectureTable, parts_of
 from cate_hf.search.run import encode_candidates
 from cate_hf.spaces import Space, get_space

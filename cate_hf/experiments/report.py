@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output
+from cate_hf.core._files import atomic_output
 from cate_hf.experiments.grid import read_trials, slug
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings
 from cate_hf.search.run import at_checkpoints

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output
+from cate_hf.core._files import atomic_output
 from cate_hf.graphs.conditions import parse_where, where_rows
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search import parse_algorithm
@@ -171,7 +171,7 @@ def preset(name: str, as_reference: bool = False, **overrides: Any) -> CompareSe
     Raises:
         ValueError: an unknown name, or a preset in which the reference has the same candidates.
     """
-    from cate_hf.core.names import unknown
+    from cate_hf.core._names import unknown
 
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from cate_hf.core.compiled import compiled
+from cate_hf.core._compiled import compiled
 
 LANES = 16
 

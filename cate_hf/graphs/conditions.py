@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 from cate_hf.graphs.table import ArchitectureTable
 
 _SIZES = ("nodes", "edges")

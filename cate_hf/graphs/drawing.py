@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output
+from cate_hf.core._files import atomic_output
 from cate_hf.graphs.architecture import Architecture
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.graphs._json_forms import GRAPH_NAMES
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.json_forms import GRAPH_NAMES
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def held_columns(value: Any) -> "pa.Table | None":
 
 
 def _of_dataset(dataset: Any) -> "pa.Table":
-    from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, from_dataset, to_arrow
+    from cate_hf.graphs._table_arrow import GRAPH_COLUMNS, from_dataset, to_arrow
 
     if {*GRAPH_COLUMNS} <= {*(dataset.features or {})} and "names" in str(dataset.features["operations"]):
         return to_arrow(from_dataset(dataset).replace_columns({}))
@@ -146,8 +146,8 @@ def _to_lists(value: Any) -> Any:
 def _of_columns(
     columns: "pa.Table", vocabulary: Sequence[str] | None, source: str, parse: Parse | None
 ) -> ArchitectureTable:
-    from cate_hf.graphs.graph_columns import plain_columns
-    from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, from_arrow
+    from cate_hf.graphs._graph_columns import plain_columns
+    from cate_hf.graphs._table_arrow import GRAPH_COLUMNS, from_arrow
 
     plain, _ = plain_columns(columns, source)
     names = plain.column_names

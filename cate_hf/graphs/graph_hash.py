@@ -20,9 +20,9 @@ from hashlib import blake2b
 
 import numpy as np
 
-from cate_hf.core.compiled import compiled, mix
-from cate_hf.core.parallel import over_chunks
-from cate_hf.graphs.hashes import hash_text
+from cate_hf.core._compiled import compiled, mix
+from cate_hf.core._parallel import over_chunks
+from cate_hf.graphs._hashes import hash_text
 from cate_hf.graphs.table import ArchitectureTable
 
 _CHUNK = 8192

@@ -10,10 +10,10 @@ from hashlib import md5
 
 import numpy as np
 
-from cate_hf.core.compiled import compiled
-from cate_hf.core.parallel import over_chunks
+from cate_hf.core._compiled import compiled
+from cate_hf.core._parallel import over_chunks
+from cate_hf.graphs._hashes import hash_text
 from cate_hf.graphs._md5 import LANES, digest_batch, digests, pad
-from cate_hf.graphs.hashes import hash_text
 
 
 def _digest(text: str) -> str:

@@ -16,14 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cate_hf.core.files import atomic_output, check_fetched
-from cate_hf.core.names import printable
-from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.columns import JSON_SUFFIXES, PARQUET_SUFFIXES, TABLE_SUFFIXES, read_columns
-from cate_hf.graphs.graph_columns import plain_columns
-from cate_hf.graphs.hashes import hash_bytes, hash_text
-from cate_hf.graphs.table import ArchitectureTable, unknown_operation
-from cate_hf.graphs.table_arrow import (
+from cate_hf.core._files import atomic_output, check_fetched
+from cate_hf.core._names import printable
+from cate_hf.graphs._columns import JSON_SUFFIXES, PARQUET_SUFFIXES, TABLE_SUFFIXES, read_columns
+from cate_hf.graphs._graph_columns import plain_columns
+from cate_hf.graphs._hashes import hash_bytes, hash_text
+from cate_hf.graphs._table_arrow import (
     GRAPH_COLUMNS,
     PART_ROWS,
     VOCABULARY_KEY,
@@ -35,6 +33,8 @@ from cate_hf.graphs.table_arrow import (
     object_types,
     to_arrow,
 )
+from cate_hf.graphs.architecture import Architecture
+from cate_hf.graphs.table import ArchitectureTable, unknown_operation
 
 if TYPE_CHECKING:
     import datasets

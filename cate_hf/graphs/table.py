@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from cate_hf.graphs._hashes import hash_text
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.hashes import hash_text
 
 PADDING = 255
 """Operation code of an unused position."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cate_hf.core.names import printable
-from cate_hf.hub.checks_files import CheckpointError, read_object, shown
+from cate_hf.core._names import printable
+from cate_hf.hub._checks_files import CheckpointError, read_object, shown
 from cate_hf.spaces.custom import MAX_NODES
 
 CONFIG, VOCABULARY, TOKENIZER_CONFIG = "config.json", "vocab.json", "tokenizer_config.json"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.core.files import check_fetched
-from cate_hf.hub.checks_files import CheckpointError, parse_json, read_object, shown
-from cate_hf.hub.layout import WEIGHTS
+from cate_hf.core._files import check_fetched
+from cate_hf.hub._checks_files import CheckpointError, parse_json, read_object, shown
+from cate_hf.hub._layout import WEIGHTS
 
 INDEX = f"{WEIGHTS}.index.json"
 MAX_HEADER_BYTES = 10_000_000

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TypeVar
 
-from cate_hf.core.names import unknown
-from cate_hf.hub.card_templates import render_template
+from cate_hf.core._names import unknown
+from cate_hf.hub._card_templates import render_template
 
 __all__ = ["CARD_DIGEST", "PARAMETERS", "ModelCardFacts", "card_digest", "render_dataset_card", "render_model_card"]
 

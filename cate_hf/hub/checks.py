@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cate_hf.hub._checks_config import check_config, check_tokenizer, make_config, one_line
+from cate_hf.hub._checks_files import CheckpointError, check_entries, pickled_weights, shown
 from cate_hf.hub._checks_weights import INDEX, check_shapes, check_values, stored_tensors
-from cate_hf.hub.checks_files import CheckpointError, check_entries, pickled_weights, shown
-from cate_hf.hub.layout import MODEL_CLASSES, SPACE_FILE, WEIGHTS
+from cate_hf.hub._layout import MODEL_CLASSES, SPACE_FILE, WEIGHTS
 
 if TYPE_CHECKING:
     from cate_hf.modeling import CateConfig

@@ -10,8 +10,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from cate_hf.core.files import check_fetched, check_output
-from cate_hf.core.names import printable
+from cate_hf.core._files import check_fetched, check_output
+from cate_hf.core._names import printable
 from cate_hf.spaces import get_space
 
 __all__ = ["convert_reference"]
@@ -42,7 +42,7 @@ def convert_reference(file: str | os.PathLike, output_dir: str | os.PathLike, ov
     Raises:
         ValueError: not such a file, or its weights are missing, of the wrong shape, unknown or not finite.
     """
-    from cate_hf.hub.layout import OWN_FILES
+    from cate_hf.hub._layout import OWN_FILES
     from cate_hf.hub.save import save_checkpoint
     from cate_hf.modeling import CateForPreTraining
     from cate_hf.tokenization import CateTokenizer

@@ -12,11 +12,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cate_hf.core.files import sha256_of
-from cate_hf.hub.checks_files import PICKLES, check_repo_names
+from cate_hf.core._files import sha256_of
+from cate_hf.hub._checks_files import PICKLES, check_repo_names
+from cate_hf.hub._layout import OWN_FILES
+from cate_hf.hub._registry import registered_encoders
 from cate_hf.hub.errors import HubError, hub_errors
-from cate_hf.hub.layout import OWN_FILES
-from cate_hf.hub.registry import registered_encoders
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelInfo

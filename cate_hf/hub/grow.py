@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.load import load_model, resolve_checkpoint
 from cate_hf.hub.save import save_checkpoint

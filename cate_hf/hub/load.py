@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cate_hf.core.names import nearest, unknown
+from cate_hf.core._names import nearest, unknown
 from cate_hf.hub._checks_config import VOCABULARY
+from cate_hf.hub._checks_files import shown
+from cate_hf.hub._layout import WEIGHTS, bundled_path, checkpoint_names
+from cate_hf.hub._registry import registered_encoders
 from cate_hf.hub.checks import check_checkpoint_folder
-from cate_hf.hub.checks_files import shown
 from cate_hf.hub.download import cached_checkpoint, download_encoder, is_repo_id
 from cate_hf.hub.errors import HubError
-from cate_hf.hub.layout import WEIGHTS, bundled_path, checkpoint_names
-from cate_hf.hub.registry import registered_encoders
 
 __all__ = ["checkpoint_path", "fetch_encoder", "load_model", "load_tokenizer", "resolve_checkpoint"]
 _TOKENIZER_SETTINGS = ("alias_special_ids", "pad_to", "model_max_length")

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from cate_hf.core.files import atomic_output
-from cate_hf.hub.cards import ModelCardFacts, facts_text, render_model_card
-from cate_hf.hub.checks import check_checkpoint_folder
-from cate_hf.hub.layout import (
+from cate_hf.core._files import atomic_output
+from cate_hf.hub._layout import (
     CARD,
     CARD_FACTS,
     OWN_FILES,
@@ -18,6 +16,8 @@ from cate_hf.hub.layout import (
     add_remote_code,
     remove_remote_code,
 )
+from cate_hf.hub.cards import ModelCardFacts, facts_text, render_model_card
+from cate_hf.hub.checks import check_checkpoint_folder
 from cate_hf.hub.load import quiet_transformers
 
 __all__ = ["copy_files", "export_checkpoint", "save_checkpoint"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.files import digest_of
+from cate_hf.core._files import digest_of
 from cate_hf.search import parse_algorithm
 from cate_hf.search.run import encode_candidates
 from cate_hf.spaces import get_space

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.core.names import unknown
-from cate_hf.graphs.node_order import canonical_wiring
+from cate_hf.core._names import unknown
+from cate_hf.graphs._node_order import canonical_wiring
 from cate_hf.statistics.structure import structure, structure_names
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Features:
         statistics: "structure", with "both" those of the network at initialisation too, or "none".
         encoder: whose encodings are added; None for none.
         initialisations: networks an architecture, over which statistics at initialisation are averaged.
-        wiring: whether the canonical adjacency is added (`cate_hf.graphs.node_order`), in a space where it has at most
+        wiring: whether the canonical adjacency is added (`cate_hf.graphs._node_order`), in a space where it has at most
             1,024 numbers.
         cells: how many an architecture has, whose features stand side by side.
         auxiliary: what else is known of architectures; None for nothing.

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output, check_output
+from cate_hf.core._files import atomic_output, check_output
 from cate_hf.encodings.universal import UniversalEncoder
 from cate_hf.graphs.io import write_parquet
-from cate_hf.hub.layout import OWN_FILES, SPACE_FILE
+from cate_hf.hub._layout import OWN_FILES, SPACE_FILE
 from cate_hf.hub.save import save_checkpoint
 from cate_hf.predictor._assemble import assemble
 from cate_hf.predictor.card import draw_residuals, render_card

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._progress import progress_bar
 from cate_hf.predictor._combine import NORMAL, SPREAD_OF_STARTS, Combination
 from cate_hf.predictor._labels import TEXT, Labels, as_labels
 from cate_hf.predictor._simple import (

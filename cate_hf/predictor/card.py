@@ -26,7 +26,7 @@ def render_card(predictor: "Predictor", repository: str | None = None, picture: 
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    from cate_hf.hub.card_templates import render_template
+    from cate_hf.hub._card_templates import render_template
 
     facts, space = predictor.facts, predictor.space
     report = facts.get("report") or {}

@@ -82,7 +82,7 @@ def draw_explanation(
     """
     from matplotlib.figure import Figure
 
-    from cate_hf.core.files import atomic_output
+    from cate_hf.core._files import atomic_output
     from cate_hf.graphs.drawing import check_picture, draw
 
     check_picture(file)

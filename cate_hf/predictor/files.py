@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.core.files import check_fetched
+from cate_hf.core._files import check_fetched
 from cate_hf.graphs.io import read_parquet
 from cate_hf.predictor._assemble import take_apart
 from cate_hf.predictor._auxiliary import Auxiliary
@@ -37,7 +37,7 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
         ValueError: no such folder, one that holds no predictor, or a damaged one; it says what is wrong.
     """
     from cate_hf.encodings.cate import Encoder
-    from cate_hf.hub.layout import SPACE_FILE
+    from cate_hf.hub._layout import SPACE_FILE
     from cate_hf.hub.load import load_model, load_tokenizer
     from cate_hf.modeling.modeling_cate import CateForSequenceClassification, CateModel
     from cate_hf.spaces import get_space

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
-from cate_hf.core.files import check_output
-from cate_hf.hub.layout import OWN_FILES
+from cate_hf.core._files import check_output
+from cate_hf.hub._layout import OWN_FILES
 from cate_hf.predictor._labels import LEAST_LABELS
 from cate_hf.predictor._save import EXTRA_FILES
 from cate_hf.predictor.fit import fit_predictor

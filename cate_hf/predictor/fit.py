@@ -159,7 +159,7 @@ def _encoder(encoder: Any, space: Any, members: int | None) -> "Encoder | Univer
     """The encoder that was given, the one bundled for the space, or the universal one; None where none is needed."""
     from cate_hf.encodings.cate import Encoder, load_encoder
     from cate_hf.encodings.defaults import default_encoder
-    from cate_hf.hub.layout import checkpoint_names
+    from cate_hf.hub._layout import checkpoint_names
 
     if isinstance(encoder, Encoder | UniversalEncoder):
         return encoder

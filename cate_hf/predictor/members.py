@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 
 if TYPE_CHECKING:
     import torch
@@ -239,7 +239,7 @@ def predict_members(
     """(K, N, T) float32 standardised scores of each member."""
     import torch
 
-    from cate_hf.core.batches import run_on_cores
+    from cate_hf.core._batches import run_on_cores
 
     targets = models[0].classifier.out_features
     scores = np.empty((len(models), len(table), targets), np.float32)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from cate_hf.core.names import unknown
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._names import unknown
+from cate_hf.core._progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.predictor._combine import NORMAL, Combination
 from cate_hf.predictor._features import Features

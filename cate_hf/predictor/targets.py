@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 
 __all__ = ["Target"]
 

@@ -5,8 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cate_hf.core.names import unknown
-from cate_hf.graphs.cache import cache_folder
+from cate_hf.core._names import unknown
+from cate_hf.graphs._cache import cache_folder
 
 __all__ = ["cache_entries", "remove_entries"]
 

@@ -7,6 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from cate_hf.hub._checks_files import CheckpointError, read_object
+from cate_hf.hub._layout import CARD, CARD_FACTS
 from cate_hf.hub.cards import (
     CARD_DIGEST,
     PARAMETERS,
@@ -15,8 +17,6 @@ from cate_hf.hub.cards import (
     render_dataset_card,
     render_model_card,
 )
-from cate_hf.hub.checks_files import CheckpointError, read_object
-from cate_hf.hub.layout import CARD, CARD_FACTS
 
 __all__ = ["check_card", "render_checkpoint_card", "render_pairs_card", "write_card"]
 
@@ -151,7 +151,7 @@ def is_as_rendered(folder: Path, card: str, rendered: str) -> bool:
 
 def write_card(folder: str | Path, text: str, more: Mapping[str, Any] | None = None) -> Path:
     """Put a rendered card in its place, whole or not at all, and the facts that it was given beside the others."""
-    from cate_hf.core.files import atomic_output
+    from cate_hf.core._files import atomic_output
 
     path, facts_path = Path(folder) / CARD, Path(folder) / CARD_FACTS
     with atomic_output(path, overwrite=True) as temporary:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cate_hf.hub._checks_files import CheckpointError
+from cate_hf.hub._layout import CARD_FACTS, checkpoint_names
+from cate_hf.hub._registry import registered_encoders
 from cate_hf.hub.checks import check_checkpoint_folder
-from cate_hf.hub.checks_files import CheckpointError
 from cate_hf.hub.download import cached_checkpoint
-from cate_hf.hub.layout import CARD_FACTS, checkpoint_names
 from cate_hf.hub.load import checkpoint_path, resolve_checkpoint
-from cate_hf.hub.registry import registered_encoders
 from cate_hf.predictor.files import predictor_names, predictor_path
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._progress import progress_bar
 from cate_hf.graphs.io import read_parquet
+from cate_hf.hub._checks_code import foreign_code
+from cate_hf.hub._checks_files import pickled_weights
+from cate_hf.hub._layout import PUBLISHED_FILES, add_remote_code
 from cate_hf.hub.checks import check_checkpoint_folder
-from cate_hf.hub.checks_code import foreign_code
-from cate_hf.hub.checks_files import pickled_weights
 from cate_hf.hub.download import is_repo_id
 from cate_hf.hub.errors import without_secrets
-from cate_hf.hub.layout import PUBLISHED_FILES, add_remote_code
 from cate_hf.hub.save import copy_files
 from cate_hf.hub.upload import upload_folder
 from cate_hf.publishing.card_files import CARD, check_card, is_as_rendered, render_checkpoint_card, render_pairs_card

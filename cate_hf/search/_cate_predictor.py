@@ -84,7 +84,7 @@ class CatePredictor(Rounds, Stepping):
         self._pool: np.ndarray | None = None  # (M,) rows that were liked then, and others
         if self.settings["predictors"] == "ensemble":
             from cate_hf.encodings.cate import load_encoder
-            from cate_hf.hub.layout import checkpoint_names
+            from cate_hf.hub._layout import checkpoint_names
 
             if self.space.name not in checkpoint_names():
                 raise ValueError(

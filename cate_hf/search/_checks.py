@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 
 
 def check_settings(

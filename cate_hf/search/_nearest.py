@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cate_hf.core.parallel import over_chunks
+from cate_hf.core._parallel import over_chunks
 
 _LIST = 256  # neighbours kept of a row
 _CHUNK = 32_768

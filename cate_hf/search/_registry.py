@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from cate_hf.core.names import Catalog
+from cate_hf.core._names import Catalog
 
 if TYPE_CHECKING:
     from cate_hf.search.base import Optimizer

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cate_hf.core.parallel import one_thread_a_product
+from cate_hf.core._parallel import one_thread_a_product
 from cate_hf.search.base import Optimizer
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cate_hf.graphs.hashes import HashIndex
+from cate_hf.graphs._hashes import HashIndex
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search._checks import check_encodings, check_settings
 

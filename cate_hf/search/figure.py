@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output
+from cate_hf.core._files import atomic_output
 
 if TYPE_CHECKING:
     from cate_hf.predictor import Predictor

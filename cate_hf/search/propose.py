@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._files import atomic_output
+from cate_hf.core._progress import progress_bar
 from cate_hf.graphs.conditions import gaps, parse_where, sizes
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.benchmarks import Benchmark, find_benchmark
-from cate_hf.core.files import atomic_output, check_output
+from cate_hf.core._files import atomic_output, check_output
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.search._fidelities import measure_by_halving
 from cate_hf.search._registry import parse_algorithm

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output, check_output
-from cate_hf.graphs.hashes import hash_bytes
+from cate_hf.core._files import atomic_output, check_output
+from cate_hf.graphs._hashes import hash_bytes
 from cate_hf.search._registry import get_algorithm
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.names import RowError
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._names import RowError
+from cate_hf.core._progress import progress_bar
+from cate_hf.graphs._hashes import HashIndex, is_hash
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.hashes import HashIndex, is_hash
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:

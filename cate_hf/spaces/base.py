@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.names import RowError
-from cate_hf.graphs.cache import cached_table
+from cate_hf.core._names import RowError
+from cate_hf.graphs._cache import cached_table
+from cate_hf.graphs._hashes import check_hashes
+from cate_hf.graphs._pruning import prune_many
 from cate_hf.graphs.forms import as_item, to_table
-from cate_hf.graphs.hashes import check_hashes
-from cate_hf.graphs.pruning import prune_many
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import _steps as steps
 from cate_hf.spaces._parsing import parse_different

@@ -3,7 +3,7 @@
 import os
 from functools import lru_cache
 
-from cate_hf.core.names import Catalog
+from cate_hf.core._names import Catalog
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.mixed import SEPARATOR, MixedSpace
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._progress import progress_bar
+from cate_hf.graphs._columns import read_columns
+from cate_hf.graphs._graph_columns import plain_columns
+from cate_hf.graphs._hashes import check_hashes, hash_text
+from cate_hf.graphs._json_forms import GRAPH_NAMES
+from cate_hf.graphs._table_arrow import GRAPH_COLUMNS, column_from_arrow, from_arrow
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.columns import read_columns
-from cate_hf.graphs.graph_columns import plain_columns
-from cate_hf.graphs.hashes import check_hashes, hash_text
-from cate_hf.graphs.json_forms import GRAPH_NAMES
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, column_from_arrow, from_arrow
 from cate_hf.spaces import Space
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def read_rows(
     """The hash of each row, (N,); its architecture (N rows, without columns), None where only hashes are given; and
     remarks on what the columns were understood as.
 
-    Columns: `operations` and `adjacency` in any form of `cate_hf.graphs.graph_columns`; else `architecture`, text that
+    Columns: `operations` and `adjacency` in any form of `cate_hf.graphs._graph_columns`; else `architecture`, text that
     `space.parse` reads; else `hash`. A hash beside an architecture must be its hash.
 
     Raises:

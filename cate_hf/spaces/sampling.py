@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._progress import progress_bar
 from cate_hf.graphs.table import ArchitectureTable
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ comes from what is known of each node's successors. A row takes about (edges · 
 
 import numpy as np
 
-from cate_hf.core.compiled import compiled
-from cate_hf.core.parallel import over_chunks
+from cate_hf.core._compiled import compiled
+from cate_hf.core._parallel import over_chunks
 
 _CHUNK = 8192
 NO_OPERATION, TRANSPARENT = -1, -2

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.core.files import atomic_output
+from cate_hf.core._files import atomic_output
+from cate_hf.graphs._table_arrow import fixed_binary
 from cate_hf.graphs.io import readable_parquet, write_groups
-from cate_hf.graphs.table_arrow import fixed_binary
 
 _MOST_FILES = 32  # before they are made one
 _ATTEMPTS = 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.parallel import num_threads
+from cate_hf.core._parallel import num_threads
 
 if TYPE_CHECKING:
     from cate_hf.graphs.table import ArchitectureTable

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.core.files import check_output
-from cate_hf.core.names import unknown
-from cate_hf.graphs.hashes import check_hashes
+from cate_hf.core._files import check_output
+from cate_hf.core._names import unknown
+from cate_hf.graphs._hashes import check_hashes
 from cate_hf.graphs.io import read_architectures, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space, space_names

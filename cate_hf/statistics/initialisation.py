@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.progress import progress_bar
-from cate_hf.graphs.cache import cache_folder
+from cate_hf.core._progress import progress_bar
+from cate_hf.graphs._cache import cache_folder
 from cate_hf.statistics._shards import Shards
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def initialisation(
 
     Args:
         table: N architectures that are of the space.
-        jobs: processes, of one thread each; `cate_hf.core.parallel.num_threads()` when None.
+        jobs: processes, of one thread each; `cate_hf.core._parallel.num_threads()` when None.
         progress: draw a progress bar.
 
     Returns:

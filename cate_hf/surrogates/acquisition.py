@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import erfcx, log_ndtr
 
-from cate_hf.core.parallel import over_chunks
+from cate_hf.core._parallel import over_chunks
 
 __all__ = ["Surrogate", "log_expected_improvement", "most_expected_improvement"]
 

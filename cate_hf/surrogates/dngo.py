@@ -4,7 +4,7 @@ Bayesian linear regression on its hidden layer.
 
 import numpy as np
 
-from cate_hf.core.parallel import over_chunks
+from cate_hf.core._parallel import over_chunks
 from cate_hf.surrogates._regression import BayesianLinearRegression
 from cate_hf.surrogates.network import CHUNK, Network, Training
 

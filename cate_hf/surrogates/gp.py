@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cate_hf.core.parallel import over_chunks
+from cate_hf.core._parallel import over_chunks
 from cate_hf.surrogates.network import standard
 
 __all__ = ["GaussianProcess", "screening_means"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cate_hf.core.parallel import over_chunks
+from cate_hf.core._parallel import over_chunks
 from cate_hf.surrogates.gp import GaussianProcess
 
 __all__ = ["MultiTargetGaussianProcess"]

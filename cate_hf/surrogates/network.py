@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cate_hf.core.compiled import compiled
-from cate_hf.core.parallel import over_chunks
+from cate_hf.core._compiled import compiled
+from cate_hf.core._parallel import over_chunks
 
 __all__ = ["Network", "Training", "fit_networks"]
 

@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from cate_hf.core.launching import LineParser
+from cate_hf.core._launching import LineParser
 from cate_hf.spaces.mixed import SEPARATOR
 from cate_hf.training.settings import PRESETS, PretrainSettings, RunOptions
 

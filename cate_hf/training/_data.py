@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 from cate_hf.data.pairs import SPLITS, build_pairs, default_settings, read_pairs
 from cate_hf.encodings.inputs import checked_architectures
 from cate_hf.graphs.io import read_architectures

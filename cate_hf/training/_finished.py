@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cate_hf.core.files import atomic_output
+from cate_hf.core._files import atomic_output
 from cate_hf.hub.save import save_checkpoint
 from cate_hf.training._setup import finish_encoding
 

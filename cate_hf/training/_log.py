@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cate_hf.core.files import atomic_output
+from cate_hf.core._files import atomic_output
 
 
 class RunLog:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cate_hf.core.launching import on_main_process
+from cate_hf.core._launching import on_main_process
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -11,10 +11,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
-from cate_hf.core.console import any_console
-from cate_hf.core.interruption import INTERRUPTED, Interrupted
-from cate_hf.core.launching import check_launch, check_sharding, check_tracker, share_threads
-from cate_hf.core.precision import has_bfloat16
+from cate_hf.core._console import any_console
+from cate_hf.core._interruption import INTERRUPTED, Interrupted
+from cate_hf.core._launching import check_launch, check_sharding, check_tracker, share_threads
+from cate_hf.core._precision import has_bfloat16
 from cate_hf.training._arguments import parse
 from cate_hf.training.run import pretrain
 from cate_hf.training.settings import PretrainSettings

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from cate_hf.core.files import check_run_folder, clear_folder, digest_of
-from cate_hf.core.interruption import Interrupted, StopRequest
-from cate_hf.core.launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
-from cate_hf.core.run_state import latest_state, load_state, save_state, state_to_resume
-from cate_hf.hub.layout import OWN_FILES
+from cate_hf.core._files import check_run_folder, clear_folder, digest_of
+from cate_hf.core._interruption import Interrupted, StopRequest
+from cate_hf.core._launching import lost_processes_told, main_process_first, on_main_process, wait_for_all
+from cate_hf.core._run_state import latest_state, load_state, save_state, state_to_resume
+from cate_hf.hub._layout import OWN_FILES
 from cate_hf.kernels import use_kernels
 from cate_hf.modeling import CateForPreTraining
 from cate_hf.spaces import get_space

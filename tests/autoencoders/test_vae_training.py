@@ -20,7 +20,7 @@ from cate_hf.autoencoders import settings as encoding_settings
 from cate_hf.autoencoders.settings import RECIPES, EncodingSettings
 from cate_hf.autoencoders.training import EncodingTraining, train_to_folder
 from cate_hf.commands._pretraining import figures_table
-from cate_hf.core.interruption import Interrupted
+from cate_hf.core._interruption import Interrupted
 from cate_hf.encodings import get_encoding
 from tests.encodings.conftest import TINY, space_of
 
@@ -170,7 +170,7 @@ from functools import partial
 from cate_hf.autoencoders import _figures as vae_figures
 from cate_hf.autoencoders.training import train_to_folder
 from cate_hf.commands._pretraining import figures_table
-from cate_hf.core.interruption import Interrupted
+from cate_hf.core._interruption import Interrupted
 vae_figures.measure = partial(vae_figures.measure, points=20)
 try:
     train_to_folder(sys.argv[1], sys.argv[2], sys.argv[3], resume="--resume" in sys.argv, save_every=3,

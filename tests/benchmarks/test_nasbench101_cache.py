@@ -16,7 +16,7 @@ from cate_hf import get_space, load_benchmark
 from cate_hf.benchmarks.nasbench101 import _cache as nasbench101_cache
 from cate_hf.benchmarks.nasbench101._records import FIELDS
 from cate_hf.benchmarks.nasbench101._run_results import RunResults
-from cate_hf.graphs.cache import cache_folder
+from cate_hf.graphs._cache import cache_folder
 from tests import nasbench101_file as file
 
 SPACE = get_space("nasbench101")

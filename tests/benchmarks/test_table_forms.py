@@ -275,7 +275,7 @@ def test_architectures_alone_are_read_from_the_same_forms(form, tmp_path):
 
 
 def test_what_may_be_thousands_is_no_decimal(tmp_path):
-    from cate_hf.graphs.columns import read_columns
+    from cate_hf.graphs._columns import read_columns
 
     path = tmp_path / "t.csv"
     path.write_text("a;b;c;d\n1,234;0,234;1,5e-3;x\n12,345;1,5;2;1,5\n")

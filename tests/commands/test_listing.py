@@ -11,7 +11,7 @@ from cate_hf.cli import main
 from cate_hf.commands import VERBS
 from cate_hf.commands._doctor import EXTRAS
 from cate_hf.graphs import write_parquet
-from cate_hf.graphs.cache import CACHE_VARIABLE
+from cate_hf.graphs._cache import CACHE_VARIABLE
 from tests.tiny import CELLS, PLAIN, save_tiny
 
 

@@ -11,7 +11,7 @@ from cate_hf.cli import main
 from cate_hf.data import load_architectures
 from cate_hf.data.pairs import read_pairs
 from cate_hf.graphs import read_parquet
-from cate_hf.graphs.cache import CACHE_VARIABLE
+from cate_hf.graphs._cache import CACHE_VARIABLE
 
 SMALL = "name: small\noperations: {conv: {latency: 1.5}, pool: {latency: 0.25}}\nnodes: [2, 5]\nedges: [1, 6]\n"
 WIDE = "name: wide\noperations: [a, b, c]\nnodes: [2, 20]\npool: 300\n"

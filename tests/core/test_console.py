@@ -27,7 +27,7 @@ def characters() -> str:
 
 
 def test_any_character_can_be_written():
-    code = "from cate_hf.core.console import any_console\nany_console()\nimport sys\n"
+    code = "from cate_hf.core._console import any_console\nany_console()\nimport sys\n"
     code += f"for stream in (sys.stdout, sys.stderr):\n    print({characters()!a}, '\\udcff', file=stream)"
     for encoding in ENCODINGS:
         done = run(encoding, "-c", code)

@@ -5,7 +5,7 @@ import pytest
 from cate_hf import load_benchmark, load_encoder, load_predictor
 from cate_hf.benchmarks.importing import import_results
 from cate_hf.cli import main
-from cate_hf.core.files import check_fetched
+from cate_hf.core._files import check_fetched
 from cate_hf.graphs.io import read_architectures
 from cate_hf.hub.convert import read_reference
 from tests.tiny import save_tiny

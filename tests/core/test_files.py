@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cate_hf.core.files import atomic_output, check_output, clear_folder
+from cate_hf.core._files import atomic_output, check_output, clear_folder
 
 
 def names(folder: Path) -> list[str]:

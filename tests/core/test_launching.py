@@ -7,7 +7,7 @@ import pytest
 from accelerate import DistributedType
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 
-from cate_hf.core.launching import (
+from cate_hf.core._launching import (
     check_launch,
     check_sharding,
     check_tracker,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cate_hf.graphs.cache import CACHE_VARIABLE
+from cate_hf.graphs._cache import CACHE_VARIABLE
 
 SMALL = """\
 name: small

@@ -12,7 +12,7 @@ import pytest
 
 from cate_hf.data import load_architectures, load_pairs, write_pairs
 from cate_hf.data.pairs import write_splits
-from cate_hf.graphs.cache import CACHE_VARIABLE
+from cate_hf.graphs._cache import CACHE_VARIABLE
 
 # Loads all data sets when a line comes in, and tells what it got.
 LOAD = """

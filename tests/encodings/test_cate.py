@@ -4,7 +4,7 @@ from scipy.stats import spearmanr
 
 from cate_hf import Architecture, ArchitectureTable, get_space, load_encoder
 from cate_hf.encodings import get_encoding
-from cate_hf.hub.layout import checkpoint_names
+from cate_hf.hub._layout import checkpoint_names
 from tests.tiny import CELLS, LARGE, PLAIN, save_tiny
 
 
@@ -153,7 +153,7 @@ def test_without_native_bfloat16_it_is_float32_and_says_so_once(tmp_path, monkey
 def test_native_bfloat16_is_read_off_the_processor(monkeypatch):
     import torch
 
-    from cate_hf.core.precision import has_bfloat16
+    from cate_hf.core._precision import has_bfloat16
 
     for capabilities, expected in [
         ({"avx512_f": True, "avx512_bf16": True, "amx_bf16": False}, True),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cate_hf import ArchitectureTable, get_space
 from cate_hf.encodings.inputs import ParquetRows, TableRows
 from cate_hf.graphs import write_parquet
-from cate_hf.graphs.table_arrow import to_arrow
+from cate_hf.graphs._table_arrow import to_arrow
 
 ROWS = 57
 

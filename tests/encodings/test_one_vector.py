@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cate_hf import Architecture, ArchitectureTable, get_space, load_encoder
 from cate_hf.encodings import get_encoding
 from cate_hf.encodings.neighbours import nearest_architectures
-from cate_hf.graphs.pruning import prune_many
-from cate_hf.hub.layout import checkpoint_names
+from cate_hf.graphs._pruning import prune_many
+from cate_hf.hub._layout import checkpoint_names
 from cate_hf.spaces.custom import CustomSpace
 from tests.strategies import architectures
 

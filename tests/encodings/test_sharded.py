@@ -21,7 +21,7 @@ from cate_hf import encode, get_space
 from cate_hf.encodings import sharded
 from cate_hf.encodings.files import encode_to_parquet
 from cate_hf.encodings.sharded import default_shard_rows, encode_sharded, work_folder
-from cate_hf.graphs.table_arrow import to_arrow
+from cate_hf.graphs._table_arrow import to_arrow
 from tests.tiny import save_tiny
 
 ROWS = 330

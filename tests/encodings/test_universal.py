@@ -13,8 +13,8 @@ from cate_hf.encodings._operation_names import HASHED, KINDS, describe, kind_of
 from cate_hf.encodings.files import encode_to_parquet
 from cate_hf.encodings.neighbours import nearest_architectures
 from cate_hf.graphs import write_parquet
+from cate_hf.graphs._table_arrow import column_from_arrow
 from cate_hf.graphs.graph_hash import graph_hashes
-from cate_hf.graphs.table_arrow import column_from_arrow
 
 NAMES = list(KINDS)
 

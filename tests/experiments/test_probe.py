@@ -9,7 +9,7 @@ import pytest
 from cate_hf import Architecture, get_space
 from cate_hf.cli import main
 from cate_hf.experiments.probe import ProbeSettings, linear_probes, made_up_labels, probe, read_probe
-from cate_hf.graphs.node_order import canonical_wiring
+from cate_hf.graphs._node_order import canonical_wiring
 from cate_hf.publishing.card_files import render_checkpoint_card
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from tests.tiny import save_tiny

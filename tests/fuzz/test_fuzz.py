@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cate_hf.hub.checks_files import CheckpointError, check_repo_names, parse_json
+from cate_hf.hub._checks_files import CheckpointError, check_repo_names, parse_json
 from tests.fuzz.engine import Fuzzer, Progress, limits
 from tests.fuzz.mutation import mutate_json
 from tests.fuzz.targets import Target, make, makers, outcome

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cate_hf import get_space
-from cate_hf.graphs.cache import CACHE_VARIABLE, cache_folder, cached_table
+from cate_hf.graphs._cache import CACHE_VARIABLE, cache_folder, cached_table
 
 
 @pytest.fixture

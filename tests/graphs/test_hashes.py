@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cate_hf.graphs
-from cate_hf.graphs.hashes import HashIndex, check_hashes, hash_bytes, hash_text
+from cate_hf.graphs._hashes import HashIndex, check_hashes, hash_bytes, hash_text
 
 # Few characters, so that eight of them are often the same and nine differ.
 TEXTS = st.lists(st.text("ab", min_size=7, max_size=10), max_size=30)

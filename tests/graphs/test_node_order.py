@@ -5,7 +5,7 @@ import pytest
 
 from cate_hf import Architecture, get_space
 from cate_hf.experiments._geometry import redraw
-from cate_hf.graphs.node_order import canonical_wiring
+from cate_hf.graphs._node_order import canonical_wiring
 
 
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201", "darts"])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from cate_hf import Architecture, ArchitectureTable
 from cate_hf.graphs import from_dataset, read_parquet, to_dataset
+from cate_hf.graphs._table_arrow import from_arrow, to_arrow
 from cate_hf.graphs.io import read_architectures
 from cate_hf.graphs.io import write_parquet as write_table
-from cate_hf.graphs.table_arrow import from_arrow, to_arrow
 from tests.strategies import VOCABULARY, architectures
 
 relaxed = settings(deadline=None, max_examples=40)
@@ -66,7 +66,7 @@ class TestRoundTrips:
         assert same(back, table)
 
     def test_parts_are_put_together(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("cate_hf.graphs.table_arrow.PART_ROWS", 3)
+        monkeypatch.setattr("cate_hf.graphs._table_arrow.PART_ROWS", 3)
         monkeypatch.setattr("cate_hf.graphs.io.PART_ROWS", 3)
         monkeypatch.setattr("cate_hf.graphs.io.GROUP_ROWS", 5)
         short = Architecture(["input", "output"], [[0, 1], [0, 0]])

@@ -72,7 +72,7 @@ else:
 
 def test_an_error_while_registering_is_told_and_another_try_works():
     code = """
-import cate_hf, cate_hf.hub.auto
+import cate_hf, cate_hf.hub._auto
 finder = next(f for f in sys.meta_path if type(f).__name__ == "_AfterImport")
 name = "transformers.models.auto.modeling_auto"
 register, finder.pending[name] = finder.pending[name], lambda: 1 / 0

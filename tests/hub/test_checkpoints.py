@@ -18,7 +18,7 @@ from transformers import (
 
 import cate_hf
 from cate_hf import checkpoint_path, load_encoder
-from cate_hf.hub.layout import checkpoint_names, remote_code_files
+from cate_hf.hub._layout import checkpoint_names, remote_code_files
 from cate_hf.hub.load import load_model
 from cate_hf.hub.save import save_checkpoint
 from tests.tiny import CELLS, save_tiny, tiny_model

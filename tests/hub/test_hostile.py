@@ -10,9 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 import cate_hf
 from cate_hf import load_encoder
+from cate_hf.hub._checks_files import CheckpointError, check_repo_names
+from cate_hf.hub._layout import checkpoint_names
 from cate_hf.hub.checks import check_checkpoint_folder
-from cate_hf.hub.checks_files import CheckpointError, check_repo_names
-from cate_hf.hub.layout import checkpoint_names
 from cate_hf.hub.load import checkpoint_path, load_model, load_tokenizer
 from tests.hub.hostile_cases import CASES, NORM, WEIGHTS
 from tests.tiny import CELLS, save_tiny

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cate_hf.hub.checks_code import foreign_code
-from cate_hf.hub.layout import remote_code_files
+from cate_hf.hub._checks_code import foreign_code
+from cate_hf.hub._layout import remote_code_files
 from tests.tiny import CELLS, save_tiny
 
 # Names that Python, pytest or transformers might import or run of their own accord.

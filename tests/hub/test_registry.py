@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from bench import register_checkpoints
-from cate_hf.core.files import sha256_of
-from cate_hf.hub import registry
+from cate_hf.core._files import sha256_of
+from cate_hf.hub import _registry as registry
+from cate_hf.hub._layout import CARD, checkpoint_names
 from cate_hf.hub.download import is_repo_id
-from cate_hf.hub.layout import CARD, checkpoint_names
 from cate_hf.hub.load import checkpoint_path, resolve_checkpoint
 from cate_hf.publishing.card_files import check_card, render_checkpoint_card
 from cate_hf.publishing.models import known_encoders
@@ -22,7 +22,7 @@ CHECKPOINT = Path(__file__).with_name("frozen") / "format_1"
 WITH_REGISTRY = """
 import os
 from pathlib import Path
-from cate_hf.hub import registry
+from cate_hf.hub import _registry as registry
 os.environ[registry.NAMESPACE_VARIABLE] = "someone"
 registry.REGISTRY_FILE = Path(file)
 registry.registered_encoders.cache_clear()

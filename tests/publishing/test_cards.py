@@ -6,7 +6,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from huggingface_hub.utils import yaml_dump
 
 from cate_hf import CateConfig
-from cate_hf.hub.card_templates import template_environment
+from cate_hf.hub._card_templates import template_environment
 from cate_hf.hub.cards import render_dataset_card, render_model_card
 
 CONFIG = CateConfig.for_space("nasbench101")

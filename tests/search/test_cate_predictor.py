@@ -31,7 +31,7 @@ def test_fine_tuned_encoders_change_what_is_asked_and_equal_seeds_ask_the_same()
 
 
 def test_a_space_without_a_checkpoint_is_told(monkeypatch):
-    monkeypatch.setattr("cate_hf.hub.layout.checkpoint_names", lambda: ["other"])
+    monkeypatch.setattr("cate_hf.hub._layout.checkpoint_names", lambda: ["other"])
     with pytest.raises(ValueError, match="no checkpoint is bundled for nasbench101, only for other"):
         optimizer("cate-predictor", SMALL | {"predictors": "ensemble"})
 

@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cate_hf import get_space
-from cate_hf.spaces.darts import canonical as darts_canonical
-from cate_hf.spaces.darts import configurations as darts_configurations
+from cate_hf.spaces.darts import _canonical as darts_canonical
+from cate_hf.spaces.darts import _configurations as darts_configurations
 from cate_hf.spaces.darts import genotypes as darts_genotypes
 from cate_hf.spaces.darts.genotypes import CONCAT, OPERATIONS, CellPair, Genotype
 from cate_hf.spaces.darts.notation import as_genotype, parse

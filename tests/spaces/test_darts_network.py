@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from cate_hf.spaces.darts._costs import OPERATIONS, CellPlan, costs, plan_cells
 from cate_hf.spaces.darts._network import Cell, build_darts
-from cate_hf.spaces.darts.costs import OPERATIONS, CellPlan, costs, plan_cells
 from tests.spaces.counting import counted_flops, counted_parameters, losses_of_training, on_meta
 
 ENTRIES = st.tuples(*(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 1 + i // 2)) for i in range(8)))

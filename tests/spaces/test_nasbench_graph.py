@@ -9,7 +9,7 @@ from cate_hf import Architecture, get_space, load_benchmark, load_encoder
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.benchmarks.nasbench_graph.benchmark import DATASETS, _read
 from cate_hf.encodings import get_encoding
-from cate_hf.spaces.nasbench_graph.cells import OPERATIONS, SKIP, plain_form
+from cate_hf.spaces.nasbench_graph._cells import OPERATIONS, SKIP, plain_form
 
 SPACE = get_space("nasbench-graph")
 

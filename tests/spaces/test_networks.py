@@ -11,7 +11,7 @@ from cate_hf.spaces.darts._network import FactorizedReduce
 def test_costs_need_no_torch_and_networks_import_it_alone():
     code = """
 import sys
-import cate_hf.spaces.darts.costs, cate_hf.spaces.nasbench201.costs
+import cate_hf.spaces.darts._costs, cate_hf.spaces.nasbench201.costs
 assert "torch" not in sys.modules
 from cate_hf.spaces.darts._network import build_darts
 from cate_hf.spaces.nasbench101._network import build_nasbench101

@@ -9,7 +9,7 @@ import pytest
 from cate_hf import Architecture, get_space
 from cate_hf.encodings import _zero_cost as zero_cost
 from cate_hf.encodings import get_encoding
-from cate_hf.graphs.cache import CACHE_VARIABLE
+from cate_hf.graphs._cache import CACHE_VARIABLE
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation
 from cate_hf.statistics.structure import structure

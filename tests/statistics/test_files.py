@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from cate_hf import Architecture, get_space
 from cate_hf.commands._statistics import statistics
 from cate_hf.graphs import read_parquet
-from cate_hf.graphs.cache import CACHE_VARIABLE
+from cate_hf.graphs._cache import CACHE_VARIABLE
 from cate_hf.statistics.files import statistics_to_parquet
 from cate_hf.statistics.initialisation import InitialisationSettings, initialisation, initialisation_names
 from cate_hf.statistics.structure import structure, structure_names

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cate_hf import Architecture, get_space
-from cate_hf.graphs.cache import CACHE_VARIABLE
+from cate_hf.graphs._cache import CACHE_VARIABLE
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.statistics import _workers as workers
 from cate_hf.statistics import initialisation as module

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
-from cate_hf.core.parallel import num_threads, over_chunks
+from cate_hf.core._parallel import num_threads, over_chunks
 from cate_hf.surrogates._regression import BayesianLinearRegression
 from cate_hf.surrogates.acquisition import log_expected_improvement, most_expected_improvement
 from cate_hf.surrogates.dngo import Dngo
@@ -206,7 +206,7 @@ def test_an_ensemble_does_not_depend_on_the_number_of_threads(monkeypatch):
     for threads in ("1", "2"):
         monkeypatch.setenv("CATE_HF_THREADS", threads)
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-        monkeypatch.setattr("cate_hf.core.parallel.available_processors", lambda: 2)
+        monkeypatch.setattr("cate_hf.core._parallel.available_processors", lambda: 2)
         assert num_threads() == int(threads)
         ensemble = fit_networks(inputs, targets, Training(8, 5), [1, 2, 3])
         results.append([network.predict(np.tile(inputs, (200, 1))) for network in ensemble])
@@ -215,7 +215,7 @@ def test_an_ensemble_does_not_depend_on_the_number_of_threads(monkeypatch):
 
 
 def test_chunks_come_back_in_order_and_the_first_error_is_raised(monkeypatch):
-    monkeypatch.setattr("cate_hf.core.parallel.num_threads", lambda: 3)
+    monkeypatch.setattr("cate_hf.core._parallel.num_threads", lambda: 3)
     assert over_chunks(lambda part: (part.start, part.stop), 10, 4) == [(0, 4), (4, 8), (8, 10)]
     assert over_chunks(lambda part: 1, 0, 4) == []
 

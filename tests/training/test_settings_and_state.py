@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from cate_hf.core.run_state import KEPT, latest_state, load_state, save_state, state_to_resume
+from cate_hf.core._run_state import KEPT, latest_state, load_state, save_state, state_to_resume
 from cate_hf.training._arguments import parse
 from cate_hf.training._log import RunLog
 from cate_hf.training.settings import PretrainSettings, RunOptions
@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_the_states_before(tmp_path, monkeypatch):
     def full(*arguments):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("cate_hf.core.run_state.save_file", full)
+    monkeypatch.setattr("cate_hf.core._run_state.save_file", full)
     with pytest.raises(OSError, match="step-00000010: cannot be written .*No space left"):
         save_state(tmp_path, 10, model, optimizer, {})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]

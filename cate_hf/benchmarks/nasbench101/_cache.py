@@ -15,9 +15,9 @@ import numpy as np
 
 from cate_hf.benchmarks.nasbench101._records import EPOCHS, FIELDS, RUNS
 from cate_hf.benchmarks.nasbench101._run_results import RunResults, read_runs
-from cate_hf.core.files import atomic_output
-from cate_hf.core.progress import progress_bar
-from cate_hf.graphs.cache import cache_folder
+from cate_hf.core._files import atomic_output
+from cate_hf.core._progress import progress_bar
+from cate_hf.graphs._cache import cache_folder
 from cate_hf.spaces import get_space
 
 VERSION = 2

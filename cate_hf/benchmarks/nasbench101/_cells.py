@@ -3,8 +3,8 @@
 import numpy as np
 
 from cate_hf.benchmarks.nasbench101._records import Record
+from cate_hf.graphs._hashes import HashIndex
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.hashing import cell_hash
 from cate_hf.graphs.table import PADDING
 from cate_hf.spaces import get_space

@@ -7,7 +7,7 @@ import numpy as np
 from cate_hf.benchmarks.nasbench101._cache import CACHE_PATTERN, DAMAGED, METADATA_KEY, PUBLISHED, load_runs, read_cache
 from cate_hf.benchmarks.nasbench101._records import RUNS
 from cate_hf.benchmarks.nasbench101._tables import CSV_SUFFIX, read_table
-from cate_hf.core.files import check_fetched
+from cate_hf.core._files import check_fetched
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _EXPECTED = "a .tfrecord file, a Parquet or CSV table of NAS-Bench-101 cells, or a folder with one"

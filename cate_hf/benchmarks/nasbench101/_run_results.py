@@ -15,7 +15,7 @@ from cate_hf.benchmarks.nasbench101._records import (
     parse_record,
     read_blocks,
 )
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._progress import progress_bar
 
 _MOST_LAYOUTS = 8  # of one length, before the rest is parsed one by one
 

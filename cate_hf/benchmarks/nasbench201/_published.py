@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from cate_hf.benchmarks.nasbench201._runs import CELLS, DATASETS, RUNS, DatasetRuns, mean_over_runs, parameters_of_cells
-from cate_hf.core.files import atomic_output
-from cate_hf.core.parallel import num_threads
-from cate_hf.core.progress import progress_bar
-from cate_hf.graphs.cache import cache_folder
+from cate_hf.core._files import atomic_output
+from cate_hf.core._parallel import num_threads
+from cate_hf.core._progress import progress_bar
+from cate_hf.graphs._cache import cache_folder
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells
 from cate_hf.spaces.nasbench201.notation import parse_cell
 

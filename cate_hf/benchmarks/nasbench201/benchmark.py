@@ -10,11 +10,11 @@ import numpy as np
 from cate_hf.benchmarks.base import Benchmark, Result, check_run
 from cate_hf.benchmarks.nasbench201._runs import DATASETS, RUNS, DatasetRuns, in_words, mean_over_runs, read_package
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-from cate_hf.core.names import RowError, unknown
+from cate_hf.core._names import RowError, unknown
+from cate_hf.graphs._columns import TABLE_SUFFIXES
+from cate_hf.graphs._hashes import is_hash
 from cate_hf.graphs.architecture import Architecture
-from cate_hf.graphs.columns import TABLE_SUFFIXES
 from cate_hf.graphs.forms import as_item, held_columns
-from cate_hf.graphs.hashes import is_hash
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
 from cate_hf.spaces.nasbench201 import cells as nasbench201_cells

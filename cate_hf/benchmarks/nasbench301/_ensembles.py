@@ -20,8 +20,8 @@ from cate_hf.benchmarks.nasbench301._base import WORDS, Surrogate
 from cate_hf.benchmarks.nasbench301._features import VECTOR_SIZE, vectors
 from cate_hf.benchmarks.nasbench301._pickles import TRUST_HINT, read_booster, unpickle_trusted
 from cate_hf.benchmarks.nasbench301._treelite import Booster, read_boosters
-from cate_hf.core.numbers import splitmix64
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._numbers import splitmix64
+from cate_hf.core._progress import progress_bar
 from cate_hf.spaces.darts.pairs import Cells
 
 MODEL_FILE = "surrogate_model.model"

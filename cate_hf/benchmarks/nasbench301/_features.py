@@ -1,7 +1,7 @@
 """Cells of NAS-Bench-301 as the numbers that its surrogates read: ONNX categories, and vectors of its configurations.
 
 Both go over the 34 hyperparameters of an architecture: the operations of 14 edges of the normal and of the reduction
-cell, and which two inputs nodes 3 to 5 of each read (see `cate_hf.spaces.darts.configurations`).
+cell, and which two inputs nodes 3 to 5 of each read (see `cate_hf.spaces.darts._configurations`).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.spaces.darts.configurations import ABSENT, CELLS, EDGES, to_edges
+from cate_hf.spaces.darts._configurations import ABSENT, CELLS, EDGES, to_edges
 from cate_hf.spaces.darts.genotypes import NODES, OPERATIONS
 from cate_hf.spaces.darts.pairs import Cells
 

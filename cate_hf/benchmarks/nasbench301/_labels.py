@@ -13,7 +13,7 @@ import numpy as np
 from cate_hf.benchmarks.base import Benchmark
 from cate_hf.benchmarks.nasbench301._base import WORDS, NasBench301
 from cate_hf.graphs.table import ArchitectureTable
-from cate_hf.spaces.darts.costs import costs
+from cate_hf.spaces.darts._costs import costs
 from cate_hf.spaces.darts.genotypes import to_table
 from cate_hf.spaces.darts.pairs import CellPairTable, Cells, read_cell_column, read_cells
 

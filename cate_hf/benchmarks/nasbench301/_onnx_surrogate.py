@@ -14,8 +14,8 @@ import numpy as np
 
 from cate_hf.benchmarks.nasbench301._base import LAST_EPOCH, WORDS, Surrogate
 from cate_hf.benchmarks.nasbench301._features import HYPERPARAMETERS, categories, category_codes
-from cate_hf.core.progress import progress_bar
-from cate_hf.spaces.darts.canonical import wirings
+from cate_hf.core._progress import progress_bar
+from cate_hf.spaces.darts._canonical import wirings
 from cate_hf.spaces.darts.genotypes import ENTRIES, OPERATIONS
 from cate_hf.spaces.darts.pairs import Cells
 

@@ -38,7 +38,7 @@ class Booster(NamedTuple):
         """(N,) float64 for rows (N, num_features), summed in the package's own order and precision: bit for bit."""
         from treelite.gtil import predict_per_tree
 
-        from cate_hf.core.parallel import num_threads
+        from cate_hf.core._parallel import num_threads
 
         kind = np.dtype(self.model.input_type)  # float32 of XGBoost, float64 of LightGBM
         rows = np.ascontiguousarray(rows, dtype=kind)

@@ -15,10 +15,10 @@ import numpy as np
 
 from cate_hf.benchmarks._pickles import load_pickle
 from cate_hf.benchmarks.base import Benchmark
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 from cate_hf.graphs.graph_hash import graph_hashes
 from cate_hf.spaces import get_space
-from cate_hf.spaces.nasbench_graph.cells import NODES, OPERATIONS, SHAPES
+from cate_hf.spaces.nasbench_graph._cells import NODES, OPERATIONS, SHAPES
 from cate_hf.spaces.nasbench_graph.space import NasBenchGraph
 
 __all__ = ["BENCHMARK"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark
 from cate_hf.benchmarks.table._numbers import numbers_of
-from cate_hf.graphs.columns import read_columns
+from cate_hf.graphs._columns import read_columns
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
 from cate_hf.spaces.rows import ARCHITECTURE_COLUMNS, read_rows, understood

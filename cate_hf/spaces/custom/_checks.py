@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.core.names import unknown
+from cate_hf.core._names import unknown
 from cate_hf.spaces.custom._fields import CHAIN, DEFAULT_POOL, MAX_NODES, OUTPUT_NODE, Fields
 
 MAX_OPERATIONS, MAX_INPUTS = 64, 32

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cate_hf.core.compiled import compiled, mix
+from cate_hf.core._compiled import compiled, mix
 from cate_hf.graphs.table import PADDING
 from cate_hf.spaces.custom._fields import CHAIN, OUTPUT_NODE, Fields
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.progress import progress_bar
-from cate_hf.graphs.cache import cached_table
+from cate_hf.core._progress import progress_bar
+from cate_hf.graphs._cache import cached_table
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import _steps as steps
 from cate_hf.spaces.base import Space

@@ -6,7 +6,7 @@ import numpy as np
 
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces._validation import CHUNK
-from cate_hf.spaces.darts.costs import NODES, OPERATIONS
+from cate_hf.spaces.darts._costs import NODES, OPERATIONS
 from cate_hf.spaces.darts.genotypes import CELL_NODES, VOCABULARY, decode
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from cate_hf.graphs.table import unknown_operation
 from cate_hf.spaces._costs import check_sizes
 from cate_hf.spaces._layers import Classifier, conv_norm, convolution, relu_conv_norm
-from cate_hf.spaces.darts.costs import (
+from cate_hf.spaces.darts._costs import (
     AUXILIARY_WIDTHS,
     NODES,
     OPERATIONS,

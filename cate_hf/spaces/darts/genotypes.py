@@ -16,8 +16,8 @@ import numpy as np
 
 from cate_hf.graphs.table import ArchitectureTable, unknown_operation
 from cate_hf.spaces._costs import check_codes
-from cate_hf.spaces.darts.canonical import ENTRIES
-from cate_hf.spaces.darts.costs import NODES, OPERATIONS
+from cate_hf.spaces.darts._canonical import ENTRIES
+from cate_hf.spaces.darts._costs import NODES, OPERATIONS
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cate_hf.graphs.table import ArchitectureTable, unknown_operation
-from cate_hf.spaces.darts.canonical import canonical_keys, cell_hashes
+from cate_hf.spaces.darts._canonical import canonical_keys, cell_hashes
 from cate_hf.spaces.darts.genotypes import ENTRIES, OPERATIONS, CellPair, check
 
 if TYPE_CHECKING:

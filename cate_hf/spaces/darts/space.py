@@ -10,10 +10,10 @@ import numpy as np
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces._validation import check_ends
 from cate_hf.spaces.base import Space
+from cate_hf.spaces.darts import _canonical as darts_canonical
+from cate_hf.spaces.darts import _configurations as darts_configurations
+from cate_hf.spaces.darts import _costs as darts_network
 from cate_hf.spaces.darts import _layout as darts_layout
-from cate_hf.spaces.darts import canonical as darts_canonical
-from cate_hf.spaces.darts import configurations as darts_configurations
-from cate_hf.spaces.darts import costs as darts_network
 from cate_hf.spaces.darts import genotypes as darts_genotypes
 from cate_hf.spaces.darts import notation as darts_notation
 from cate_hf.spaces.darts.genotypes import CellPair, Genotype
@@ -90,7 +90,7 @@ class Darts(Space):
         Args:
             normal: N cells.
             reduction: the N reduction cells; those of `normal` when None.
-            settings: channels, cells, classes, image_size, auxiliary, stem of `cate_hf.spaces.darts.costs.costs`.
+            settings: channels, cells, classes, image_size, auxiliary, stem of `cate_hf.spaces.darts._costs.costs`.
 
         Raises:
             ValueError: a row is not of the space, or a setting is wrong.
@@ -228,7 +228,7 @@ class Darts(Space):
         return Genotype(self.genotype(pair.normal), concat, self.genotype(pair.reduction), concat)
 
     def configuration(self, architecture: "Architecture | CellPair") -> dict[str, str]:
-        """The hyperparameters of NAS-Bench-301, see `cate_hf.spaces.darts.configurations`."""
+        """The hyperparameters of NAS-Bench-301, see `cate_hf.spaces.darts._configurations`."""
         return darts_configurations.configuration(self.to_genotype(architecture))
 
     def from_configuration(self, settings: Mapping[str, Any]) -> CellPair:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.core.progress import progress_bar
+from cate_hf.core._progress import progress_bar
 from cate_hf.graphs.hashing import cell_hashes
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces.base import Space

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cate_hf.core.names import RowError
+from cate_hf.core._names import RowError
 from cate_hf.graphs.table import unknown_operation
 from cate_hf.spaces.nasbench201.cells import all_codes, codes_at, texts
 from cate_hf.spaces.nasbench201.costs import EDGES, OPERATIONS

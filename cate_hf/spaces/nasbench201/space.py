@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cate_hf.graphs.hashes import HashIndex
+from cate_hf.graphs._hashes import HashIndex
 from cate_hf.graphs.hashing import cell_hashes
 from cate_hf.graphs.table import PADDING, ArchitectureTable
 from cate_hf.spaces._validation import check_ends

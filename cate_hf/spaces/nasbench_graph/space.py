@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cate_hf.graphs._hashes import HashIndex
 from cate_hf.graphs.graph_hash import graph_hashes
-from cate_hf.graphs.hashes import HashIndex
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces._validation import check_ends
 from cate_hf.spaces.base import Space
-from cate_hf.spaces.nasbench_graph.cells import NODES, OPERATIONS, SKIP, all_cells, graphs, plain_form
+from cate_hf.spaces.nasbench_graph._cells import NODES, OPERATIONS, SKIP, all_cells, graphs, plain_form
 
 if TYPE_CHECKING:
     from cate_hf.graphs.architecture import Architecture

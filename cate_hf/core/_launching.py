@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from cate_hf.core.parallel import THREADS_VARIABLE, available_processors
+from cate_hf.core._parallel import THREADS_VARIABLE, available_processors
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

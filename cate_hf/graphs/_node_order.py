@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cate_hf.core.compiled import compiled
-from cate_hf.core.parallel import over_chunks
+from cate_hf.core._compiled import compiled
+from cate_hf.core._parallel import over_chunks
 from cate_hf.graphs.graph_hash import _edge_list, _name_colours, _refine
 from cate_hf.graphs.table import ArchitectureTable
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from cate_hf.hub.layout import remote_code_files
+from cate_hf.hub._layout import remote_code_files
 
 __all__ = ["foreign_code"]
 

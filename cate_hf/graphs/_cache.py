@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from cate_hf.core.files import atomic_output
+from cate_hf.core._files import atomic_output
 from cate_hf.graphs.io import read_parquet, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cate_hf.graphs.table_arrow import GRAPH_COLUMNS, PART_ROWS, graph_lists
+from cate_hf.graphs._table_arrow import GRAPH_COLUMNS, PART_ROWS, graph_lists
 
 __all__ = ["plain_columns"]
 

@@ -11,7 +11,7 @@ import copy
 import sys
 import threading
 
-from cate_hf.hub.layout import MODEL_CLASSES
+from cate_hf.hub._layout import MODEL_CLASSES
 
 __all__ = ["register_when_imported"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cate_hf.core.files import check_fetched
+from cate_hf.core._files import check_fetched
 
 __all__ = ["CheckpointError", "pickled_weights", "read_object"]
 

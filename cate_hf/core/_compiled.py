@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numba
 
-from cate_hf.core.numbers import splitmix64
+from cate_hf.core._numbers import splitmix64
 
 
 def compiled(**options) -> Callable:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cate_hf.graphs.hashing import text_hashes
-from cate_hf.spaces.darts.costs import NODES, OPERATIONS
+from cate_hf.spaces.darts._costs import NODES, OPERATIONS
 
 __all__ = ["wirings"]
 

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cate_hf.core.names import printable
-from cate_hf.graphs.hashes import hash_bytes, hash_text
+from cate_hf.core._names import printable
+from cate_hf.graphs._hashes import hash_bytes, hash_text
 from cate_hf.graphs.table import MAX_NODES, PADDING, ArchitectureTable, parts_of, unknown_operation
 
 if TYPE_CHECKING:

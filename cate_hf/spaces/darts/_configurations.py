@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from cate_hf.graphs.table import unknown_operation
-from cate_hf.spaces.darts.canonical import ENTRIES, sort_entries
-from cate_hf.spaces.darts.costs import NODES, OPERATIONS
+from cate_hf.spaces.darts._canonical import ENTRIES, sort_entries
+from cate_hf.spaces.darts._costs import NODES, OPERATIONS
 from cate_hf.spaces.darts.genotypes import CONCAT, Genotype, entries, from_entries
 
 __all__ = ["ABSENT", "CELLS", "EDGES", "to_edges"]

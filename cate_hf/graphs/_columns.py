@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cate_hf.core.files import check_fetched
-from cate_hf.graphs.json_forms import GRAPH_NAMES, rows_of
+from cate_hf.core._files import check_fetched
+from cate_hf.graphs._json_forms import GRAPH_NAMES, rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

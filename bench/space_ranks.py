@@ -132,7 +132,10 @@ def main() -> int:
         for n in options.labels:
             of_space = [sum(means[s, other, n] > means[s, encoding, n] for other in common) + 1 for s in results]
             ranks.append(float(np.mean(of_space)))
-            behind += [max(means[s, o, n] for o in common if o != encoding) - means[s, encoding, n] for s in results]
+            behind += [
+                max((means[s, o, n] for o in common if o != encoding), default=0) - means[s, encoding, n]
+                for s in results
+            ]
         print(f"| {encoding} |" + "".join(f" {rank:.2f} |" for rank in ranks) + f" {max(behind):.3f} |")
     return 0
 

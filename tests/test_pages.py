@@ -99,7 +99,7 @@ def test_from_the_file_to_neighbours(pages):
     assert set(predicted) <= set(structure_names(space))  # those that differ among the architectures
     assert vectors.shape == (300, len(predicted) + config["wiring_dim"]) == (300, 174)
     assert len(np.unique(vectors, axis=0)) > 290
-    assert np.array(pq.read_table(folder / "universal.parquet")["encoding"].to_pylist()).shape == (300, 236)
+    assert np.array(pq.read_table(folder / "universal.parquet")["encoding"].to_pylist()).shape == (300, 248)
     table = ran.of("cate neighbours")
     assert "nearest to" in table
     shown = re.findall(r"[0-9a-f]{32}", table)

@@ -1,8 +1,9 @@
 """What an operation is, by its name: a small grammar, so that operations of any space are numbers that can be compared.
 
 A name is read in lower case. Its kind is the first of `KINDS` one of whose words is in it; `3x3` or `_3` at its end is
-the kernel; `dil` marks a dilated one, `sep`, `dw` or `depthwise` a separable one. Whatever is not read so still has an
-identity: a random vector that its characters decide, the same everywhere and each time.
+the kernel; `dil` marks a dilated one, `sep`, `dw`, `depthwise` or `mbconv` a separable one. `GROUPS` are kinds, with
+convolutions and pooling told apart. Whatever is not read so still has an identity: a random vector that its characters
+decide, the same everywhere and each time.
 """
 
 import hashlib
@@ -29,8 +30,37 @@ KINDS = {
     "concatenation": ("concat", "cat", "flatten"),
     "linear": ("linear", "dense", "fc", "gemm", "matmul", "mlp"),
 }
+GROUPS = (
+    "identity",
+    "zero",
+    "average pooling",
+    "pooling",
+    "graph convolution",
+    "convolution 1x1",
+    "convolution 3x3",
+    "convolution of 5x5 or more",
+    "separable convolution to 3x3",
+    "separable convolution of 5x5 or more",
+    "dilated convolution to 3x3",
+    "dilated convolution of 5x5 or more",
+    "attention or gate",
+    "activation or normalisation",
+    "product",
+    "sum or concatenation",
+    "linear",
+    "other",
+)
+_GROUP_OF_KIND = {
+    "attention": "attention or gate",
+    "gate": "attention or gate",
+    "activation": "activation or normalisation",
+    "normalisation": "activation or normalisation",
+    "sum": "sum or concatenation",
+    "concatenation": "sum or concatenation",
+}
 HASHED = 48  # numbers of a name's random vector
 NUM_NUMBERS = HASHED + len(KINDS) + 1 + 3
+_SEPARABLE = ("sep", "dw", "depthwise", "mbconv")
 _SHORT = 3  # letters of a word that has to stand alone
 _NAME, _KIND, _TRAIT = 1.0, 0.25, 0.25  # how much a name, its kind and its kernel count
 
@@ -45,6 +75,30 @@ def kind_of(name: str) -> int:
     return len(KINDS)
 
 
+def group_of(name: str) -> int:
+    """The number of a name's group in `GROUPS`; -1 of inputs and outputs."""
+    text, number = name.lower(), kind_of(name)
+    kind = list(KINDS)[number] if number < len(KINDS) else "other"
+    if kind in ("input", "output"):
+        return -1
+    if kind == "pooling" and ("avg" in text or "average" in text):
+        kind = "average pooling"
+    elif kind == "convolution":
+        kernel, dilated, separable = _traits(text)
+        small = "to 3x3" if kernel <= 3 else "of 5x5 or more"
+        if dilated or separable:
+            kind = f"{'dilated' if dilated else 'separable'} convolution {small}"
+        else:
+            kind = f"convolution {small if kernel > 3 else '1x1' if kernel == 1 else '3x3'}"
+    return GROUPS.index(_GROUP_OF_KIND.get(kind, kind))
+
+
+def _traits(text: str) -> tuple[int, bool, bool]:
+    """Kernel (0 where none is told), whether dilated, and whether separable."""
+    size = re.search(r"(\d+)x\d+", text) or re.search(r"(\d+)$", text)
+    return int(size[1]) if size else 0, "dil" in text, any(word in text for word in _SEPARABLE)
+
+
 @cache
 def describe(name: str) -> tuple[float, ...]:
     """(NUM_NUMBERS,) of an operation: its name's random vector of length 1; its kind; kernel, dilated, separable."""
@@ -52,10 +106,8 @@ def describe(name: str) -> tuple[float, ...]:
     vector = np.random.default_rng(np.frombuffer(digest, np.uint32)).standard_normal(HASHED)
     kind = np.zeros(len(KINDS) + 1)
     kind[kind_of(name)] = _KIND
-    text = name.lower()
-    size = re.search(r"(\d+)x\d+", text) or re.search(r"(\d+)$", text)
-    kernel = min(int(size[1]) if size else 0, 9) / 9
-    traits = (kernel, "dil" in text, any(word in text for word in ("sep", "dw", "depthwise")))
+    kernel, dilated, separable = _traits(name.lower())
+    traits = (min(kernel, 9) / 9, dilated, separable)
     return (*(_NAME * vector / np.linalg.norm(vector)), *kind, *(_TRAIT * float(trait) for trait in traits))
 
 

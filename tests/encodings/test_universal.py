@@ -9,7 +9,7 @@ import pytest
 
 from cate_hf import Architecture, ArchitectureTable, get_encoding, get_space, load_encoder
 from cate_hf.cli import main
-from cate_hf.encodings._operation_names import HASHED, KINDS, describe, kind_of
+from cate_hf.encodings._operation_names import GROUPS, HASHED, KINDS, describe, group_of, kind_of
 from cate_hf.encodings.files import encode_to_parquet
 from cate_hf.encodings.neighbours import nearest_architectures
 from cate_hf.graphs import write_parquet
@@ -64,6 +64,41 @@ def test_kinds_of_names(name, kind):
     assert kind_of(name) == (len(NAMES) if kind is None else NAMES.index(kind))
 
 
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("conv1x1-bn-relu", "convolution 1x1"),
+        ("nor_conv_3x3", "convolution 3x3"),
+        ("Conv2d", "convolution 3x3"),
+        ("conv7x7", "convolution of 5x5 or more"),
+        ("mbconv5x5-e6", "separable convolution of 5x5 or more"),
+        ("sep_conv_3x3", "separable convolution to 3x3"),
+        ("dil_conv_5x5", "dilated convolution of 5x5 or more"),
+        ("avg_pool_3x3", "average pooling"),
+        ("max_pool_3x3", "pooling"),
+        ("sigmoid", "attention or gate"),
+        ("BatchNorm2d", "activation or normalisation"),
+        ("elementwise_sum", "sum or concatenation"),
+        ("never-heard-of", "other"),
+        ("input", None),
+    ],
+)
+def test_groups_of_names(name, group):
+    assert group_of(name) == (-1 if group is None else GROUPS.index(group))
+
+
+def test_operations_of_one_group_are_told_apart(encoder):
+    """The share of paths through a node is of each operation by itself too, though both are graph convolutions."""
+    edges = [[0, 1, 1, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]]
+    cells = [
+        Architecture(["input", a, b, c, "output"], edges) for a, b, c in (("gcn", "gat", "gin"), ("gat", "gcn", "gin"))
+    ]
+    both = encoder.encode(cells, parts=["computation"])
+    np.testing.assert_allclose(both[0], both[1], atol=1e-6)
+    wiring = encoder.encode(cells, parts=["wiring"])
+    assert np.abs(wiring[0] - wiring[1]).max() > 0.1
+
+
 def test_names_alike_are_alike_and_each_has_an_identity():
     def near(one, other):
         return np.dot(describe(one)[HASHED:], describe(other)[HASHED:])
@@ -101,10 +136,11 @@ def test_statistics_by_hand(encoder):
     vertices, joined, starts, ends, longest, shortest, mean, paths = found[:8]
     assert (vertices, joined, starts, ends, longest, shortest) == (4, 4, 1, 1, 3, 2)
     assert (mean, paths) == (pytest.approx(2.5), pytest.approx(np.log(3)))
-    kinds = found[12:].reshape(6, len(KINDS) + 1)
-    count, into, fed, through, most, fewest = kinds[:, NAMES.index("convolution")]
+    groups = found[12:].reshape(6, len(GROUPS))
+    count, into, fed, through, most, fewest = groups[:, GROUPS.index("convolution 3x3")]
     assert (count, into, fed, through, most, fewest) == (1, 0, 1, pytest.approx(0.5), 1, 0)
-    assert kinds[:, NAMES.index("pooling")].tolist() == [1, 1, 1, pytest.approx(1), 1, 1]
+    assert groups[:, GROUPS.index("pooling")].tolist() == [1, 1, 1, pytest.approx(1), 1, 1]
+    assert groups.sum() == pytest.approx(3.5 + 6)  # inputs and outputs are in no group
 
 
 def test_architectures_that_differ_in_one_edge_or_operation_differ(encoder):
@@ -211,7 +247,7 @@ def test_a_space_of_ones_own_needs_no_checkpoint(tmp_path, capsys):
     space = get_space(file)
     with pytest.warns(UserWarning, match="no checkpoint is bundled for mine: encoded by 'universal'"):
         rows, dim = encode_to_parquet(None, tmp_path / "out.parquet", space=file)
-    assert (rows, dim) == (len(space.pool()), 236)
+    assert (rows, dim) == (len(space.pool()), 248)
     cell = space.sample(1, seed=0)[0]
     with pytest.warns(UserWarning, match="encoded by 'universal'"):
         near = nearest_architectures(None, input=[cell], k=3, space=file)

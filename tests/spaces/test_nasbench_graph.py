@@ -114,7 +114,7 @@ def test_the_benchmark_has_the_numbers_of_its_package(benchmark):
 def test_an_encoding_of_it_needs_no_checkpoint(benchmark):
     with pytest.warns(UserWarning, match="no checkpoint is bundled for nasbench-graph: encoded by 'universal'"):
         assert get_encoding("cate", SPACE).name == "universal"
-    assert load_encoder("universal").encode(SPACE.sample(50, seed=0)).shape == (50, 236)
+    assert load_encoder("universal").encode(SPACE.sample(50, seed=0)).shape == (50, 248)
 
 
 class Evil:

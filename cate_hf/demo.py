@@ -163,8 +163,9 @@ def predict_best(space: Space, table: ArchitectureTable) -> None:
 
 def search(output: Path) -> None:
     """Searches on NAS-Bench-201, by vectors and without, a file each and a figure of all."""
+    from cate_hf.search._units import in_words, percentage_points
     from cate_hf.search.figure import draw_regret
-    from cate_hf.search.run import SearchSettings, in_words, search_to_file
+    from cate_hf.search.run import SearchSettings, search_to_file
 
     results = {}
     for algorithm in ("random", "regularized-evolution", "cate-dngo-ls", "cate-predictor"):
@@ -172,7 +173,8 @@ def search(output: Path) -> None:
         found = search_to_file(SearchSettings("nasbench201", algorithm, QUERIES, TRIALS), file, overwrite=True)
         results[algorithm] = found
         end = found["summary"]["regret"][str(QUERIES)]
-        mean = in_words("regret", found["report_field"], end["mean"], end["standard_error"])
+        unit = percentage_points(found["report_field"], found["trials"])
+        mean = in_words("regret", unit, end["mean"], end["standard_error"])
         say(f"   {algorithm}: mean {mean} after {QUERIES} queries, in {file}")
     say(f"   told and judged by: {found['reported']}")
     draw_regret(results, output / "regret.png", overwrite=True)

@@ -64,15 +64,16 @@ def search(
 
       cate search --space nasbench101 --benchmark cells.parquet --algorithm random --trials 100 --output random.json
     """
+    from cate_hf.search._units import in_words, percentage_points
     from cate_hf.search.halving import SuccessiveHalving
-    from cate_hf.search.run import SearchSettings, in_words, search_to_file
+    from cate_hf.search.run import SearchSettings, search_to_file
 
     def spent(count: int | str) -> str:
         return f"the cost of {count} queries" if fidelities else f"{count} queries"
 
     def report(trial: dict) -> None:
         name = "best_so_far" if trial["regret"] is None else "regret"
-        end = in_words(name, trial["report_field"], trial[name][-1])
+        end = in_words(name, percentage_points(trial["report_field"], [trial]), trial[name][-1])
         line = f"seed {trial['seed']}: {end} after {spent(len(trial[name]))}"
         typer.echo(f"{line}, {trial['seconds']:.1f} s", err=True)
         if trial["warning"]:
@@ -95,7 +96,8 @@ def search(
     result = search_to_file(settings, output, overwrite, report, progress=True)
     name = "regret" if "regret" in result["summary"] else "best_so_far"
     for count, number in result["summary"].get(name, {}).items():
-        end = in_words(name, result["report_field"], number["mean"], number["standard_error"])
+        unit = percentage_points(result["report_field"], result["trials"])
+        end = in_words(name, unit, number["mean"], number["standard_error"])
         typer.echo(f"after {spent(count)}, mean {end}")
     count = f"{len(result['trials'])} trials" if result["complete"] else f"the {len(result['trials'])} finished trials"
     typer.echo(f"wrote {output}: {count} of {algorithm} on {result['space']}, guided by {result['guide_field']}")

@@ -10,3 +10,16 @@ def splitmix64(z):
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+def check_one_unit(source: str, accuracies: np.ndarray) -> None:
+    """Raise ValueError where some accuracies (n,) are fractions and others in per cent; both rows are named. Zeros, NaN
+    and 1, which a diverged run in per cent may have, are of either.
+    """
+    fractions, per_cent = np.flatnonzero((accuracies > 0) & (accuracies < 1)), np.flatnonzero(accuracies > 1)
+    if len(fractions) and len(per_cent):
+        one, other = fractions[0], per_cent[0]
+        raise ValueError(
+            f"{source}: row {one} ({accuracies[one]:g}) is a fraction and row {other} ({accuracies[other]:g}) in per "
+            "cent; give all in one unit (divide those in per cent by 100)"
+        )

@@ -11,6 +11,7 @@ import numpy as np
 from cate_hf.core._files import atomic_output
 from cate_hf.experiments.grid import read_trials, slug
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings
+from cate_hf.search._units import percentage_points
 from cate_hf.search.run import at_checkpoints
 
 __all__ = ["reference_arm", "write_report"]
@@ -44,6 +45,7 @@ def summarise(
                 "encoding": encoding,
                 "trials": len(runs),
                 "measure": measure,
+                "best_so_far": max(max(run["best_so_far"]) for run in runs),
                 "at": at_checkpoints(curves),
                 "quartiles": np.quantile(curves[:, -1], _LEVELS).tolist(),
                 "seconds": float(np.mean([run["seconds"] for run in runs])),
@@ -138,9 +140,8 @@ def write_report(
 def _cells(rows: list[dict], field: str) -> tuple[list[str], list[list[str]], list[tuple[int, int]]]:
     """Header, cells as text, and (row, column) of the best of each column of numbers."""
     points = sorted({q for row in rows for q in row["at"]})
-    percent = field.endswith("accuracy")
-    scale = 100 if percent else 1
-    name = ("regret" if rows[0]["measure"] == "regret" else "best") + (", %" if percent else "")
+    scale, unit = _unit(rows, field)
+    name = ("regret" if rows[0]["measure"] == "regret" else "best") + unit
     header = ["rank", "algorithm", "encoding", "trials", *(f"{name} @{q}" for q in points), "p", "s a trial"]
     body, best = [], []
     for row in rows:
@@ -153,6 +154,11 @@ def _cells(rows: list[dict], field: str) -> tuple[list[str], list[list[str]], li
         means = [row["at"][q][0] if q in row["at"] else np.nan for row in rows]
         best.append((int(choose(means)), 4 + column))
     return header, body, best
+
+
+def _unit(rows: list[dict], field: str) -> tuple[float, str]:
+    scale, unit = percentage_points(field, [{"best_so_far": [row["best_so_far"]]} for row in rows])
+    return scale, f", {unit.strip()}" if unit else ""
 
 
 def _number(pair: tuple[float, float] | None, scale: float) -> str:
@@ -177,7 +183,7 @@ def markdown(header: list[str], body: list[list[str]]) -> str:
 
 def markdown_quartiles(rows: list[dict], field: str) -> str:
     """How the trials of each arm are spread at the end."""
-    scale, unit = (100, ", %") if field.endswith("accuracy") else (1, "")
+    scale, unit = _unit(rows, field)
     name = rows[0]["measure"].replace("_", " ")
     header = ["algorithm", "encoding", f"least {name}{unit}", "first quartile", "median", "third quartile", "most"]
     body = [[row["algorithm"], row["encoding"], *(f"{scale * q:.3f}" for q in row["quartiles"])] for row in rows]

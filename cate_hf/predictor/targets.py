@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cate_hf.core._names import unknown
+from cate_hf.core._numbers import check_one_unit
 
 __all__ = ["Target"]
 
@@ -124,13 +125,7 @@ def check_values(name: str, values: np.ndarray, rows: np.ndarray | None = None) 
             raise ValueError(
                 f"labels {name!r}: an accuracy is from 0 to 1, or to 100 in per cent, not {low:g}, {high:g}"
             )
-        fractions = np.flatnonzero(numbers <= 1)
-        per_cent = np.flatnonzero(numbers > 1)
-        if len(fractions) and len(per_cent):
-            raise ValueError(
-                f"labels {name!r}: row {fractions[0]} ({numbers[fractions[0]]:g}) is a fraction and row {per_cent[0]} "
-                f"({numbers[per_cent[0]]:g}) in per cent; give all in one unit (divide those in per cent by 100)"
-            )
+        check_one_unit(f"labels {name!r}", numbers)
     return numbers
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cate_hf.core._files import atomic_output
+from cate_hf.search._units import percentage_points
 
 if TYPE_CHECKING:
     from cate_hf.predictor import Predictor
@@ -41,7 +42,9 @@ def draw_regret(
     figure = Figure(figsize=(8.6 if beside else 6.4, 4.2), layout="constrained")
     axis = figure.add_subplot()
     first = next(iter(results.values()))
-    percent = 100 if first["report_field"].endswith("accuracy") else 1
+    percent, words = percentage_points(
+        first["report_field"], [trial for result in results.values() for trial in result["trials"]]
+    )
     lowest = np.inf
     for i, (label, result) in enumerate(results.items()):
         colour, line = _COLOURS[i % len(_COLOURS)], _DASHES[i % len(_DASHES)]
@@ -63,9 +66,9 @@ def draw_regret(
     if measure == "regret":  # 2 and 5 of each decade, as plain numbers
         axis.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "25" else "")
     axis.set_xlabel("architectures queried")
-    unit = ", percentage points" if measure == "regret" else ", %"
+    unit = "" if not words else ", percentage points" if measure == "regret" else ", %"
     name = measure.replace("_", " ")
-    axis.set_ylabel(name + (unit if percent == 100 else ""))
+    axis.set_ylabel(name + unit)
     axis.set_title(f"{first['space']}: {name} of {first['reported']}", fontsize=9, wrap=True)
     axis.grid(alpha=0.3, which="both", linewidth=0.5)
     place = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)} if beside else {}

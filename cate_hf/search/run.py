@@ -28,7 +28,6 @@ __all__ = [
     "SearchSettings",
     "at_checkpoints",
     "encode_candidates",
-    "in_words",
     "run_search",
     "run_trial",
     "search_to_file",
@@ -219,13 +218,6 @@ def run_search(
         result["complete"] = False
     result["summary"] = summary(result["trials"])
     return result
-
-
-def in_words(name: str, field: str, value: float, error: float | None = None) -> str:
-    """A regret or a best so far of a field, accuracies in percent."""
-    scale, unit = (100, " %") if field.endswith("accuracy") else (1, "")
-    spread = "" if error is None else f" ± {scale * error:.3f}"
-    return f"{name.replace('_so_far', '')} {scale * value:.3f}{spread}{unit}"
 
 
 def at_checkpoints(curves: np.ndarray) -> dict[int, tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from cate_hf import Architecture, ArchitectureTable, get_space, load_benchmark
 from cate_hf.benchmarks import find_benchmark
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
+from cate_hf.cli import main
+from cate_hf.search.figure import draw_regret
 from cate_hf.search.run import SearchSettings, run_search
 from cate_hf.spaces.custom.custom_space import CustomSpace
 
@@ -334,3 +337,40 @@ def test_any_rows(tmp_path_factory, rows, form):
     except ValueError as error:
         message = str(error)
     assert "\n" not in message
+
+
+def test_accuracies_of_two_units_are_refused(tmp_path, architectures):
+    values = np.linspace(0.5, 0.9, 60)
+    values[1::2] *= 100
+    path = write(tmp_path / "mixed.csv", rows_of(architectures, test_accuracy=values))
+    with pytest.raises(
+        ValueError, match=r"column test_accuracy: row 0 \(0.5\) is a fraction and row 1 \(50"
+    ):
+        load_benchmark(path, space=SPACE)
+
+
+def test_per_cent_with_runs_that_diverged(tmp_path, architectures):
+    values = np.linspace(50, 90, 60)
+    values[:3] = 0, 1, np.nan
+    path = write(tmp_path / "diverged.csv", rows_of(architectures, test_accuracy=values))
+    assert load_benchmark(path, space=SPACE).best("test_accuracy")[1] == 90
+
+
+def test_regret_is_in_percentage_points_whatever_the_unit(tmp_path, architectures, capsys):
+    space_file = tmp_path / "space.yaml"
+    space_file.write_text("name: table-space\noperations: {a: {weights: 3}, b: {weights: 5}}\nnodes: [2, 5]\n")
+    rng = np.random.default_rng(0)
+    values = rng.uniform(0.5, 0.9, 60)
+    told = []
+    for name, numbers in (("fraction", values), ("percent", 100 * values), ("loss", values)):
+        field = "loss" if name == "loss" else "test_accuracy"
+        table = write(tmp_path / f"{name}.csv", rows_of(architectures, **{field: numbers}))
+        command = ["search", "--space", str(space_file), "--benchmark", f"table={table}", "--algorithm", "random"]
+        command += ["--queries", "10", "--trials", "2", "--output", str(tmp_path / f"{name}.json")]
+        assert main(command) == 0
+        told.append(capsys.readouterr().out.splitlines()[0])
+        draw_regret({"random": json.loads((tmp_path / f"{name}.json").read_text())}, tmp_path / f"{name}.svg")
+    assert told[0] == told[1]
+    assert re.fullmatch(r"after 10 queries, mean regret [\d.]+ ± [\d.]+ %", told[0])
+    assert 1 < float(told[0].split()[5]) < 20
+    assert re.fullmatch(r"after 10 queries, mean regret 0\.[\d]+ ± [\d.]+", told[2])

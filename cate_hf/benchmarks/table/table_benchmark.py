@@ -9,6 +9,7 @@ import numpy as np
 
 from cate_hf.benchmarks.base import Benchmark
 from cate_hf.benchmarks.table._numbers import numbers_of
+from cate_hf.core._numbers import check_one_unit
 from cate_hf.graphs._columns import read_columns
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
@@ -62,6 +63,8 @@ def read_results(path: str | os.PathLike, space: str | os.PathLike | Space, prog
             if isinstance(numbers, str):
                 others[name] = numbers
             else:
+                if name.endswith("accuracy"):
+                    check_one_unit(f"{source}, column {name}", numbers)
                 metrics[name] = numbers
     unique, first, group = np.unique(hashes, return_index=True, return_inverse=True)
     later = np.flatnonzero(first[group] != np.arange(len(hashes)))

@@ -148,7 +148,13 @@ def evaluate(
     field: Annotated[
         str | None, typer.Option(help="The field to predict.", show_default="the benchmark's accuracy")
     ] = None,
-    labels: Annotated[str, typer.Option(help="Numbers of labelled architectures, separated by commas.")] = "50,150,424",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Numbers of labelled architectures, separated by commas.",
+            show_default="50,150,424, or what a small table leaves",
+        ),
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Draws of the labels.", show_default="5; with --probe 3")
     ] = None,
@@ -161,7 +167,11 @@ def evaluate(
     pool: Pool = None,
     test_size: Annotated[
         int | None,
-        typer.Option(min=2, help="Number of unseen test architectures.", show_default="4000; with --probe 2000"),
+        typer.Option(
+            min=2,
+            help="Number of unseen test architectures.",
+            show_default="4000, or a quarter of a small table; with --probe 2000",
+        ),
     ] = None,
     projection: Annotated[str, typer.Option("--map", help="Projection of the maps: <projections>.")] = "pca",
     probe: Annotated[
@@ -187,11 +197,12 @@ def evaluate(
     import shlex
     import sys
 
+    from cate_hf.experiments._prediction import LABELS
     from cate_hf.experiments.evaluate import EvaluateSettings, evaluate_encodings
     from cate_hf.experiments.probe import ProbeSettings, probe_encodings
 
     try:
-        counts = tuple(int(n) for n in labels.split(","))
+        counts = tuple(int(n) for n in labels.split(",")) if labels is not None else None
     except ValueError:
         raise ValueError(f"--labels must be numbers separated by commas, not {labels!r}") from None
     command = shlex.join(["cate", *sys.argv[1:]])
@@ -201,14 +212,12 @@ def evaluate(
         ]:
             raise ValueError(f"--probe takes no {given[0]}: it measures without results")
         asked = _names(encodings) or ("cate", "adjacency", "structure")
-        probing = ProbeSettings(space, counts, seeds or 3, pool or 8000, test_size or 2000)
+        probing = ProbeSettings(space, counts or LABELS, seeds or 3, pool or 8000, test_size or 2000)
         typer.echo(probe_encodings(output, probing, asked, command, progress=True))
         typer.echo(f"wrote {output}: probe.md, probe.csv and probe.json")
         return
     names = _names(predictors) or ()
     asked = _names(encodings) or ("cate", "adjacency")
-    settings = EvaluateSettings(
-        space, benchmark, field, counts, seeds or 5, names, development, pool, test_size or 4000
-    )
+    settings = EvaluateSettings(space, benchmark, field, counts, seeds or 5, names, development, pool, test_size)
     typer.echo(evaluate_encodings(output, settings, asked, command, progress=True, projection=projection))
     typer.echo(f"wrote {output}: table.md, tau.png, a map and a file of numbers for each encoding")

@@ -11,11 +11,13 @@ from cate_hf.surrogates.measures import measures as common_measures
 
 SPLIT_SEED = 20210218  # of the test architectures, the same for every encoding
 TEST_SIZE = 4000
+LABELS = (50, 150, 424)
 NAMES = ("ridge", "gp", "trees", "knn", "mlp")  # of the predictors
 
 
 def predictors(dim: int) -> dict[str, Any]:
     """One of `NAMES` -> a regressor of scikit-learn for encodings of `dim` numbers."""
+    from sklearn.compose import TransformedTargetRegressor
     from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -31,8 +33,11 @@ def predictors(dim: int) -> dict[str, Any]:
         "gp": make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True)),
         "trees": ExtraTreesRegressor(300, max_features=0.4, random_state=0, n_jobs=-1),
         "knn": make_pipeline(StandardScaler(), KNeighborsRegressor(5, weights="distance")),
-        "mlp": make_pipeline(
-            StandardScaler(), MLPRegressor(hidden_layer_sizes=(128,), alpha=1e-2, max_iter=500, random_state=0)
+        "mlp": TransformedTargetRegressor(
+            make_pipeline(
+                StandardScaler(), MLPRegressor(hidden_layer_sizes=(128,), alpha=3, max_iter=500, random_state=0)
+            ),
+            transformer=StandardScaler(),
         ),
     }
 
@@ -46,7 +51,9 @@ def split(count: int, development: bool, test_size: int = TEST_SIZE) -> tuple[np
         ValueError: there are not so many architectures.
     """
     if count < 2 * test_size + 2:
-        raise ValueError(f"{count:,} architectures are not enough beside 2 × {test_size:,} for tests")
+        raise ValueError(
+            f"{count:,} architectures are not enough beside 2 × {test_size:,} for tests; lower --test-size"
+        )
     order = np.random.default_rng(SPLIT_SEED).permutation(count)
     start = test_size if development else 0
     return order[start : start + test_size], order[2 * test_size :]
@@ -63,8 +70,24 @@ def measures(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
 
 
 def to_target(values: np.ndarray, field: str) -> np.ndarray:
-    """What predictors are fitted to: -log(1 - accuracy), which spreads the good ones; other fields as they are."""
-    return -np.log(np.maximum(1 - values, 1e-6)) if field.endswith("accuracy") else values
+    """What predictors are fitted to: -log(1 - accuracy), which spreads the good ones, of accuracies as fractions or in
+    per cent; other fields as they are.
+    """
+    if not field.endswith("accuracy"):
+        return values
+    return -np.log(np.maximum(1 - values / (100 if values.max(initial=0) > 1 else 1), 1e-6))
+
+
+def fitting(count: int, test_size: int | None, labels: Sequence[int] | None) -> tuple[int, tuple[int, ...]]:
+    """Numbers of test and of labelled architectures for so many in all: what is given, else 4,000 and 50, 150 and 424,
+    or of few architectures a fifth, and those numbers of labels that leave some to draw from, at least one.
+    """
+    if test_size is None:
+        test_size = TEST_SIZE if count >= 2 * TEST_SIZE + max(LABELS) else max(2, count // 5)
+    if labels is None:
+        rest = count - 2 * test_size
+        labels = tuple(n for n in LABELS if 1.2 * n <= rest) or (max(2, rest // 2),)
+    return test_size, tuple(labels)
 
 
 def check_labels(count: int, labels: Sequence[int], seeds: int, names: Sequence[str], test_size: int) -> None:
@@ -75,7 +98,10 @@ def check_labels(count: int, labels: Sequence[int], seeds: int, names: Sequence[
     rest = len(split(count, False, test_size)[1])
     wrong = [n for n in labels if not 2 <= n <= rest]
     if wrong or seeds < 1:
-        raise ValueError(f"labels must be 2 to {rest} and seeds at least 1, not {wrong[0] if wrong else seeds}")
+        raise ValueError(
+            f"labels must be 2 to {rest} (what {count:,} architectures leave beside 2 × {test_size:,} for tests) and "
+            f"seeds at least 1, not {wrong[0] if wrong else seeds}"
+        )
 
 
 def predict(

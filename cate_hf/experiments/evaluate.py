@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from cate_hf.benchmarks import find_benchmark
 from cate_hf.core._files import atomic_output
 from cate_hf.core._progress import progress_bar
 from cate_hf.experiments._geometry import HEADINGS, geometry
-from cate_hf.experiments._prediction import NAMES, TEST_SIZE, best, check_labels, mean_and_spread, predict, to_target
+from cate_hf.experiments._prediction import NAMES, best, check_labels, fitting, mean_and_spread, predict, to_target
 from cate_hf.experiments.grid import slug
 from cate_hf.experiments.maps import check_projection, draw_map, map_file
 from cate_hf.search.run import encode_candidates
@@ -29,22 +29,23 @@ class EvaluateSettings:
 
     Attributes:
         space, benchmark, field: as for `cate search`; the benchmark's default field when None.
-        labels: numbers of labelled architectures; seeds: draws of them.
+        labels: numbers of labelled architectures, 50, 150 and 424 or as many of them as fit when None; seeds: draws.
         predictors: names; all when empty.
         development: measure on the architectures set apart for choices, not on those of final figures.
         pool: a random sample of so many architectures stands for all.
-        test_size: how many architectures are unseen; twice as many are set apart.
+        test_size: how many architectures are unseen, of which twice as many are set apart; 4,000, or of few
+            architectures a fifth, when None.
     """
 
     space: str
     benchmark: str | None = None
     field: str | None = None
-    labels: tuple[int, ...] = (50, 150, 424)
+    labels: tuple[int, ...] | None = None
     seeds: int = 5
     predictors: tuple[str, ...] = ()
     development: bool = False
     pool: int | None = None
-    test_size: int = TEST_SIZE
+    test_size: int | None = None
 
 
 def evaluate_encodings(
@@ -69,10 +70,6 @@ def evaluate_encodings(
     from cate_hf.encodings import get_encoding
 
     check_projection(projection)
-    makers: dict[str, Any] = {}  # each is made once, for the vectors and for other drawings
-    for name in encodings:
-        if Path(name).suffix != ".parquet":
-            makers[name] = get_encoding(name, settings.space)
     output = Path(output)
     benchmark = find_benchmark(settings.space, settings.benchmark)
     field = settings.field or benchmark.default_field
@@ -82,9 +79,14 @@ def evaluate_encodings(
     values = benchmark.query_many(table, field, missing="nan")
     table, values = table[~np.isnan(values)], values[~np.isnan(values)]
     names = settings.predictors or NAMES
-    check_labels(len(table), settings.labels, settings.seeds, names, settings.test_size)
-    _check_folder(output, settings)
-    fits = len(settings.labels) * settings.seeds * len(names)
+    test_size, labels = fitting(len(table), settings.test_size, settings.labels)
+    check_labels(len(table), labels, settings.seeds, names, test_size)
+    makers: dict[str, Any] = {}  # each is made once, for the vectors and for other drawings
+    for name in encodings:
+        if Path(name).suffix != ".parquet":
+            makers[name] = get_encoding(name, settings.space)
+    _check_folder(output, replace(settings, test_size=test_size, labels=labels))
+    fits = len(labels) * settings.seeds * len(names)
     results = {}
     for name in encodings:
         file = output / f"{slug(Path(name).stem if Path(name).exists() else name)}.json"
@@ -96,11 +98,11 @@ def evaluate_encodings(
                 tau = predict(
                     vectors,
                     to_target(values, field),
-                    settings.labels,
+                    labels,
                     settings.seeds,
                     settings.development,
                     names,
-                    settings.test_size,
+                    test_size,
                     lambda: advance(1),
                 )
             transform = makers[name].transform if name in makers else None
@@ -116,11 +118,11 @@ def evaluate_encodings(
     which = "development" if settings.development else "test"
     notes = [
         f"Oracle: {benchmark.oracle(field)}. {len(table):,} architectures of {benchmark.space.name}; "
-        f"{settings.test_size:,} {which} architectures, {settings.seeds} draws of the labelled ones, mean ± standard "
+        f"{test_size:,} {which} architectures, {settings.seeds} draws of the labelled ones, mean ± standard "
         "deviation.",
         *([f"`{command}`"] if command else []),
     ]
-    text = _tables(results, settings) + "\n" + "\n\n".join(notes) + "\n"
+    text = _tables(results, labels) + "\n" + "\n\n".join(notes) + "\n"
     with atomic_output(output / "table.md", overwrite=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     for suffix in (".png", ".svg"):
@@ -145,19 +147,19 @@ def _check_folder(output: Path, settings: EvaluateSettings) -> None:
         temporary.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
 
 
-def _tables(results: dict[str, dict], settings: EvaluateSettings) -> str:
+def _tables(results: dict[str, dict], labels: Sequence[int]) -> str:
     """Kendall τ of every predictor, all measures of the best one, and the geometry."""
-    lines = ["| encoding | predictor |" + "".join(f" τ @{n} |" for n in settings.labels)]
-    lines.append("|---|---|" + "---|" * len(settings.labels))
+    lines = ["| encoding | predictor |" + "".join(f" τ @{n} |" for n in labels)]
+    lines.append("|---|---|" + "---|" * len(labels))
     for name, result in results.items():
         by_labels = result["prediction"]
         for predictor in next(iter(by_labels.values())):
-            taus = [mean_and_spread(by_labels[str(n)][predictor]["kendall_tau"]) for n in settings.labels]
+            taus = [mean_and_spread(by_labels[str(n)][predictor]["kendall_tau"]) for n in labels]
             cells = [f" {m:.3f}" + ("" if np.isnan(s) else f" ± {s:.3f}") + " |" for m, s in taus]
             lines.append(f"| {name} | {predictor} |" + "".join(cells))
-        tops = [best(by_labels[str(n)]) for n in settings.labels]
+        tops = [best(by_labels[str(n)]) for n in labels]
         lines.append(f"| {name} | best |" + "".join(f" **{m:.3f}** ({which}) |" for which, m, _ in tops))
-    most = str(settings.labels[-1])
+    most = str(labels[-1])
     lines += ["", f"| encoding, @{most} | dims | τ | Spearman ρ | precision@1 % |", "|---|---|---|---|---|"]
     for name, result in results.items():
         chosen = result["prediction"][most][best(result["prediction"][most])[0]]

@@ -15,7 +15,7 @@ import numpy as np
 
 from cate_hf.core._files import atomic_output
 from cate_hf.core._progress import progress_bar
-from cate_hf.experiments._prediction import best, check_labels, predict, split
+from cate_hf.experiments._prediction import LABELS, best, check_labels, predict, split
 from cate_hf.graphs._node_order import canonical_wiring
 from cate_hf.graphs.table import PADDING, ArchitectureTable, parts_of
 from cate_hf.search.run import encode_candidates
@@ -52,7 +52,7 @@ class ProbeSettings:
     """
 
     space: str
-    labels: tuple[int, ...] = (50, 150, 424)
+    labels: tuple[int, ...] = LABELS
     seeds: int = 3
     pool: int = 8000
     test_size: int = 2000

@@ -343,9 +343,7 @@ def test_accuracies_of_two_units_are_refused(tmp_path, architectures):
     values = np.linspace(0.5, 0.9, 60)
     values[1::2] *= 100
     path = write(tmp_path / "mixed.csv", rows_of(architectures, test_accuracy=values))
-    with pytest.raises(
-        ValueError, match=r"column test_accuracy: row 0 \(0.5\) is a fraction and row 1 \(50"
-    ):
+    with pytest.raises(ValueError, match=r"column test_accuracy: row 0 \(0.5\) is a fraction and row 1 \(50"):
         load_benchmark(path, space=SPACE)
 
 

@@ -9,7 +9,7 @@ from cate_hf import get_space
 from cate_hf.cli import main
 from cate_hf.encodings import get_encoding, register_encoding
 from cate_hf.experiments._geometry import effective_dimension, geometry, redraw
-from cate_hf.experiments._prediction import best, measures, predict, split, to_target
+from cate_hf.experiments._prediction import NAMES, best, check_labels, fitting, measures, predict, split, to_target
 from cate_hf.experiments.evaluate import EvaluateSettings, evaluate_encodings
 from cate_hf.experiments.maps import draw_map, neighbour_map, principal_map
 from cate_hf.spaces.custom.custom_space import CustomSpace
@@ -43,6 +43,25 @@ def test_the_sets_of_architectures_are_disjoint():
         split(8_001, False)
 
 
+def test_numbers_of_architectures_fit_the_table():
+    assert fitting(423_624, None, None) == (4000, (50, 150, 424))
+    assert fitting(8_765, None, None) == (4000, (50, 150, 424))
+    assert fitting(300, None, None) == (60, (50, 150))
+    assert fitting(60, None, None) == (12, (18,))
+    assert fitting(300, 100, (20,)) == (100, (20,))
+    for count in range(8, 400):
+        test_size, labels = fitting(count, None, None)
+        check_labels(count, labels, 1, ["ridge"], test_size)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_predictor_learns_what_has_a_small_spread(name):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(700, 8)).astype(np.float32)
+    target = 5 + 0.02 * (vectors[:, 0] + 0.5 * vectors[:, 1])
+    assert best(predict(vectors, target, [150], 1, names=[name], test_size=200)[150])[1] > 0.45
+
+
 def test_what_is_linear_in_the_vectors_is_predicted():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(900, 5)).astype(np.float32)
@@ -66,6 +85,7 @@ def test_what_is_linear_in_the_vectors_is_predicted():
 def test_targets_keep_the_order():
     accuracy = np.array([0.1, 0.9, 0.94, 1.0])
     assert (np.diff(to_target(accuracy, "test_accuracy")) > 0).all()
+    np.testing.assert_allclose(to_target(100 * accuracy, "test_accuracy"), to_target(accuracy, "test_accuracy"))
     assert to_target(accuracy, "latency_seconds") is accuracy
 
 

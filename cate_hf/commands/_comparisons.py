@@ -170,7 +170,7 @@ def evaluate(
         typer.Option(
             min=2,
             help="Number of unseen test architectures.",
-            show_default="4000, or a quarter of a small table; with --probe 2000",
+            show_default="4000, or a fifth of a small table; with --probe 2000",
         ),
     ] = None,
     projection: Annotated[str, typer.Option("--map", help="Projection of the maps: <projections>.")] = "pca",

@@ -6,7 +6,7 @@ from typing import Any
 
 from cate_hf.benchmarks.base import Benchmark
 from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
-from cate_hf.core._files import check_fetched
+from cate_hf.core._files import check_fetched, check_no_folder
 from cate_hf.core._names import Catalog, unknown
 from cate_hf.graphs._columns import TABLE_SUFFIXES
 from cate_hf.spaces import Space, get_space
@@ -57,6 +57,7 @@ def load_benchmark(
         if path is not None:
             raise ValueError(f"give either a benchmark's name and a path, or a table: got {name} and {path}")
         return TableBenchmark(name, space, **options)
+    check_no_folder(name, f"a benchmark's name or a file ending in {', '.join(TABLE_SUFFIXES)}")
     raise unknown("benchmark", name, benchmark_names())
 
 

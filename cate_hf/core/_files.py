@@ -23,6 +23,12 @@ def check_fetched(path: str | os.PathLike, error: type[ValueError] = ValueError)
             raise error(f"{path}: a pointer of Git LFS, not the file itself; get it by `git lfs pull`, or download it")
 
 
+def check_no_folder(path: str | os.PathLike, expected: str) -> None:
+    """Raise ValueError for a folder where a file was `expected`."""
+    if os.path.isdir(path):
+        raise ValueError(f"{path}: a folder, expected {expected}")
+
+
 def check_output(path: str | os.PathLike, overwrite: bool = False, own: Sequence[str] = ()) -> Path:
     """Refuse, before any work is done, an output that could not be put in its place afterwards.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cate_hf.core._files import check_fetched
+from cate_hf.core._files import check_fetched, check_no_folder
 from cate_hf.graphs._json_forms import GRAPH_NAMES, rows_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def read_columns(path: str | os.PathLike) -> Columns:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
+    check_no_folder(path, f"a file ending in {', '.join(TABLE_SUFFIXES)}")
     if not path.is_file():
         raise ValueError(f"{path}: not a file")
     if path.stat().st_size == 0:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cate_hf.core._files import atomic_output, check_fetched
+from cate_hf.core._files import atomic_output, check_fetched, check_no_folder
 from cate_hf.core._names import printable
 from cate_hf.graphs._columns import JSON_SUFFIXES, PARQUET_SUFFIXES, TABLE_SUFFIXES, read_columns
 from cate_hf.graphs._graph_columns import plain_columns
@@ -299,6 +299,7 @@ def read_architectures(path: str | os.PathLike, vocabulary: Sequence[str] | None
         FileNotFoundError: no such file.
     """
     path = Path(path)
+    check_no_folder(path, f"a file ending in {', '.join(TABLE_SUFFIXES)}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     check_fetched(path)

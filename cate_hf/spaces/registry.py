@@ -3,6 +3,7 @@
 import os
 from functools import lru_cache
 
+from cate_hf.core._files import check_no_folder
 from cate_hf.core._names import Catalog
 from cate_hf.spaces.base import Space
 from cate_hf.spaces.mixed import SEPARATOR, MixedSpace
@@ -26,6 +27,8 @@ def get_space(space: "str | os.PathLike | Space") -> Space:
     """
     if isinstance(space, Space):
         return space
+    if os.path.isdir(space) and str(space) not in space_names():
+        check_no_folder(space, "the name of a search space or its YAML file")
     if isinstance(space, os.PathLike) or str(space).endswith(_FILE_SUFFIXES):
         if SEPARATOR in str(space) and not os.path.exists(space):
             raise ValueError(f"{space}: a mixed run is of spaces that are known by name; a file describes one alone")

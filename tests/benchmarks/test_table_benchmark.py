@@ -372,3 +372,10 @@ def test_regret_is_in_percentage_points_whatever_the_unit(tmp_path, architecture
     assert re.fullmatch(r"after 10 queries, mean regret [\d.]+ ± [\d.]+ %", told[0])
     assert 1 < float(told[0].split()[5]) < 20
     assert re.fullmatch(r"after 10 queries, mean regret 0\.[\d]+ ± [\d.]+", told[2])
+
+
+@pytest.mark.parametrize("name", ["results", "results.csv"])
+def test_a_folder_is_no_table(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match=rf"{name}: a folder, expected .*file ending in .*\.csv"):
+        find_benchmark(SPACE, f"table={tmp_path / name}")

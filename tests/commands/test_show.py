@@ -153,6 +153,8 @@ def test_names_are_printed_as_they_are(shown):
         (LARGE.to_json().replace("conv1x1", "conv7x7"), "nasbench101", "unknown operation 'conv7x7-bn-relu'"),
         (BEST, "nasbench11", "did you mean 'nasbench101'"),
         ("notes.txt", None, r"notes.txt: expected a file ending in .*\.onnx"),
+        (".", None, r"\.: a folder, expected a file ending in"),
+        (".", "nasbench101", r"\.: a folder, expected a file ending in"),
         ("empty.json", None, "empty.json: the file is empty"),
         ("cut.jsonl", None, "cut.jsonl: architecture: not valid JSON"),
         ("cycle.jsonl", None, "cycle.jsonl, line 1: architecture: cycle"),

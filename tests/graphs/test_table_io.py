@@ -365,5 +365,5 @@ class TestColumnsOfManyKinds:
         assert list(read_architectures(path)) == [Architecture.from_dict(GOOD)]
 
     def test_a_folder_is_not_a_missing_file(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match="not a file"):
+        with pytest.raises(ValueError, match="a folder, expected a file ending in .parquet"):
             read_architectures(tmp_path)

@@ -86,6 +86,9 @@ def test_a_file_is_a_space_wherever_a_name_is(file):
         get_space(file("{name: nasbench101, operations: [a], nodes: 3}"))
     with pytest.raises(FileNotFoundError, match="none.yaml: no such file"):
         get_space(path.with_name("none.yaml"))
+    (path.parent / "folder").mkdir()
+    with pytest.raises(ValueError, match="folder: a folder, expected the name of a search space or its YAML file"):
+        get_space(str(path.parent / "folder"))
 
 
 def test_a_condition_beside_a_file(file):

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from cate_hf.core._files import check_no_folder
 from cate_hf.graphs.architecture import Architecture
 from cate_hf.graphs.formats._dot import SUFFIXES as DOT_SUFFIXES
 from cate_hf.graphs.formats._dot import from_dot
@@ -34,6 +35,7 @@ def read_architecture(text: str | os.PathLike, space: "Space | None" = None) -> 
         ValueError: none of these, or not of the space; a file is named.
         FileNotFoundError: no such file.
     """
+    check_no_folder(text, f"a file ending in {', '.join(_SUFFIXES)}")
     if str(text).lower().endswith(_SUFFIXES):
         path = Path(text)
         if not path.is_file():

@@ -116,6 +116,15 @@ class Benchmark:
         self._check_field(field)
         return self._present(self._columns[field][self.rows(architectures)].astype(np.float64), field, missing)
 
+    def measured(self, *fields: str, progress: bool = False) -> tuple[Any, dict[str, np.ndarray]]:
+        """The candidates that have a value of each of these fields, and field -> (N,) values, which `fit_predictor`
+        takes as labels. Without fields, of `default_field`.
+        """
+        table = self.candidates(progress)
+        values = {name: self.query_many(table, name, missing="nan") for name in fields or (self.default_field,)}
+        known = ~np.isnan(list(values.values())).any(axis=0)
+        return table[known], {name: numbers[known] for name, numbers in values.items()}
+
     def _present(self, values: np.ndarray, field: str, missing: str) -> np.ndarray:
         """The values (N,) of a field, unless some are missing where none may be."""
         if missing not in ("raise", "nan"):
@@ -123,7 +132,8 @@ class Benchmark:
         absent = np.flatnonzero(np.isnan(values))
         if missing == "raise" and len(absent):
             raise ValueError(
-                f"{self.name}: no {field!r} for {len(absent)} of {len(values)} architectures, first row {absent[0]}"
+                f"{self.name}: no {field!r} for {len(absent)} of {len(values)} architectures, first row {absent[0]}; "
+                f"missing='nan' gives NaN there, and measured({field!r}) those that have it"
             )
         return values
 

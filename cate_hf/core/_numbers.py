@@ -12,14 +12,18 @@ def splitmix64(z):
     return z ^ (z >> np.uint64(31))
 
 
-def check_one_unit(source: str, accuracies: np.ndarray) -> None:
+def check_one_unit(source: str, accuracies: np.ndarray, rows: np.ndarray | None = None) -> None:
     """Raise ValueError where some accuracies (n,) are fractions and others in per cent; both rows are named. Zeros, NaN
     and 1, which a diverged run in per cent may have, are of either.
+
+    Args:
+        rows: (n,) what their rows are called; 0, 1, … when None.
     """
     fractions, per_cent = np.flatnonzero((accuracies > 0) & (accuracies < 1)), np.flatnonzero(accuracies > 1)
     if len(fractions) and len(per_cent):
         one, other = fractions[0], per_cent[0]
+        names = np.arange(len(accuracies)) if rows is None else rows
         raise ValueError(
-            f"{source}: row {one} ({accuracies[one]:g}) is a fraction and row {other} ({accuracies[other]:g}) in per "
+            f"{source}: row {names[one]} ({accuracies[one]:g}) is a fraction and row {names[other]} ({accuracies[other]:g}) in per "
             "cent; give all in one unit (divide those in per cent by 100)"
         )

@@ -1,17 +1,21 @@
 """A predictor from a table of labelled architectures: what `cate finetune` does."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cate_hf.benchmarks import find_benchmark
+from cate_hf.benchmarks.table.table_benchmark import TableBenchmark
 from cate_hf.core._files import check_output
 from cate_hf.hub._layout import OWN_FILES
 from cate_hf.predictor._labels import LEAST_LABELS
 from cate_hf.predictor._save import EXTRA_FILES
 from cate_hf.predictor.fit import fit_predictor
 from cate_hf.predictor.report import report
+from cate_hf.predictor.targets import check_values
 from cate_hf.spaces import get_space
 
 __all__ = ["finetune_to_folder"]
@@ -62,11 +66,18 @@ def finetune_to_folder(
     columns = {name: benchmark.query_many(candidates, name, missing="nan") for name in names}
     known = np.flatnonzero(~np.isnan(list(columns.values())).any(axis=0))
     most = len(known) - 2
+    having = f"{len(known):,} architectures of {benchmark.name} have {', '.join(names)}"
+    if most < LEAST_LABELS:
+        raise ValueError(f"{having}; at least {LEAST_LABELS + 2} are needed: {LEAST_LABELS} to learn from, 2 held out")
     if not LEAST_LABELS <= train_size <= most:
         raise ValueError(
-            f"train-size must be {LEAST_LABELS} to {most:,}, not {train_size:,}: {len(known):,} architectures of "
-            f"{benchmark.name} have {', '.join(names)}, and at least 2 are held out"
+            f"train-size must be {LEAST_LABELS} to {most:,}, not {train_size:,}: {having}, and at least 2 are held out"
         )
+    if isinstance(benchmark, TableBenchmark):
+        _check_labels(benchmark, candidates[known], {name: values[known] for name, values in columns.items()})
+    if lacking := len(candidates) - len(known):
+        left_out = f"left out {lacking:,} of the {len(candidates):,} architectures of {benchmark.name}"
+        warnings.warn(f"{left_out}: without {' or '.join(names)}", stacklevel=2)
     order = np.random.default_rng([seed, train_size]).permutation(known)
     rows, held_out = order[:train_size], np.sort(order[train_size : train_size + test_size])
     bare = candidates.replace_columns({})
@@ -87,3 +98,14 @@ def finetune_to_folder(
     }
     predictor.save(output_dir, overwrite, keep_labels)
     return predictor.facts
+
+
+def _check_labels(table: TableBenchmark, architectures: Any, columns: dict[str, np.ndarray]) -> None:
+    """Check all labels before any is drawn: messages then have the rows of the file."""
+    rows = table.file_rows(architectures)
+    order = np.argsort(rows)
+    for name, values in columns.items():
+        try:
+            check_values(name, values[order], rows[order])
+        except ValueError as error:
+            raise ValueError(f"{table.path}: {error}") from None

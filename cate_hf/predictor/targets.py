@@ -105,6 +105,9 @@ def _skewness(values: np.ndarray) -> float:
 def check_values(name: str, values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """Labels (n,) as float64.
 
+    Args:
+        rows: (n,) what messages call their rows; 0, 1, … when None.
+
     Raises:
         ValueError: naming the first row that is no finite number; or accuracies in per cent and in fractions mixed.
     """
@@ -112,20 +115,22 @@ def check_values(name: str, values: np.ndarray, rows: np.ndarray | None = None) 
         numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"labels {name!r}: expected numbers, got {values!r:.60}") from None
+    rows = np.arange(len(np.atleast_1d(numbers))) if rows is None else rows
     wrong = np.flatnonzero(~np.isfinite(numbers))
     if len(wrong):
         value = "NaN" if np.isnan(numbers[wrong[0]]) else "infinite"
         raise ValueError(
-            f"labels {name!r}, row {wrong[0]}: {value}; expected a number for each architecture "
+            f"labels {name!r}, row {rows[wrong[0]]}: {value}; expected a number for each architecture "
             "(leave out those whose training failed)"
         )
     if "accuracy" in name and len(numbers):
-        low, high = numbers.min(), numbers.max()
-        if low < 0 or high > 100:
+        outside = np.flatnonzero((numbers < 0) | (numbers > 100))
+        if len(outside):
             raise ValueError(
-                f"labels {name!r}: an accuracy is from 0 to 1, or to 100 in per cent, not {low:g}, {high:g}"
+                f"labels {name!r}, row {rows[outside[0]]}: an accuracy is from 0 to 1, or to 100 in per cent, not "
+                f"{numbers[outside[0]]:g}"
             )
-        check_one_unit(f"labels {name!r}", numbers)
+        check_one_unit(f"labels {name!r}", numbers, rows)
     return numbers
 
 

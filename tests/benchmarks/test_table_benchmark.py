@@ -83,7 +83,15 @@ def test_every_form_gives_the_same(tmp_path, architectures, form, how):
         bench.query(architectures[0])["loss"]
     with pytest.raises(ValueError, match="no 'loss' for 9 of 60 architectures, first row 0"):
         bench.query_many(architectures, "loss")
+    with pytest.raises(ValueError, match=r"missing='nan' gives NaN there, and measured\('loss'\) those that have it"):
+        bench.query_many(architectures, "loss")
     assert np.isnan(bench.query_many(architectures, "loss", missing="nan")).sum() == 9
+    measured, values = bench.measured("loss", "layers")
+    assert len(measured) == len(values["loss"]) == 51
+    assert np.array_equal(bench.query_many(measured, "layers"), values["layers"])
+    assert np.array_equal(bench.query_many(measured, "loss"), values["loss"])
+    assert list(bench.measured()[1]) == ["accuracy"]
+    assert np.array_equal(architectures.columns["hash"][bench.file_rows(measured)], measured.columns["hash"])
     best = int(np.argmax(accuracy))
     assert bench.best("accuracy") == (architectures.columns["hash"][best], accuracy[best])
     assert bench.oracle("loss") == f"column loss of mine.{form}"

@@ -28,21 +28,22 @@ def results(tmp_path_factory):
 
 def test_it_fits_measures_and_writes(results, tmp_path, capsys):
     model = save_tiny(tmp_path / "encoder")
-    finetune(
-        space="nasbench101",
-        output_dir=tmp_path / "out",
-        train_size=40,
-        table=f"table={results}",
-        model=str(model),
-        field=["my_accuracy", "latency"],
-        members=2,
-        statistics="structure",
-        epochs=2,
-        seed=0,
-        test_size=20_000,
-        keep_labels=True,
-        overwrite=False,
-    )
+    with pytest.warns(UserWarning, match="left out 1 of the 60 architectures of mine.jsonl: without my_accuracy or lat"):
+        finetune(
+            space="nasbench101",
+            output_dir=tmp_path / "out",
+            train_size=40,
+            table=f"table={results}",
+            model=str(model),
+            field=["my_accuracy", "latency"],
+            members=2,
+            statistics="structure",
+            epochs=2,
+            seed=0,
+            test_size=20_000,
+            keep_labels=True,
+            overwrite=False,
+        )
     said = capsys.readouterr().out
     assert "my_accuracy: Kendall tau 0." in said
     assert "on 19 held-out architectures" in said
@@ -73,6 +74,23 @@ def test_bad_input_is_told_and_nothing_is_written(results, tmp_path, changes, me
     with pytest.raises((ValueError, OSError), match=message):
         finetune_to_folder(output_dir=tmp_path / "out", members=0, **(arguments | changes))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({6: 91.5}, r"row 0 \(0.5\) is a fraction and row 6 \(91.5\) in per cent"),
+        ({7: -1.0}, "row 7: an accuracy is from 0 to 1, or to 100 in per cent, not -1$"),
+        ({row: None for row in range(3, 12)}, "3 architectures of a.jsonl have accuracy_of_cifar; at least 7 are needed"),
+    ],
+)
+def test_rows_are_those_of_the_file(tmp_path, numbers, message):
+    file = tmp_path / "a.jsonl"
+    cells = [cell.to_dict() for cell in get_space("nasbench101").sample(12, seed=1)]
+    rows = [cell | {"accuracy_of_cifar": numbers.get(row, 0.5 + row / 100)} for row, cell in enumerate(cells)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=f"a.jsonl: .*{message}" if len(numbers) == 1 else message):
+        finetune_to_folder("nasbench101", tmp_path / "out", 6, table=f"table={file}", members=0)
 
 
 def test_equal_seeds_draw_equal_labels(results, tmp_path):

@@ -60,7 +60,7 @@ def test_transforms_follow_names():
         ([0.9, np.nan, 0.8], "row 1: NaN; expected a number"),
         ([0.9, 0.8, np.inf], "row 2: infinite"),
         ([0.9, 91.0, 0.8], r"row 0 \(0.9\) is a fraction and row 1 \(91\) in per cent"),
-        ([0.9, -0.1, 0.8], "an accuracy is from 0 to 1"),
+        ([0.9, -0.1, 0.8], "row 1: an accuracy is from 0 to 1, .*not -0.1"),
         (["a", "b", "c"], "expected numbers"),
         ([0.9, 0.8], r"\(2,\) for 3 architectures"),
         ([[0.9], [0.8], [0.7]], r"\(3, 1\) for 3 architectures"),

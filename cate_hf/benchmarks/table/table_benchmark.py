@@ -31,6 +31,7 @@ class Results(NamedTuple):
         architectures: N, with columns hash and the costs; None where the file has only hashes.
         metrics: name -> (N,) int64, or float64 with NaN where a value is missing.
         others: name of each column that is no metric -> why.
+        rows: (N,) the file's first row of each.
         duplicates: rows whose architecture, in any drawing, an earlier row has; example: the first, and that earlier.
         understood: a line that says what the file was read as, "" where it is of a plain form.
     """
@@ -39,6 +40,7 @@ class Results(NamedTuple):
     architectures: ArchitectureTable | None
     metrics: dict[str, np.ndarray]
     others: dict[str, str]
+    rows: np.ndarray
     duplicates: int
     example: tuple[int, int] | None
     understood: str = ""
@@ -77,6 +79,7 @@ def read_results(path: str | os.PathLike, space: str | os.PathLike | Space, prog
         table,
         {name: _merged(values, first, group) for name, values in metrics.items()},
         others,
+        first,
         len(later),
         (int(later[0]), int(first[group[later[0]]])) if len(later) else None,
         understood(path, form, remarks),
@@ -188,6 +191,10 @@ class TableBenchmark(Benchmark):
                 "give columns operations and adjacency"
             )
         return pool
+
+    def file_rows(self, architectures: "ArchitectureTable | Sequence[Architecture]") -> np.ndarray:
+        """(N,) the first row of each in the file, counted from 0."""
+        return self._results.rows[self.rows(architectures)]
 
     def query_many(
         self,

@@ -67,12 +67,13 @@ def compare(
     ] = None,
     pool: Pool = None,
     against: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Arm that the p-values compare with: an encoding, under the same algorithm, or "
-            "ALGORITHM,ENCODING for all."
+            "ALGORITHM,ENCODING for all.",
+            show_default="cate",
         ),
-    ] = "cate",
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials to run at a time.")] = 1,
     backend: Annotated[
         str, typer.Option(help="loky: processes here; ray: a Ray cluster, RAY_ADDRESS or a local one.")
@@ -97,14 +98,13 @@ def compare(
 
     from cate_hf.experiments import settings as comparison
     from cate_hf.experiments.grid import run_grid
-    from cate_hf.experiments.report import reference_arm, write_report
-    from cate_hf.search import parse_algorithm
+    from cate_hf.experiments.report import REFERENCE, check_reference, write_report
 
     chosen: dict[str, Any] = {
         "space": space,
         "benchmark": benchmark,
-        "encodings": _names(encodings),
-        "algorithms": _names(algorithms),
+        "encodings": _names("--encodings", encodings),
+        "algorithms": _names("--algorithms", algorithms),
         "queries": queries,
         "trials": trials,
         "seed": seed,
@@ -122,16 +122,19 @@ def compare(
         raise ValueError("give --space, or a --preset that has one")
     else:
         settings = comparison.CompareSettings(**{k: v for k, v in chosen.items() if v is not None})
-    if algorithm := reference_arm(against)[0]:
-        parse_algorithm(algorithm)
+    if against is not None:
+        check_reference(against, settings, output)
     facts = run_grid(output, settings, jobs, backend, progress=True)
     command = shlex.join(["cate", *sys.argv[1:]])
-    typer.echo(write_report(output, facts, facts["settings"], command, against))
+    typer.echo(write_report(output, facts, facts["settings"], command, against or REFERENCE))
     typer.echo(f"wrote {output}: {settings.trials} trials of {len(settings.arms())} arms, tables and figures")
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+def _names(option: str, text: str | None) -> tuple[str, ...] | None:
+    names = None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+    if names == ():
+        raise ValueError(f"{option}: expected names separated by commas, got none")
+    return names
 
 
 def evaluate(
@@ -211,13 +214,13 @@ def evaluate(
             f"--{n}" for n, v in {"benchmark": benchmark, "field": field, "predictors": predictors}.items() if v
         ]:
             raise ValueError(f"--probe takes no {given[0]}: it measures without results")
-        asked = _names(encodings) or ("cate", "adjacency", "structure")
+        asked = _names("--encodings", encodings) or ("cate", "adjacency", "structure")
         probing = ProbeSettings(space, counts or LABELS, seeds or 3, pool or 8000, test_size or 2000)
         typer.echo(probe_encodings(output, probing, asked, command, progress=True))
         typer.echo(f"wrote {output}: probe.md, probe.csv and probe.json")
         return
-    names = _names(predictors) or ()
-    asked = _names(encodings) or ("cate", "adjacency")
+    names = _names("--predictors", predictors) or ()
+    asked = _names("--encodings", encodings) or ("cate", "adjacency")
     settings = EvaluateSettings(space, benchmark, field, counts, seeds or 5, names, development, pool, test_size)
     typer.echo(evaluate_encodings(output, settings, asked, command, progress=True, projection=projection))
     typer.echo(f"wrote {output}: table.md, tau.png, a map and a file of numbers for each encoding")

@@ -1,8 +1,9 @@
 """Names of the encodings."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from cate_hf.core._names import Catalog, unknown
@@ -78,6 +79,15 @@ def get_encoding(name: str | os.PathLike, space: "str | os.PathLike | Space", **
     if not isinstance(encoding, Encoding):
         raise ValueError(f"encoding {name!r}: {type(encoding).__name__} lacks {', '.join(_lacking(encoding))}")
     return encoding
+
+
+def check_encodings(names: Iterable[str]) -> None:
+    """Refuse, before any encoding is made, a name that nothing has, and a file of encodings that is not there."""
+    for name in names:
+        if Path(name).suffix != ".parquet":
+            _find(name)
+        elif not os.path.exists(name):
+            raise FileNotFoundError(f"{name}: no such file")
 
 
 def _find(name: str | os.PathLike) -> Callable[..., Encoding] | None:

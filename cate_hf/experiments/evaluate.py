@@ -68,8 +68,10 @@ def evaluate_encodings(
         ValueError: a name that is not known, a folder of another evaluation, too few architectures.
     """
     from cate_hf.encodings import get_encoding
+    from cate_hf.encodings.registry import check_encodings
 
     check_projection(projection)
+    check_encodings(encodings)
     output = Path(output)
     benchmark = find_benchmark(settings.space, settings.benchmark)
     field = settings.field or benchmark.default_field

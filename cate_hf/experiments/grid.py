@@ -13,6 +13,7 @@ from cate_hf.core._files import atomic_output
 from cate_hf.core._parallel import num_threads
 from cate_hf.core._progress import progress_bar
 from cate_hf.encodings import Encoding, encoding_names, get_encoding
+from cate_hf.encodings.registry import check_encodings
 from cate_hf.experiments._ray_tasks import check_ray, run_on_ray
 from cate_hf.experiments.settings import NO_ENCODING, CompareSettings, check_folder, select
 from cate_hf.search.evaluation import Evaluation
@@ -64,6 +65,7 @@ def prepare(folder: Path, settings: CompareSettings, progress: bool = False) -> 
         ValueError: the folder holds something else, or a name, field or budget that does not fit.
     """
     encodings = list(dict.fromkeys(e for _, e in settings.arms() if e != NO_ENCODING))
+    check_encodings(settings.encodings)
     for encoding in settings.encodings:
         # A wrong name is told before any work, and leaves no folder. One that no arm needs may be a known one that this
         # space cannot have, such as the default "cate" where no checkpoint is bundled.

@@ -184,7 +184,9 @@ def probe_encodings(
             canonical drawing has more than 4,096 numbers.
     """
     from cate_hf.encodings import get_encoding
+    from cate_hf.encodings.registry import check_encodings
 
+    check_encodings(encodings)
     makers = {name: get_encoding(name, settings.space) for name in encodings}
     space, output = get_space(settings.space), Path(output)
     wide = space.max_nodes

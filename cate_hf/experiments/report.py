@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from cate_hf.core._files import atomic_output
+from cate_hf.core._names import unknown
 from cate_hf.experiments.grid import read_trials, slug
-from cate_hf.experiments.settings import NO_ENCODING, CompareSettings
+from cate_hf.experiments.settings import NO_ENCODING, SETTINGS_FILE, CompareSettings, read_settings
 from cate_hf.search._units import percentage_points
 from cate_hf.search.run import at_checkpoints
 
@@ -60,6 +61,22 @@ def reference_arm(reference: str) -> tuple[str | None, str]:
     """Algorithm and encoding of what others are tested against; None for the algorithm of each."""
     algorithm, comma, encoding = reference.rpartition(",")
     return (algorithm.strip() if comma else None), encoding.strip()
+
+
+def check_reference(reference: str, settings: CompareSettings, folder: Path) -> None:
+    """Raise ValueError for a reference that is among neither what is compared nor what the folder has already."""
+    stored = [read_settings(folder)] if (folder / SETTINGS_FILE).is_file() else []
+    arms = [arm for compared in (settings, *stored) for arm in compared.arms()]
+    of, against = reference_arm(reference)
+    if of is None:
+        encodings = {encoding for _, encoding in arms} - {NO_ENCODING} | set(settings.encodings)
+    else:
+        algorithms = {algorithm for algorithm, _ in arms}
+        if of not in algorithms:
+            raise unknown("algorithm to compare with (--against)", of, algorithms)
+        encodings = {encoding for algorithm, encoding in arms if algorithm == of}
+    if against not in encodings:
+        raise unknown("encoding to compare with (--against)", against, encodings)
 
 
 def _others(trials: dict[tuple[str, str], list[dict]], algorithm: str, encoding: str, reference: str) -> list[dict]:

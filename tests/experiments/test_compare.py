@@ -366,6 +366,10 @@ def test_a_killed_grid_goes_on(tmp_path):
         (["--space", "nasbench201", "--algorithms", "random", "--guide-field", "beauty"], "beauty"),
         (["--space", "nasbench201", "--algorithms", "random", "--report", "mean-test"], "has no mean-test"),
         (["--space", "nasbench201", "--against", "cate-dngo,cate"], "did you mean 'cate-dngo-ls'"),
+        (["--space", "nasbench201", "--against", "adjacencies"], "(--against) 'adjacencies'; did you mean 'adjacency'"),
+        (["--space", "nasbench201", "--against", "random,cate"], "(--against) 'cate'; known: –"),
+        (["--space", "nasbench201", "--encodings", ""], "--encodings: expected names separated by commas"),
+        (["--space", "nasbench201", "--encodings", "path,none.parquet"], "none.parquet: no such file"),
         (["--space", "nasbench201", "--set", "epochs=3"], "'epochs=3' is not a setting such as"),
         (["--space", "nasbench201", "--set", "cate-dngo-ls.epoch=3"], "did you mean 'epochs'"),
         (["--space", "nasbench201", "--set", "cate-dngo-ls.epochs=few"], "expected a whole number"),
@@ -378,3 +382,10 @@ def test_bad_input_is_one_line(tmp_path, capsys, arguments, message):
     assert len(error) == 1
     assert message in error[0]
     assert not list(tmp_path.glob("out/trials/*"))
+
+
+def test_names_are_known_before_an_encoding_is_made(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("cate_hf.experiments.grid.get_encoding", lambda *_: pytest.fail("an encoding was made"))
+    command = ["compare", "--space", "nasbench201", "--encodings", "path,pth", "--output", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "unknown encoding 'pth'; did you mean 'path'" in capsys.readouterr().err

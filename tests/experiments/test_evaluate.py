@@ -165,6 +165,8 @@ def test_the_command(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--encodings", "pth"], "did you mean 'path'"),
+        (["--encodings", " , "], "--encodings: expected names separated by commas"),
+        (["--predictors", ""], "--predictors: expected names separated by commas"),
         (["--labels", "many"], "--labels must be numbers"),
         (["--labels", "9000"], "labels must be 2 to 765"),
         (["--predictors", "rigde", "--encodings", "path"], "did you mean 'ridge'"),
@@ -200,6 +202,9 @@ def test_an_encoding_is_made_and_fitted_once(tmp_path):
     table = evaluate_encodings(tmp_path / "counted", settings, ["counted"])
     assert "| counted |" in table
     assert calls == ["made", "fitted"]
+    with pytest.raises(ValueError, match="unknown encoding 'pth'; did you mean 'path'"):
+        evaluate_encodings(tmp_path / "wrong", settings, ["counted", "pth"])
+    assert calls == ["made", "fitted"]  # none is made before all names are known
 
 
 def test_neighbours_stay_together_on_a_map(tmp_path, cells):

@@ -32,10 +32,18 @@ def search(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first trial.")] = 0,
     guide_field: Annotated[
         str | None,
-        typer.Option(help="Field of the benchmark that the search sees and maximises.", show_default="its accuracy"),
+        typer.Option(
+            "--guide",
+            "--guide-field",
+            help="Field of the benchmark that the search sees and maximises.",
+            show_default="its accuracy",
+        ),
     ] = None,
     report_field: Annotated[
-        str | None, typer.Option(help="Field that regret is measured by.", show_default="the guide's")
+        str | None,
+        typer.Option(
+            "--report", "--report-field", help="Field that regret is measured by.", show_default="the guide's"
+        ),
     ] = None,
     fidelities: Annotated[
         str | None,

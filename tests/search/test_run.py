@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cate_hf import load_benchmark
+from cate_hf.cli import main
 from cate_hf.encodings import get_encoding
 from cate_hf.search.run import SearchSettings, encode_candidates, run_search, search_to_file
 from tests.search.searches import CANDIDATES, ENCODINGS, synthetic
@@ -64,6 +65,13 @@ def test_budgets_are_checked_before_any_work(tmp_path):
             search_to_file(
                 SearchSettings("nasbench101", "random", queries, trials, benchmark="none"), tmp_path / "out.json"
             )
+
+
+@pytest.mark.parametrize("option", ["--guide", "--guide-field", "--report", "--report-field"])
+def test_fields_are_named_as_in_compare(tmp_path, capsys, option):
+    command = ["search", "--space", "nasbench201", "--algorithm", "random", "--output", str(tmp_path / "search.json")]
+    assert main([*command, option, "beauty"]) == 2
+    assert "'beauty'" in capsys.readouterr().err
 
 
 def test_encodings_by_name(candidates, tmp_path):

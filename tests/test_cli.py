@@ -88,11 +88,11 @@ def test_version(capsys):
         (["encode", "--model", "m", "--output", "o"], "give either --space or --input"),
         (["encode", "--model", "m", "--output", "o", "--space", "s", "--input", "i"], "give either --space or --input"),
         (["neighbours", "--model", "m"], "give either --hash or --input"),
-        (["enumerate", "nasbench10", "--output", "x"], "did you mean 'nasbench101'"),
+        (["enumerate", "nasbench10", "--output", "x.parquet"], "did you mean 'nasbench101'"),
         (["pairs", "nasbench10", "--output", "x"], "did you mean 'nasbench101'"),
-        (["encode", "--space", "nasbench11", "--model", "m", "--output", "x"], "did you mean 'nasbench101'"),
+        (["encode", "--space", "nasbench11", "--model", "m", "--output", "x.parquet"], "did you mean 'nasbench101'"),
         (["search", "--space", "nasbench11", "--benchmark", "b", "--output", "x"], "did you mean 'nasbench101'"),
-        (["encode", "--space", "nasbench101", "--model", "no-such", "--output", "x"], "there is no such folder"),
+        (["encode", "--space", "nasbench101", "--model", "no-such", "--output", "x.parquet"], "there is no such folder"),
         (
             ["search", "--space", "nasbench101", "--benchmark", "b", "--output", "x", "--algorithm", "rondom"],
             "'random'",
@@ -146,6 +146,16 @@ def test_an_existing_output_stays_unless_overwritten(checkpoint, jsonl, tmp_path
     assert output.read_text() == "precious"
     assert main([*arguments, "--overwrite"]) == 0
     assert pq.read_table(output).num_rows == 3
+
+
+@pytest.mark.parametrize(
+    "verb", [["encode", "--space"], ["statistics", "--space"], ["enumerate"], ["import", "--format"]], ids=lambda v: v[0]
+)
+def test_an_output_is_parquet_by_its_name(tmp_path, capsys, verb):
+    for name in ("x.csv", "x.npy", "x"):
+        line = refused(capsys, *verb, "nasbench201", "--output", tmp_path / name)
+        assert line.endswith(f"{name}: Parquet is written, expected a file ending in .parquet or .pq")
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_left_of_a_failed_output(checkpoint, jsonl, tmp_path, capsys, monkeypatch):
@@ -234,7 +244,7 @@ def test_files_that_hold_no_architectures(checkpoint, jsonl, tmp_path, capsys):
     data = (tmp_path / "good.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(data[: len(data) // 2])
     assert "cut.parquet" in refused(capsys, *arguments, tmp_path / "cut.parquet")
-    assert "checkpoint" in refused(capsys, "encode", "--model", tmp_path, "--space", "nasbench101", "--output", "x")
+    assert "checkpoint" in refused(capsys, "encode", "--model", tmp_path, "--space", "nasbench101", "--output", "x.parquet")
 
 
 def test_a_checkpoint_of_another_space(jsonl, tmp_path, capsys):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from cate_hf.benchmarks import load_benchmark
-from cate_hf.core._files import atomic_output, check_fetched, check_output
+from cate_hf.core._files import atomic_output, check_fetched
 from cate_hf.core._names import unknown
 from cate_hf.core._progress import progress_bar
 from cate_hf.graphs._columns import CSV_SUFFIXES
 from cate_hf.graphs._hashes import HashIndex
-from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES, write_parquet
+from cate_hf.graphs.io import JSON_SUFFIXES, PARQUET_SUFFIXES, check_parquet_output, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space
 
@@ -192,7 +192,7 @@ def import_results(
         ValueError: naming the file, and the row, line or record, of what is wrong.
         OSError: the output exists and `overwrite` is False, or cannot be written; no such file.
     """
-    check_output(output, overwrite)
+    check_parquet_output(output, overwrite)
     reader = format_of(path, format)
     if path is not None and not os.path.exists(path):
         raise FileNotFoundError(f"{path}: no such file")

@@ -31,13 +31,12 @@ def enumerate_space(
 
       cate enumerate darts --sample 10000 --output cells.parquet
     """
-    from cate_hf.core._files import check_output
-    from cate_hf.graphs.io import write_parquet
+    from cate_hf.graphs.io import check_parquet_output, write_parquet
     from cate_hf.spaces import get_space
     from cate_hf.spaces.sampling import different
 
     space_object = get_space(space)
-    check_output(output, overwrite)
+    check_parquet_output(output, overwrite)
     if sample is None:
         table = space_object.enumerate(progress=True)
     else:

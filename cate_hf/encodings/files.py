@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from cate_hf.core._files import atomic_output, check_output
+from cate_hf.core._files import atomic_output
 from cate_hf.core._progress import progress_bar
 from cate_hf.encodings.defaults import default_encoder
 from cate_hf.encodings.inputs import rows_for
 from cate_hf.graphs._hashes import HashIndex
 from cate_hf.graphs._table_arrow import GRAPH_COLUMNS, column_from_arrow, to_arrow
-from cate_hf.graphs.io import write_groups
+from cate_hf.graphs.io import check_parquet_output, write_groups
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import get_space
 
@@ -60,7 +60,7 @@ def encode_to_parquet(
         ValueError: a checkpoint of another space than the input, or bad input; file and row are named.
         OSError: the output exists and `overwrite` is False, or cannot be written.
     """
-    check_output(output, overwrite)
+    check_parquet_output(output, overwrite)
     encoder, rows = encoder_and_rows(model, space, input, progress, precision=precision)
     if (understood := getattr(rows, "understood", "")) and progress:
         print(understood, flush=True)

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cate_hf.core._files import atomic_output, check_fetched, check_no_folder
+from cate_hf.core._files import atomic_output, check_fetched, check_no_folder, check_output
 from cate_hf.core._names import printable
 from cate_hf.graphs._columns import JSON_SUFFIXES, PARQUET_SUFFIXES, TABLE_SUFFIXES, read_columns
 from cate_hf.graphs._graph_columns import plain_columns
@@ -59,6 +59,13 @@ _GROUP_ENTRIES = 1 << 23  # adjacency entries of a row group at most, about
 _BUFFER_BYTES = 1 << 20  # of a column, where a file is read by parts
 _PACKED_KEY = b"cate_hf.packed"
 _PACKED = ("operation_codes", "edge_bits", "num_nodes")
+
+
+def check_parquet_output(path: str | os.PathLike, overwrite: bool = False) -> None:
+    """Refuse, before any work is done, an output that is no Parquet file by its name, or as `check_output`."""
+    if Path(path).suffix.lower() not in PARQUET_SUFFIXES:
+        raise ValueError(f"output {path}: Parquet is written, expected a file ending in {' or '.join(PARQUET_SUFFIXES)}")
+    check_output(path, overwrite)
 
 
 def write_parquet(

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cate_hf.core._files import check_output
 from cate_hf.core._names import unknown
 from cate_hf.graphs._hashes import check_hashes
-from cate_hf.graphs.io import read_architectures, write_parquet
+from cate_hf.graphs.io import check_parquet_output, read_architectures, write_parquet
 from cate_hf.graphs.table import ArchitectureTable
 from cate_hf.spaces import Space, get_space, space_names
 from cate_hf.spaces.sampling import different
@@ -55,7 +54,7 @@ def statistics_to_parquet(
         raise ValueError("give a search space (--space), a file (--input), or both")
     if input is not None and sample is not None:
         raise ValueError("a sample (--sample) is one of a space; it cannot be drawn of a file (--input)")
-    check_output(output, overwrite)
+    check_parquet_output(output, overwrite)
     if space is not None:
         space = get_space(space)
     if input is not None or space is None:

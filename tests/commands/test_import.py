@@ -178,6 +178,8 @@ def test_what_is_refused_leaves_nothing(tmp_path, capsys, small, space_file):
         import_results(source, output)
     with pytest.raises(FileNotFoundError, match="none.csv: no such file"):
         import_results(tmp_path / "none.csv", output, space=space_file)
+    with pytest.raises(ValueError, match="out.csv: Parquet is written, expected a file ending in .parquet or .pq"):
+        import_results(source, output.with_suffix(".csv"), space=space_file)
     with pytest.raises(ValueError, match="the benchmark nasbench201 is of nasbench201, not of darts"):
         import_results(None, output, "nasbench201", "darts")
     with pytest.raises(ValueError, match="genotypes are of darts, not of import-space"):

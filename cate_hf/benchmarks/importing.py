@@ -193,6 +193,8 @@ def import_results(
         OSError: the output exists and `overwrite` is False, or cannot be written; no such file.
     """
     check_parquet_output(output, overwrite)
+    if path is not None and not os.path.exists(path):
+        path = str(path).removeprefix("table=")  # as `find_benchmark` takes it
     reader = format_of(path, format)
     if path is not None and not os.path.exists(path):
         raise FileNotFoundError(f"{path}: no such file")

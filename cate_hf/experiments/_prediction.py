@@ -12,6 +12,7 @@ from cate_hf.surrogates.measures import measures as common_measures
 SPLIT_SEED = 20210218  # of the test architectures, the same for every encoding
 TEST_SIZE = 4000
 LABELS = (50, 150, 424)
+LEAST_LABELS = 5  # as many as knn looks at
 NAMES = ("ridge", "gp", "trees", "knn", "mlp")  # of the predictors
 
 
@@ -32,7 +33,7 @@ def predictors(dim: int) -> dict[str, Any]:
         "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 5, 22))),
         "gp": make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True)),
         "trees": ExtraTreesRegressor(300, max_features=0.4, random_state=0, n_jobs=-1),
-        "knn": make_pipeline(StandardScaler(), KNeighborsRegressor(5, weights="distance")),
+        "knn": make_pipeline(StandardScaler(), KNeighborsRegressor(LEAST_LABELS, weights="distance")),
         "mlp": TransformedTargetRegressor(
             make_pipeline(
                 StandardScaler(), MLPRegressor(hidden_layer_sizes=(128,), alpha=3, max_iter=500, random_state=0)
@@ -50,9 +51,14 @@ def split(count: int, development: bool, test_size: int = TEST_SIZE) -> tuple[np
     Raises:
         ValueError: there are not so many architectures.
     """
-    if count < 2 * test_size + 2:
+    most = (count - LEAST_LABELS) // 2
+    if most < 2:
+        least = f"at least {4 + LEAST_LABELS}, 2 × 2 for tests and {LEAST_LABELS} to learn from"
+        raise ValueError(f"{count:,} architectures are not enough: expected {least}")
+    if not 2 <= test_size <= most:
         raise ValueError(
-            f"{count:,} architectures are not enough beside 2 × {test_size:,} for tests; lower --test-size"
+            f"{count:,} architectures are not enough for 2 × {test_size:,} test architectures: expected --test-size 2 "
+            f"to {most:,}"
         )
     order = np.random.default_rng(SPLIT_SEED).permutation(count)
     start = test_size if development else 0
@@ -86,7 +92,7 @@ def fitting(count: int, test_size: int | None, labels: Sequence[int] | None) -> 
         test_size = TEST_SIZE if count >= 2 * TEST_SIZE + max(LABELS) else max(2, count // 5)
     if labels is None:
         rest = count - 2 * test_size
-        labels = tuple(n for n in LABELS if 1.2 * n <= rest) or (max(2, rest // 2),)
+        labels = tuple(n for n in LABELS if 1.2 * n <= rest) or (max(LEAST_LABELS, rest // 2),)
     return test_size, tuple(labels)
 
 
@@ -96,12 +102,13 @@ def check_labels(count: int, labels: Sequence[int], seeds: int, names: Sequence[
         if name not in NAMES:
             raise unknown("predictor", name, NAMES)
     rest = len(split(count, False, test_size)[1])
-    wrong = [n for n in labels if not 2 <= n <= rest]
-    if wrong or seeds < 1:
+    if wrong := [n for n in labels if not LEAST_LABELS <= n <= rest]:
         raise ValueError(
-            f"labels must be 2 to {rest} (what {count:,} architectures leave beside 2 × {test_size:,} for tests) and "
-            f"seeds at least 1, not {wrong[0] if wrong else seeds}"
+            f"--labels must be {LEAST_LABELS} to {rest:,}, what {count:,} architectures leave beside --test-size 2 × "
+            f"{test_size:,}, not {wrong[0]}"
         )
+    if seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, not {seeds}")
 
 
 def predict(

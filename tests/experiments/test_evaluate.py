@@ -49,9 +49,23 @@ def test_numbers_of_architectures_fit_the_table():
     assert fitting(300, None, None) == (60, (50, 150))
     assert fitting(60, None, None) == (12, (18,))
     assert fitting(300, 100, (20,)) == (100, (20,))
-    for count in range(8, 400):
+    for count in range(9, 400):
         test_size, labels = fitting(count, None, None)
         check_labels(count, labels, 1, ["ridge"], test_size)
+    with pytest.raises(ValueError, match="8 architectures are not enough: expected at least 9, 2 × 2 for tests and 5"):
+        check_labels(8, (5,), 1, ["ridge"], 2)
+    with pytest.raises(ValueError, match="300 architectures are not enough for 2 × 150 .*expected --test-size 2 to 147"):
+        check_labels(300, (50,), 1, ["ridge"], 150)
+    with pytest.raises(ValueError, match="--seeds must be at least 1, not 0"):
+        check_labels(300, (50,), 0, ["ridge"], 60)
+
+
+def test_the_fewest_labels_are_enough_for_each_predictor():
+    rng = np.random.default_rng(0)
+    vectors, target = rng.normal(size=(9, 4)).astype(np.float32), rng.normal(size=9)
+    assert set(predict(vectors, target, [5], 1, test_size=2)[5]) == set(NAMES)
+    with pytest.raises(ValueError, match="--labels must be 5 to 5, what 9 architectures leave .*, not 4"):
+        predict(vectors, target, [4], 1, test_size=2)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,7 +92,7 @@ def test_what_is_linear_in_the_vectors_is_predicted():
     }
     with pytest.raises(ValueError, match="did you mean 'ridge'"):
         predict(vectors, target, [20], 1, names=["rigde"], test_size=200)
-    with pytest.raises(ValueError, match="labels must be 2 to 500"):
+    with pytest.raises(ValueError, match="--labels must be 5 to 500"):
         predict(vectors, target, [501], 1, test_size=200)
 
 
@@ -168,7 +182,7 @@ def test_the_command(tmp_path, capsys):
         (["--encodings", " , "], "--encodings: expected names separated by commas"),
         (["--predictors", ""], "--predictors: expected names separated by commas"),
         (["--labels", "many"], "--labels must be numbers"),
-        (["--labels", "9000"], "labels must be 2 to 765"),
+        (["--labels", "9000"], "--labels must be 5 to 765"),
         (["--predictors", "rigde", "--encodings", "path"], "did you mean 'ridge'"),
         (["--field", "beauty"], "beauty"),
         (["--map", "tnse"], "did you mean 'tsne'"),

@@ -61,6 +61,7 @@ class Encoder(VectorMethods):
             warnings.warn(f"{precision} is slower than float32 on this processor: float32 is used", stacklevel=3)
             precision = "float32"
         self._search_space, self.precision = search_space, precision
+        self._told = False  # that the search space is not known
         self.tokenizer = tokenizer
         if precision != "float32" and self.model.device.type == "cpu":
             self.model.set_attn_implementation("eager")  # torch's own attention takes twice as long there
@@ -249,7 +250,9 @@ class Encoder(VectorMethods):
             space = self.search_space
         except ValueError:
             message = f"the search space {self.space} is not known here: graphs are encoded as drawn, dead nodes too"
-            warnings.warn(message, stacklevel=4)
+            if not self._told:
+                warnings.warn(message, stacklevel=4)
+            self._told = True
             return table
         return space.canonical(table)
 

@@ -47,7 +47,8 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
     about, tensors = _read(folder / PREDICTOR_FILE)
     source = str(folder / PREDICTOR_FILE)
     described = folder / SPACE_FILE
-    space = CustomSpace.from_file(described) if described.is_file() else get_space(about["space"])
+    own = CustomSpace.from_file(described) if described.is_file() else None
+    space = get_space(about["space"]) if own is None else own
     models, tokenizer, encoder = [], None, _computed(about.get("encoder"), source)
     if about["members"]:
         assembled = load_model(folder, CateForSequenceClassification)
@@ -71,7 +72,7 @@ def load_predictor(name_or_path: str | os.PathLike, device: str | None = None) -
         encoder = Encoder(model, tokenizer, device=device, search_space=space)
         models = [m.to(encoder.model.device) for m in models]
     if not models and (folder / "config.json").is_file():
-        encoder = Encoder(load_model(folder, CateModel), load_tokenizer(folder), device=device)
+        encoder = Encoder(load_model(folder, CateModel), load_tokenizer(folder), device=device, search_space=own)
     names = [name for name in KINDS if about.get(name) is True or name in about.get("parts", [])]
     wiring = any(KINDS[name].features in ("wiring", "all") for name in names)
     features = Features(space, about["statistics"], encoder, about["initialisations"], wiring, about.get("cells", 1))

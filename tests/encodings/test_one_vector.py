@@ -174,6 +174,7 @@ def test_without_the_space_graphs_are_as_drawn_and_that_is_said(tmp_path):
 
     encoder = load_encoder(save_tiny(tmp_path / "tiny"))
     encoder.model.config.space = "a-space-of-elsewhere"
-    with pytest.warns(UserWarning, match="a-space-of-elsewhere is not known here: graphs are encoded as drawn"):
+    with pytest.warns(UserWarning, match="a-space-of-elsewhere is not known here: graphs are encoded as drawn") as told:
         one, other = (encoder.encode(cell) for cell in (DEAD, LIVE))
+    assert len(told) == 1
     assert np.abs(one - other).max() > 1e-3

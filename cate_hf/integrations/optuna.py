@@ -93,7 +93,18 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
         """The architecture of a trial; to be called in the objective.
 
         The trial gets the user attribute `NAME_hash`, by which it is found in tables and benchmarks.
+
+        Raises:
+            ValueError: the trial's study does not sample by this sampler.
         """
+        study = getattr(trial, "study", None)  # a FixedTrial has none
+        used = getattr(study, "sampler", self)
+        used = getattr(used, "_base_sampler", used)  # of Optuna's PartialFixedSampler
+        if not isinstance(used, ArchitectureSampler) or (used.name, used._digest) != (self.name, self._digest):
+            raise ValueError(
+                f"study {study.study_name!r} samples by {type(used).__name__}, not by this sampler; "
+                "give it as sampler= to optuna.create_study or load_study"
+            )
         row = trial.suggest_int(self.name, 0, len(self.candidates) - 1)
         trial.set_user_attr(f"{self.name}_hash", str(self.candidates.columns["hash"][row]))
         return self.candidates[row]
@@ -121,8 +132,8 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
             study._storage.set_study_system_attr(study._study_id, _DIGEST, self._digest)
         elif known != self._digest:
             raise ValueError(
-                f"study {study.study_name!r} is of other candidates; make the sampler with the same space, candidates "
-                "and seed as the first one"
+                f"study {study.study_name!r} is of other candidates; make the sampler with the same space and "
+                "candidates as the first one (of a space too large to be listed, the same seed too)"
             )
         return {self.name: IntDistribution(0, len(self.candidates) - 1)}
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -136,6 +137,20 @@ def test_what_cannot_be_is_told():
     as_texts = ArchitectureSampler(SPACE, "random", candidates=[SPACE.native(CANDIDATES[row]) for row in (0, 1, 0)])
     assert list(as_texts.candidates.columns["hash"]) == list(CANDIDATES.columns["hash"][:2])
     search = sampler("random")
+    without = optuna.create_study(study_name="without")
+    with pytest.raises(ValueError, match="study 'without' samples by TPESampler, not by this sampler; give it"):
+        without.optimize(objective_of(search), n_trials=1)
+    other = ArchitectureSampler(SPACE, "random", candidates=CANDIDATES[:100])
+    with pytest.raises(ValueError, match="samples by ArchitectureSampler, not by this sampler"):
+        optuna.create_study(sampler=other).optimize(objective_of(search), n_trials=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it may change in the future
+        partly = optuna.samplers.PartialFixedSampler({"rate": 1e-2}, search)
+    fixed = optuna.create_study(sampler=partly)
+    fixed.enqueue_trial({"architecture": 3})
+    fixed.optimize(objective_of(search), n_trials=2)
+    assert rows_of(fixed)[0] == 3
+    assert search.suggest(optuna.trial.FixedTrial({"architecture": 3})) == CANDIDATES[3]
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=search)
     with pytest.raises(ValueError, match="2 objectives"):
         study.optimize(lambda trial: (0.0, float(search.suggest(trial).num_edges)), n_trials=1)

@@ -71,8 +71,9 @@ def _with_quiet(verb: Callable[..., None]) -> Callable[..., None]:
     def quietly(*args: Any, quiet: bool = False, **kwargs: Any) -> None:
         if not quiet:
             return verb(*args, **kwargs)
-        with no_progress(), open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
-            return verb(*args, **kwargs)
+        with no_progress(), open(os.devnull, "w", encoding="utf-8") as nowhere:  # errors are told outside
+            with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+                return verb(*args, **kwargs)
 
     option = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Silent)
     quietly.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
@@ -108,5 +109,6 @@ _VERBS: dict[str, Callable[..., None]] = {
     "doctor": _doctor.doctor,
 }
 
-VERBS = {name: _with_quiet(verb) for name, verb in _VERBS.items()}
+# What `cate doctor` prints is all that it does.
+VERBS = {name: verb if name == "doctor" else _with_quiet(verb) for name, verb in _VERBS.items()}
 """Name on the command line -> the function that typer makes a command of, in the order of `cate --help`."""

@@ -30,10 +30,11 @@ def printed(capsys, tmp_path, monkeypatch):
     return run
 
 
-def test_every_verb_can_be_quiet(capsys):
+def test_every_verb_but_doctor_can_be_quiet(capsys):
     for verb in VERBS:
         assert main([verb, "--help"]) == 0
-        assert "--quiet" in capsys.readouterr().out, verb
+        assert ("--quiet" in capsys.readouterr().out) == (verb != "doctor"), verb
+    assert main(["doctor", "--quiet"]) == 2
 
 
 @pytest.mark.parametrize("verb", ["spaces", "models"])
@@ -74,6 +75,14 @@ def test_neighbours(printed, tmp_path):
     assert rows[0]["distance"] <= rows[1]["distance"]
     assert isinstance(rows[0]["edit_distance"], int)
     assert printed(*arguments, "--quiet").splitlines() == [row["hash"] for row in rows]
+
+
+def test_a_quiet_search_says_nothing(printed, capsys):
+    search = ("search", "--space", "nasbench201", "--algorithm", "random", "--queries", "2", "--trials", "1")
+    assert "wrote a.json" in printed(*search, "--output", "a.json")
+    capsys.readouterr()
+    assert main([*search, "--output", "b.json", "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 def test_quiet_still_tells_errors(capsys, tmp_path):

@@ -184,14 +184,14 @@ def export(
 
 
 def models(json: Json = False, quiet: Quiet = False) -> None:
-    """List the encoders that have a name: bundled, in the cache, or on the Hub.
+    """List the encoders and predictors that have a name: bundled, in the cache, or on the Hub.
 
-    The columns are the space, the length of an encoding, parameters, size on disk, the measured Kendall tau by number
+    The columns are the kind, the space, the length of an encoding, parameters, size on disk, the measured Kendall tau by number
     of labelled architectures, and where the encoder is now. CATE_HF_NAMESPACE sets the owner of named repositories.
     """
-    from cate_hf.publishing.models import known_encoders
+    from cate_hf.publishing.models import known_encoders, known_predictors
 
-    encoders = known_encoders()
+    encoders = known_encoders() + known_predictors()
     rows = [asdict(encoder) for encoder in encoders]
     print_listing(rows, "name", json, quiet, lambda: _print_encoders(encoders))
 
@@ -249,10 +249,10 @@ def _print_entries(entries: list) -> None:
 def _print_encoders(encoders: list) -> None:
     """As a table, on standard output."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("name", "space")
+    table = Table(Column("name", no_wrap=True), "kind", Column("space", overflow="fold"))
     for title in ("numbers", "parameters", "MB"):
         table.add_column(title, justify="right")
     for title in ("Kendall tau (labels)", "where"):
@@ -260,7 +260,7 @@ def _print_encoders(encoders: list) -> None:
     for encoder in encoders:
         tau = ", ".join(f"{value:.3f} ({n})" for n, value in (encoder.kendall_tau or {}).items())
         numbers = (encoder.dim, encoder.parameters)
-        texts = [encoder.name, encoder.space or "", *("" if n is None else f"{n:,}" for n in numbers)]
+        texts = [encoder.name, encoder.kind, encoder.space or "", *("" if n is None else f"{n:,}" for n in numbers)]
         texts += ["" if encoder.megabytes is None else f"{encoder.megabytes:.1f}", tau, encoder.where]
         table.add_row(*map(Text, texts))
     console = Console()

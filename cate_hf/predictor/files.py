@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cate_hf.core._files import check_fetched
+from cate_hf.core._names import nearest
 from cate_hf.graphs.io import read_parquet
 from cate_hf.predictor._assemble import take_apart
 from cate_hf.predictor._auxiliary import Auxiliary
@@ -132,10 +133,18 @@ def predictor_path(name: str) -> Path:
 
 
 def _folder(name_or_path: str | os.PathLike) -> Path:
+    from cate_hf.hub.download import is_repo_id
     from cate_hf.hub.load import resolve_checkpoint
 
-    if str(name_or_path) in predictor_names() and not os.path.exists(name_or_path):
-        return predictor_path(str(name_or_path))
+    name, known = str(name_or_path), predictor_names()
+    if not os.path.exists(name_or_path):
+        if name in known:
+            return predictor_path(name)
+        if not is_repo_id(name):
+            raise ValueError(
+                f"no bundled predictor {name!r}; {nearest(name, known)}; and there is no such folder, nor is it a "
+                "repository of the Hub, owner/name"
+            )
     path = resolve_checkpoint(name_or_path)
     if not path.is_dir():
         raise ValueError(f"{name_or_path}: no folder of a predictor")

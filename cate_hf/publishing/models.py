@@ -1,7 +1,7 @@
-"""The encoders that are known here, and copies of them."""
+"""The encoders and predictors that are known here, and copies of them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,19 @@ from cate_hf.predictor.files import predictor_names, predictor_path
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo
 
-__all__ = ["known_encoders", "known_folder"]
+__all__ = ["known_encoders", "known_folder", "known_predictors"]
 
 
 @dataclass(frozen=True)
 class KnownEncoder:
-    """An encoder with a name. What is not known without downloading it is None.
+    """An encoder or a predictor with a name. What is not known without downloading it, or does not apply, is None.
 
     Attributes:
         dim: length of an encoding.
         parameters: of the stored model; megabytes: of the folder.
         kendall_tau: labelled architectures → τ with the accuracy of others, of the frozen encoding.
-        where: "bundled", the folder in the cache, or the repository.
+        where: "bundled", "computed" (universal), the folder in the cache, or the repository.
+        kind: "encoder" or "predictor".
     """
 
     name: str
@@ -37,17 +38,27 @@ class KnownEncoder:
     parameters: int | None = None
     megabytes: float | None = None
     kendall_tau: dict[int, float] | None = None
+    kind: str = "encoder"
 
 
 def known_encoders() -> list[KnownEncoder]:
     """Bundled and registered encoders, and repositories of CATE in the cache of huggingface_hub, by name."""
+    from cate_hf.encodings.cate import UNIVERSAL, load_encoder
+
     found = [_describe(name, checkpoint_path(name), "bundled") for name in checkpoint_names()]
+    found.append(KnownEncoder(UNIVERSAL, "computed", "any", load_encoder(UNIVERSAL).dim))
     for name, entry in registered_encoders().items():
         if name not in checkpoint_names():
             folder = cached_checkpoint(name)
             found.append(KnownEncoder(name, entry.repo_id) if folder is None else _describe(name, folder, str(folder)))
     found += [_describe(repo.repo_id, folder, str(folder)) for repo, folder in cached_repositories()]
     return found
+
+
+def known_predictors() -> list[KnownEncoder]:
+    """Bundled predictors, by name."""
+    found = [_describe(name, predictor_path(name), "bundled") for name in predictor_names()]
+    return [replace(predictor, dim=None, kind="predictor") for predictor in found]
 
 
 def cached_repositories() -> "list[tuple[CachedRepoInfo, Path]]":

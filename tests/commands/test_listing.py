@@ -46,6 +46,12 @@ def test_lists(printed, verb):
     assert all(name in printed(verb) for name in names)
 
 
+def test_models_lists_universal_and_predictors(printed):
+    rows = {row["name"]: row for row in json.loads(printed("models", "--json"))}
+    assert (rows["universal"]["kind"], rows["universal"]["dim"]) == ("encoder", 248)
+    assert (rows["nasbench101-accuracy"]["kind"], rows["nasbench101-accuracy"]["dim"]) == ("predictor", None)
+
+
 def test_numbers_are_numbers(printed):
     spaces = {row["name"]: row for row in json.loads(printed("spaces", "--json"))}
     assert spaces["nasbench101"]["architectures"] == 423_624

@@ -26,6 +26,12 @@ def test_it_predicts_accuracies_and_holds_no_label(bundled):
         bundled.update(cells[:5], np.linspace(0.8, 0.9, 5))
 
 
+def test_a_name_that_is_no_predictor():
+    for name in ("nasbench101", "nosuch", "nasbench101-acuracy"):
+        with pytest.raises(ValueError, match=f"no bundled predictor '{name}'; .*nasbench101-accuracy.*no such folder"):
+            load_predictor(name)
+
+
 def test_what_its_card_says_of_unseen_cells(bundled, nasbench101_table):
     benchmark = load_benchmark("nasbench101", path=nasbench101_table)
     cells = get_space("nasbench101").sample(1500, seed=9)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import networkx
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from cate_hf import CateModel, CateTokenizer
@@ -26,7 +27,7 @@ RESIDUAL = {(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 8), (0, 
 
 class TestReading:
     def test_residual_block(self):
-        operations = "input Conv2d BatchNorm2d relu Conv2d BatchNorm2d Dropout mul add Conv2d Identity relu output"
+        operations = "input Conv2d BatchNorm2d ReLU Conv2d BatchNorm2d Dropout mul add Conv2d Identity ReLU output"
         block = ResidualBlock()
         for module in (block, torch.fx.symbolic_trace(block)):
             same_graph(from_fx(module), operations.split(), RESIDUAL)
@@ -34,7 +35,7 @@ class TestReading:
     def test_exported_program(self):
         # Parameters are inputs of such a graph, and must not become nodes.
         arch = from_fx(torch.export.export(ResidualBlock().eval(), EXAMPLE), drop="dropout")
-        operations = "input conv2d batch_norm relu conv2d batch_norm mul add conv2d relu output"
+        operations = "input Conv2d BatchNorm2d ReLU Conv2d BatchNorm2d mul add Conv2d ReLU output"
         edges = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7), (0, 8), (8, 7), (7, 9), (9, 10)]
         same_graph(arch, operations.split(), edges)
 
@@ -49,12 +50,12 @@ class TestReading:
         arch = from_fx(Attention(), label="detailed", drop=("view", "transpose", "reshape", "getitem"))
         assert arch.prune(num_inputs=2) == arch
         counted = {name: arch.operations.count(name) for name in set(arch.operations)}
-        kinds = {"LayerNorm": 2, "Linear": 4, "GELU": 1, "matmul": 2, "softmax": 1, "add": 3, "chunk": 1}
+        kinds = {"LayerNorm": 2, "Linear": 4, "GELU": 1, "matmul": 2, "Softmax": 1, "add": 3, "chunk": 1}
         sizes = {"getattr": 1, "floordiv": 1}  # x.shape, and dim // heads, which the views read
         assert counted == {"input": 2, "output": 1} | kinds | sizes
         attention = arch.paths(num_inputs=2)
-        assert "input|add|softmax|matmul|Linear|add|add|output" in attention
-        assert "input|LayerNorm|Linear|chunk|matmul|add|softmax|matmul|Linear|add|add|output" in attention
+        assert "input|add|Softmax|matmul|Linear|add|add|output" in attention
+        assert "input|LayerNorm|Linear|chunk|matmul|add|Softmax|matmul|Linear|add|add|output" in attention
 
     def test_labels(self):
         arch = from_fx(ResidualBlock(), label="detailed")
@@ -79,17 +80,79 @@ class TestReading:
         assert arch.edges == [(0, 2), (0, 4), (1, 2), (1, 3), (2, 4), (3, 4)]
 
 
+class Mixed(nn.Module):
+    """A stem, two blocks with a way round, and a head; modules, functions, methods, in place and not."""
+
+    def __init__(self):
+        super().__init__()
+        layers = [nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+        self.stem = nn.Sequential(*layers)
+        self.layers = nn.Sequential(InPlace(), InPlace())
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(), nn.Linear(4, 3), nn.Softmax(1))
+
+    def forward(self, x):
+        return self.head(self.layers(self.stem(x)))
+
+
+class InPlace(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(4, 4, 1), nn.ReLU6()
+
+    def forward(self, x):
+        y = F.leaky_relu_(self.act(self.conv(x)), 0.1)
+        y += F.avg_pool2d(x, 3, 1, 1)
+        return torch.cat([y.sigmoid(), y / 2], 1).mean(1, keepdim=True).relu_() * F.gelu(x)
+
+
+class TestNames:
+    def test_a_network_by_both_routes(self):
+        network = Mixed().eval()
+        traced, exported = from_fx(network), from_fx(torch.export.export(network, EXAMPLE))
+        assert traced == exported
+        modules = "Conv2d ReLU6 LeakyReLU GELU Sigmoid AvgPool2d AdaptiveAvgPool2d Flatten Dropout Linear Softmax"
+        assert {*modules.split(), "add", "mul", "div", "cat"} < {*traced.operations}
+        for name in ("layers.1", "stem"):
+            part = from_fx(torch.export.export(network, EXAMPLE), start=name, end=name)
+            assert from_fx(network, start=name, end=name) == part
+
+    def test_decomposed_programs(self):
+        layers = [nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4), nn.ReLU(), nn.ConvTranspose1d(4, 2, 3)]
+        program = torch.export.export(nn.Sequential(*layers).eval(), (torch.zeros(1, 2, 8),))
+        names = ("input", "Conv1d", "BatchNorm1d", "ReLU", "ConvTranspose1d", "output")
+        assert from_fx(program).operations == names
+        assert from_fx(program.run_decompositions(), drop="getitem").operations == names
+
+    def test_a_module_alone_and_names_to_drop(self):
+        assert from_fx(nn.Conv2d(3, 3, 3), label="detailed").operations == ("input", "Conv3x3", "output")
+        dropped = from_fx(Mixed(), start="layers.0", end="layers.0", drop=("relu6", "leaky_relu_", "BatchNorm1d"))
+        assert "ReLU6" not in dropped.operations
+        assert "LeakyReLU" not in dropped.operations
+
+
 class TestPart:
+    def test_modules_with_others_in_them(self):
+        network = Mixed()
+        block = from_fx(InPlace())
+        assert from_fx(network, start="layers.1", end="layers.1") == block
+        assert from_fx(network, start="layers.0", end="layers.1") == from_fx(nn.Sequential(InPlace(), InPlace()))
+        assert from_fx(network, start="stem.2", end="layers.0").operations[:3] == ("input", "ReLU", "MaxPool2d")
+        assert from_fx(network, start="head").operations[1:3] == ("AdaptiveAvgPool2d", "Flatten")
+        with pytest.raises(ValueError, match=r"Mixed: no node 'layer.1'; did you mean 'layers.1'\?"):
+            from_fx(network, start="layer.1")
+        with pytest.raises(ValueError, match="no path leads from 'layers' to 'stem'"):
+            from_fx(network, start="layers", end="stem")
+
     def test_by_modules_and_by_nodes(self):
         block = ResidualBlock()
         arch = from_fx(block, start="bn1", end="conv2")
-        assert arch.operations == ("input", "BatchNorm2d", "relu", "Conv2d", "output")
+        assert arch.operations == ("input", "BatchNorm2d", "ReLU", "Conv2d", "output")
         arch = from_fx(block, start="shortcut.0", end="add")
         assert arch.operations == ("input", "Conv2d", "Identity", "add", "output")
         assert from_fx(block, start="shortcut_0", end="add") == arch
         assert from_fx(block, start="x", end="relu_1") == from_fx(block)
         arch = from_fx(block, start=["mul", "shortcut.1"])
-        assert arch.operations == ("input", "input", "mul", "Identity", "add", "relu", "output")
+        assert arch.operations == ("input", "input", "mul", "Identity", "add", "ReLU", "output")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -100,6 +163,7 @@ class TestPart:
             ({"start": ["conv1", "shortcut.0"], "end": "bn2"}, "no path leads from 'shortcut.0' to 'bn2'"),
             ({"start": "sigmoid"}, "no path leads from 'sigmoid' to the outputs"),
             ({"start": 3}, "start must be a name or a list of names, got 3"),
+            ({"drop": ("BatchNorm",)}, "ResidualBlock: no operation to drop 'BatchNorm'; did you mean 'BatchNorm2d'"),
             ({"label": "full"}, "label must be a function"),
         ],
     )

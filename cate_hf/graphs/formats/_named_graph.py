@@ -122,7 +122,7 @@ class Ends:
 
     @property
     def said(self) -> str:
-        return self.own if self.names is None else ", ".join(map(repr, self.names))
+        return self.own if self.names is None else ", ".join(map(repr, dict.fromkeys(self.names)))
 
 
 def _reached(neighbours: Callable[[str], Iterable[str]], starts: Iterable[str | None]) -> set[str]:

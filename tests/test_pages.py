@@ -43,6 +43,15 @@ def pages(hub, tmp_path_factory):
     client.close()
 
 
+def test_pages_write_different_files():
+    """Who follows several of them in one folder is not told that an output exists."""
+    written = {}
+    for page in ("README.md", "docs/index.md", "docs/quickstart.md", *(p for p in TESTED if "/tutorials/" in p)):
+        for block in blocks(page):
+            for name in re.findall(r"--output (\S+\.json)\b", block.code) if block.mark == "tested" else ():
+                assert written.setdefault(name, page) == page, name
+
+
 def test_every_example_says_whether_it_is_tested():
     unmarked = [
         (page, block.code)
@@ -113,7 +122,7 @@ def test_from_the_file_to_neighbours(pages):
 @pytest.mark.long
 def test_search_on_a_table_of_ones_own(pages):
     folder = pages.ran(OWN_SPACE).folder
-    result = json.loads((folder / "search.json").read_text())
+    result = json.loads((folder / "own.json").read_text())
     assert (result["space"], result["candidates"], len(result["trials"])) == ("enas-like", 300, 2)
     assert result["guided_by"] == "column accuracy of results.csv"
     asked = [query["hash"] for query in result["trials"][0]["queries"]]

@@ -55,7 +55,7 @@ class Encoder(VectorMethods):
         precision: str = "float32",
     ) -> None:
         if precision not in PRECISIONS:
-            raise unknown("precision", precision, PRECISIONS)
+            raise ValueError(f"unknown precision {str(precision)!r}; expected {' or '.join(PRECISIONS)}")
         self.model = model.eval().to(device or _device_of(model))
         if precision == "bfloat16" and not has_bfloat16(self.model.device.type):
             warnings.warn(f"{precision} is slower than float32 on this processor: float32 is used", stacklevel=3)

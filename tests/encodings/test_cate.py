@@ -56,8 +56,8 @@ def test_bfloat16_is_near_and_other_precisions_are_refused(encoder, tmp_path):
     exact, rounded = (load_encoder(folder, precision=name).encode(CELLS) for name in ("float32", "bfloat16"))
     assert rounded.dtype == np.float32
     assert 0 < np.abs(rounded - exact).max() < 0.05 * np.abs(exact).max()
-    with pytest.raises(ValueError, match="unknown precision 'bfloat61'; did you mean 'bfloat16'"):
-        load_encoder(folder, precision="bfloat61")
+    with pytest.raises(ValueError, match="unknown precision 'float64'; expected float32 or bfloat16"):
+        load_encoder(folder, precision="float64")
 
 
 def test_architectures_of_another_space_are_refused_by_row(encoder):

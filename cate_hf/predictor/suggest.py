@@ -1,5 +1,6 @@
 """Which architectures to measure first."""
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +47,8 @@ def suggest_measurements(
         an `ArchitectureTable` (of pairs of cells a `CellPairTable`).
 
     Raises:
-        ValueError: n is not from 1 to the number of different architectures (of 4,000 at most), or as `fit_predictor`.
+        ValueError: n is not a whole number from 1 to the number of different architectures (of 4,000 at most), or as
+            `fit_predictor`.
     """
     space = get_space(space)
     standard = None
@@ -63,8 +65,8 @@ def suggest_measurements(
         table, values = with_texts(space, space.pool() if architectures is None else architectures), np.empty(0)
     _, first = np.unique(space.hash_many(table), return_index=True)
     rows = np.random.default_rng(seed).permutation(first)[:_CANDIDATES]
-    if not 1 <= n <= len(rows):
-        raise ValueError(f"suggest_measurements: n must be from 1 to {len(rows):,}, not {n}")
+    if not isinstance(n, Integral) or not 1 <= n <= len(rows):
+        raise ValueError(f"suggest_measurements: n must be a whole number from 1 to {len(rows):,}, not {n!r}")
     table = table[rows]
     if standard is None:
         if encoder is not None and not hasattr(encoder, "encode"):

@@ -11,6 +11,7 @@ told is given by `Optimizer.pending`, to be evaluated first.
 """
 
 import contextlib
+import json
 import math
 import os
 import weakref
@@ -49,7 +50,7 @@ class Journal:
     Args:
         optimizer: the search, a new one where the folder has a journal already; its earlier journal is closed.
         folder: where the journal is; made where it is missing.
-        about: what else must be the same, such as settings of the evaluation; as JSON can hold it.
+        about: what else must be the same, such as settings of the evaluation; name -> what JSON can hold.
 
     Attributes:
         measured: (position of the fidelity, row, value) of what was told beside the search's own values, by
@@ -57,7 +58,7 @@ class Journal:
 
     Raises:
         ValueError: the journal is of another search (the message says what differs), damaged or in use; or there is
-            one and this search is not a new one.
+            one and this search is not a new one; a file in the place of the folder, or `about` is not for JSON.
         OSError: it cannot be read or written.
     """
 
@@ -66,12 +67,15 @@ class Journal:
     ) -> None:
         if optimizer.journal is not None:
             optimizer.journal.close()
-        own = {**identity(optimizer), "about": dict(about or {})}
+        own = {**identity(optimizer), "about": _as_json(about or {})}
         self.path, self._closed, self._arrays = Path(folder) / JOURNAL_FILE, False, None
         key = str(self.path.resolve())
         if key in _open:
             raise ValueError(f"{self.path} is in use by another search of this process; close its journal first")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise ValueError(f"{self.path.parent}: a file is in the way; expected a folder, or none yet") from None
         self._lock = _lock(self.path)
         self._file = open(self.path, "a+b")
         self.measured: list[tuple[int, int, float]] = []
@@ -148,6 +152,17 @@ class Journal:
         except BaseException:
             self._release()  # half a line may be there: nothing may follow it
             raise
+
+
+def _as_json(about: Mapping[str, Any]) -> dict[str, Any]:
+    """`about` as it comes back from a file. Raises ValueError naming the entry that cannot."""
+    found = {}
+    for name, value in dict(about).items():
+        try:
+            found[str(name)] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"about: {name!r} cannot be kept as JSON ({error})") from None
+    return found
 
 
 def _replay(optimizer: "Optimizer", own: dict[str, Any], lines: list[bytes], journal: Journal) -> str | None:

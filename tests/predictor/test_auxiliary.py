@@ -147,8 +147,9 @@ def test_suggested_measurements_differ(devices, space201):
     assert values.max() / values.min() > 2
     chosen = suggest_measurements(space201, 4, first)
     assert set(space201.hash_many(chosen)) < set(space201.hash_many(first))
-    with pytest.raises(ValueError, match="n must be from 1 to 6, not 7"):
-        suggest_measurements(space201, 7, first)
+    for n, said in ((7, "7"), (2.5, "2.5"), ("2", "'2'")):
+        with pytest.raises(ValueError, match=f"n must be a whole number from 1 to 6, not {said}"):
+            suggest_measurements(space201, n, first)
 
 
 def test_the_command_takes_a_file(space201, tmp_path, capsys):

@@ -124,6 +124,18 @@ def test_a_journal_may_begin_in_the_middle_of_a_search(tmp_path):
     assert go_on(part, 30).rows == whole.rows
 
 
+def test_what_cannot_be_kept_is_told_in_a_line(tmp_path):
+    (tmp_path / "s.py").touch()
+    for folder in (tmp_path / "s.py", tmp_path / "s.py" / "inner"):
+        with pytest.raises(ValueError, match=r"s.py.*: a file is in the way; expected a folder"):
+            Journal(optimizer("random"), folder)
+    for kept in (object(), float("nan")):
+        with pytest.raises(ValueError, match="about: 'a' cannot be kept as JSON"):
+            Journal(optimizer("random"), tmp_path / "journal", about={"a": kept})
+    for _ in range(2):  # a tuple comes back as a list
+        Journal(optimizer("random"), tmp_path / "journal", about={"sizes": (3, 32), 5: True}).close()
+
+
 def test_one_search_at_a_time_has_a_journal(tmp_path):
     search = optimizer("random")
     Journal(search, tmp_path)

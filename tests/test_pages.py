@@ -1,5 +1,6 @@
 """The examples of README.md, AGENTS.md, docs/ and the notebooks run as they are written (tests/pages.py says how)."""
 
+import importlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import cate_hf
 from cate_hf.spaces.custom._checks import FIELD_NAMES
 from cate_hf.spaces.custom.custom_space import CustomSpace
 from cate_hf.statistics.structure import structure_names
@@ -80,6 +82,13 @@ def test_examples(pages, page):
 def test_the_file_beside_the_page_is_the_one_in_it(pages):
     written = (pages.ran(OWN_SPACE).folder / "enas_like.yaml").read_text()
     assert written == (ROOT / "docs" / "enas_like.yaml").read_text(encoding="utf-8")
+
+
+def test_the_reference_has_every_public_name():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md"))
+    named = re.findall(r"^::: (cate_hf[\w.]*)\.(\w+)$", text, re.M)
+    assert {*cate_hf.__all__} - {name for _, name in named} == {"__version__"}
+    assert all(hasattr(importlib.import_module(module), name) for module, name in named if "optuna" not in module)
 
 
 def test_the_page_tells_every_field():

@@ -92,7 +92,10 @@ def test_version(capsys):
         (["pairs", "nasbench10", "--output", "x"], "did you mean 'nasbench101'"),
         (["encode", "--space", "nasbench11", "--model", "m", "--output", "x.parquet"], "did you mean 'nasbench101'"),
         (["search", "--space", "nasbench11", "--benchmark", "b", "--output", "x"], "did you mean 'nasbench101'"),
-        (["encode", "--space", "nasbench101", "--model", "no-such", "--output", "x.parquet"], "there is no such folder"),
+        (
+            ["encode", "--space", "nasbench101", "--model", "no-such", "--output", "x.parquet"],
+            "there is no such folder",
+        ),
         (
             ["search", "--space", "nasbench101", "--benchmark", "b", "--output", "x", "--algorithm", "rondom"],
             "'random'",
@@ -149,7 +152,9 @@ def test_an_existing_output_stays_unless_overwritten(checkpoint, jsonl, tmp_path
 
 
 @pytest.mark.parametrize(
-    "verb", [["encode", "--space"], ["statistics", "--space"], ["enumerate"], ["import", "--format"]], ids=lambda v: v[0]
+    "verb",
+    [["encode", "--space"], ["statistics", "--space"], ["enumerate"], ["import", "--format"]],
+    ids=lambda v: v[0],
 )
 def test_an_output_is_parquet_by_its_name(tmp_path, capsys, verb):
     for name in ("x.csv", "x.npy", "x"):
@@ -244,7 +249,9 @@ def test_files_that_hold_no_architectures(checkpoint, jsonl, tmp_path, capsys):
     data = (tmp_path / "good.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(data[: len(data) // 2])
     assert "cut.parquet" in refused(capsys, *arguments, tmp_path / "cut.parquet")
-    assert "checkpoint" in refused(capsys, "encode", "--model", tmp_path, "--space", "nasbench101", "--output", "x.parquet")
+    assert "checkpoint" in refused(
+        capsys, "encode", "--model", tmp_path, "--space", "nasbench101", "--output", "x.parquet"
+    )
 
 
 def test_a_checkpoint_of_another_space(jsonl, tmp_path, capsys):

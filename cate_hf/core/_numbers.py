@@ -21,9 +21,8 @@ def check_one_unit(source: str, accuracies: np.ndarray, rows: np.ndarray | None 
     """
     fractions, per_cent = np.flatnonzero((accuracies > 0) & (accuracies < 1)), np.flatnonzero(accuracies > 1)
     if len(fractions) and len(per_cent):
-        one, other = fractions[0], per_cent[0]
         names = np.arange(len(accuracies)) if rows is None else rows
+        one, other = (f"row {names[row]} ({accuracies[row]:g})" for row in (fractions[0], per_cent[0]))
         raise ValueError(
-            f"{source}: row {names[one]} ({accuracies[one]:g}) is a fraction and row {names[other]} ({accuracies[other]:g}) in per "
-            "cent; give all in one unit (divide those in per cent by 100)"
+            f"{source}: {one} is a fraction and {other} in per cent; give all in one unit (divide those in per cent by 100)"
         )

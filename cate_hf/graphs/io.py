@@ -64,7 +64,9 @@ _PACKED = ("operation_codes", "edge_bits", "num_nodes")
 def check_parquet_output(path: str | os.PathLike, overwrite: bool = False) -> None:
     """Refuse, before any work is done, an output that is no Parquet file by its name, or as `check_output`."""
     if Path(path).suffix.lower() not in PARQUET_SUFFIXES:
-        raise ValueError(f"output {path}: Parquet is written, expected a file ending in {' or '.join(PARQUET_SUFFIXES)}")
+        raise ValueError(
+            f"output {path}: Parquet is written, expected a file ending in {' or '.join(PARQUET_SUFFIXES)}"
+        )
     check_output(path, overwrite)
 
 

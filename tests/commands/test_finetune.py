@@ -28,7 +28,9 @@ def results(tmp_path_factory):
 
 def test_it_fits_measures_and_writes(results, tmp_path, capsys):
     model = save_tiny(tmp_path / "encoder")
-    with pytest.warns(UserWarning, match="left out 1 of the 60 architectures of mine.jsonl: without my_accuracy or lat"):
+    with pytest.warns(
+        UserWarning, match="left out 1 of the 60 architectures of mine.jsonl: without my_accuracy or lat"
+    ):
         finetune(
             space="nasbench101",
             output_dir=tmp_path / "out",
@@ -81,7 +83,10 @@ def test_bad_input_is_told_and_nothing_is_written(results, tmp_path, changes, me
     [
         ({6: 91.5}, r"row 0 \(0.5\) is a fraction and row 6 \(91.5\) in per cent"),
         ({7: -1.0}, "row 7: an accuracy is from 0 to 1, or to 100 in per cent, not -1$"),
-        ({row: None for row in range(3, 12)}, "3 architectures of a.jsonl have accuracy_of_cifar; at least 7 are needed"),
+        (
+            {row: None for row in range(3, 12)},
+            "3 architectures of a.jsonl have accuracy_of_cifar; at least 7 are needed",
+        ),
     ],
 )
 def test_rows_are_those_of_the_file(tmp_path, numbers, message):

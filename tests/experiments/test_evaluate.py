@@ -54,7 +54,9 @@ def test_numbers_of_architectures_fit_the_table():
         check_labels(count, labels, 1, ["ridge"], test_size)
     with pytest.raises(ValueError, match="8 architectures are not enough: expected at least 9, 2 × 2 for tests and 5"):
         check_labels(8, (5,), 1, ["ridge"], 2)
-    with pytest.raises(ValueError, match="300 architectures are not enough for 2 × 150 .*expected --test-size 2 to 147"):
+    with pytest.raises(
+        ValueError, match="300 architectures are not enough for 2 × 150 .*expected --test-size 2 to 147"
+    ):
         check_labels(300, (50,), 1, ["ridge"], 150)
     with pytest.raises(ValueError, match="--seeds must be at least 1, not 0"):
         check_labels(300, (50,), 0, ["ridge"], 60)

@@ -106,6 +106,7 @@ def search(
     for count, number in result["summary"].get(name, {}).items():
         unit = percentage_points(result["report_field"], result["trials"])
         end = in_words(name, unit, number["mean"], number["standard_error"])
+        end += "" if unit[1] else f", in the unit of {result['report_field']}"
         typer.echo(f"after {spent(count)}, mean {end}")
     count = f"{len(result['trials'])} trials" if result["complete"] else f"the {len(result['trials'])} finished trials"
     typer.echo(f"wrote {output}: {count} of {algorithm} on {result['space']}, guided by {result['guide_field']}")

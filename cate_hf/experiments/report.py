@@ -114,7 +114,9 @@ def footer(
         "mean ± standard error over the trials.",
     ]
     if facts["best_possible"] is not None:
-        lines.append(f"Regret is the distance to the best candidate, {facts['best_possible']:.6g}.")
+        field = facts["report_field"]
+        unit = "" if field.endswith("accuracy") else f", in the unit of {field}"
+        lines.append(f"Regret is the distance to the best candidate, {facts['best_possible']:.6g}{unit}.")
     of, against = reference_arm(reference)
     if any(encoding == against and algorithm == (of or algorithm) for algorithm, encoding in settings.arms()):
         words = f"{against} under the same algorithm" if of is None else f"{of} with {against}"

@@ -379,7 +379,7 @@ def test_regret_is_in_percentage_points_whatever_the_unit(tmp_path, architecture
     assert told[0] == told[1]
     assert re.fullmatch(r"after 10 queries, mean regret [\d.]+ ± [\d.]+ %", told[0])
     assert 1 < float(told[0].split()[5]) < 20
-    assert re.fullmatch(r"after 10 queries, mean regret 0\.[\d]+ ± [\d.]+", told[2])
+    assert re.fullmatch(r"after 10 queries, mean regret 0\.[\d]+ ± [\d.]+, in the unit of loss", told[2])
 
 
 @pytest.mark.parametrize("name", ["results", "results.csv"])

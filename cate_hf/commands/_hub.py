@@ -186,8 +186,8 @@ def export(
 def models(json: Json = False, quiet: Quiet = False) -> None:
     """List the encoders and predictors that have a name: bundled, in the cache, or on the Hub.
 
-    The columns are the kind, the space, the length of an encoding, parameters, size on disk, the measured Kendall tau by
-    number of labelled architectures, and where it is now. CATE_HF_NAMESPACE sets the owner of named repositories.
+    The columns are the kind, the space, the length of an encoding, parameters, size on disk, measured Kendall tau by
+    number of labelled architectures, and where it is. CATE_HF_NAMESPACE sets the owner of named repositories.
     """
     from cate_hf.publishing.models import known_encoders, known_predictors
 

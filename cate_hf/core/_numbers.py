@@ -24,5 +24,6 @@ def check_one_unit(source: str, accuracies: np.ndarray, rows: np.ndarray | None 
         names = np.arange(len(accuracies)) if rows is None else rows
         one, other = (f"row {names[row]} ({accuracies[row]:g})" for row in (fractions[0], per_cent[0]))
         raise ValueError(
-            f"{source}: {one} is a fraction and {other} in per cent; give all in one unit (divide those in per cent by 100)"
+            f"{source}: {one} is a fraction and {other} in per cent; give all in one unit (divide those in per cent by "
+            "100)"
         )

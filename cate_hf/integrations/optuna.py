@@ -102,7 +102,7 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
         used = getattr(used, "_base_sampler", used)  # of Optuna's PartialFixedSampler
         if not isinstance(used, ArchitectureSampler) or (used.name, used._digest) != (self.name, self._digest):
             raise ValueError(
-                f"study {study.study_name!r} samples by {type(used).__name__}, not by this sampler; "
+                f"study {getattr(study, 'study_name', None)!r} samples by {type(used).__name__}, not by this sampler; "
                 "give it as sampler= to optuna.create_study or load_study"
             )
         row = trial.suggest_int(self.name, 0, len(self.candidates) - 1)

@@ -97,7 +97,7 @@ class ArchitectureSampler(optuna.samplers.BaseSampler):
         Raises:
             ValueError: the trial's study does not sample by this sampler.
         """
-        study = getattr(trial, "study", None)  # a FixedTrial has none
+        study: Any = getattr(trial, "study", None)  # a FixedTrial has none
         used = getattr(study, "sampler", self)
         used = getattr(used, "_base_sampler", used)  # of Optuna's PartialFixedSampler
         if not isinstance(used, ArchitectureSampler) or (used.name, used._digest) != (self.name, self._digest):

@@ -255,7 +255,7 @@ def test_a_model_that_torch_exported(tmp_path):
         torch.onnx.export(block, (torch.zeros(1, 2, 8, 8),), tmp_path / "block.onnx", dynamo=False)
     except (ImportError, TypeError) as error:
         pytest.skip(f"this torch exports no ONNX without further packages ({error})")
-    names = {"Conv": "Conv2d", "Relu": "relu", "Mul": "mul", "Add": "add"}
+    names = {"Conv": "Conv2d", "Relu": "ReLU", "Mul": "mul", "Add": "add"}
     arch = from_onnx(tmp_path / "block.onnx", label=lambda node: names.get(node.op_type, node.op_type))
     assert arch.is_isomorphic(from_fx(block, drop=("BatchNorm2d", "Dropout", "Identity")))
 
